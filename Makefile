@@ -1,0 +1,42 @@
+# Everything from a fresh clone: Python 3.11 and make are enough. Options pass through: make demo ARGS="--config factors=[2]"
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv || echo .uv/bin/uv)
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+CORES ?= all
+ARGS ?=
+
+.PHONY: demo test lint lock clean
+.DEFAULT_GOAL := demo
+
+# uv goes into a folder of the clone: nothing outside it is changed.
+.uv/bin/uv:
+	$(PYTHON) -m pip install --quiet --target .uv uv
+
+# The stamp is newer than the lock file once the locked environment is complete.
+$(VENV)/.synced: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.synced
+	$(SNAKEMAKE) --cores $(CORES) $(ARGS)
+
+test: lint
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.synced
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+lock: | $(UV)
+	$(UV) pip compile --quiet --universal --generate-hashes --extra dev --no-header --no-annotate \
+		pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf results .snakemake

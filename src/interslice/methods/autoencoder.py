@@ -1,0 +1,102 @@
+"""What every trained method shares, and the latent interpolation of every autoencoder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from interslice.checkpoints import load_weights
+from interslice.methods.base import Method
+from interslice.methods.networks import build_decoder, build_encoder, pad_to_multiple
+from interslice.volumes import output_size
+
+SLICES_AT_ONCE = 8  # bounds the memory of inference whatever the size of the volume
+
+
+class TrainedMethod(Method):
+    """A method with weights. The training loop needs `network`, `groups`, `losses` and `stride`, nothing else."""
+
+    trained = True
+    neighbours: ClassVar[int] = 2  # input slices that a synthesised slice depends on
+    network: nn.Module
+    perceptual: nn.Module | None = None  # LPIPS, set by the training loop for methods that use it
+
+    @property
+    def stride(self) -> int:
+        """The side of an image must be a multiple of this to come back in its own size."""
+        return 2 ** int(self.settings["network"]["scales"])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by optimiser: `losses` returns one loss per group."""
+        return {"autoencoder": list(self.network.parameters())}
+
+    def losses(self, triplets: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss of each group and the terms to record, for triplets (batch, 3, H, W) float32 in [0, 1]."""
+        raise TypeError(f"{type(self).__name__} has no losses: a trained method must write them")
+
+    def load(self, checkpoint: Path) -> None:
+        """Read the weights of a checkpoint that was made with the same settings; on a GPU where there is one."""
+        self.network.load_state_dict(load_weights(checkpoint, self.settings))
+        self.network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+class Autoencoder(TrainedMethod):
+    """Encoder, decoder, and decoding of z_j = (1 - a) z_i + a z_(i+1), a = j / K (METHODS section 3)."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.network = nn.ModuleDict(
+            {"encoder": build_encoder(settings["network"]), "decoder": build_decoder(settings["network"])}
+        ).to(memory_format=torch.channels_last)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(batch, 1, H, W) to the latent (batch, C, h, w) that is interpolated."""
+        return self.network["encoder"](images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(batch, C, h, w) to (batch, 1, H, W) in (0, 1)."""
+        return self.network["decoder"](latents)
+
+    def synthesis_terms(self, synthesised: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The configured terms on the middle slice, weighted: LPIPS (Eq. 3 of the paper), MSE, L1; only those not 0."""
+        weights = self.settings["synthesis"]
+        terms = {}
+        if weights["lpips"]:
+            assert self.perceptual is not None
+            scaled = [2 * images.expand(-1, 3, -1, -1) - 1 for images in (synthesised, target)]
+            terms["lpips"] = weights["lpips"] * self.perceptual(*scaled).mean()
+        if weights["mse"]:
+            terms["mse"] = weights["mse"] * nn.functional.mse_loss(synthesised, target)
+        if weights["l1"]:
+            terms["l1"] = weights["l1"] * nn.functional.l1_loss(synthesised, target)
+        return terms
+
+    @torch.no_grad()
+    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+        count, height, width = volume.shape
+        result = np.empty((output_size(count, factor), height, width), dtype=np.float32)
+        previous: Tensor | None = None
+        for start in range(0, count, SLICES_AT_ONCE):
+            images = torch.tensor(volume[start : start + SLICES_AT_ONCE, np.newaxis], device=self.device)
+            latents = self.encode(pad_to_multiple(images, self.stride))
+            result[start * factor : (start + len(images)) * factor : factor] = self._decoded(latents, height, width)
+            chain = latents if previous is None else torch.cat([previous, latents])
+            first = start if previous is None else start - 1
+            for step in range(1, factor):
+                mixed = torch.lerp(chain[:-1], chain[1:], step / factor)
+                stop = (first + len(mixed)) * factor
+                result[first * factor + step : stop : factor] = self._decoded(mixed, height, width)
+            previous = latents[-1:]
+        return result
+
+    def _decoded(self, latents: Tensor, height: int, width: int) -> np.ndarray:
+        if not len(latents):
+            return np.empty((0, height, width), dtype=np.float32)
+        return self.decode(latents)[:, 0, :height, :width].float().cpu().numpy()

@@ -1,0 +1,49 @@
+"""The contract of every method."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from interslice.errors import InputError
+from interslice.volumes import output_size
+
+
+class Method:
+    """Interpolates along the slice axis on the aligned grid of METHODS section 1.
+
+    Subclasses write `_interpolate` and set the flags: trained (needs a checkpoint), supervised (has seen
+    high-resolution training volumes), needs_reference (a control that is given the answer).
+    """
+
+    trained: ClassVar[bool] = False
+    supervised: ClassVar[bool] = False
+    needs_reference: ClassVar[bool] = False
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+
+    def interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+        """(n, rows, columns) float32 in [0, 1] to ((n - 1) K + 1, rows, columns) float32; output i K lies on input i.
+
+        Raises InputError for fewer than 2 slices, another number of dimensions, K < 2 or values that are not finite.
+        """
+        if volume.ndim != 3 or volume.shape[0] < 2:
+            raise InputError(f"volume: found shape {volume.shape}, allowed is (slices, rows, columns) with at least 2 slices")
+        if factor != int(factor) or factor < 2:
+            raise InputError(f"K: found {factor}, allowed are whole numbers from 2")
+        if not np.isfinite(volume).all():
+            raise InputError("volume: found NaN or infinite voxels, allowed are finite ones")
+        result = self._interpolate(np.asarray(volume, dtype=np.float32), int(factor))
+        expected = (output_size(volume.shape[0], factor), *volume.shape[1:])
+        if result.shape != expected:
+            raise ValueError(f"{type(self).__name__} returned shape {result.shape}, the contract asks for {expected}")
+        return result.astype(np.float32, copy=False)
+
+    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} has no _interpolate: a method must write one")
+
+    def load(self, checkpoint: Path) -> None:
+        """Read trained weights; only trained methods have any."""
+        raise TypeError(f"{type(self).__name__} is not trained, found checkpoint {checkpoint}")

@@ -1,0 +1,75 @@
+"""Nearest, linear, cubic B-spline and Lanczos interpolation along the slice axis (METHODS section 5).
+
+All four are linear in the slices, so each is a matrix of shape (output slices, input slices) times the stack. The matrix
+is a function of the output positions alone: the aligned grid here, any other for an audit.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from interslice.methods.base import Method
+from interslice.volumes import output_positions
+
+
+def nearest_weights(slices: int, positions: np.ndarray) -> np.ndarray:
+    """The closest slice; half-way the one above."""
+    index = np.clip(np.floor(positions + 0.5).astype(int), 0, slices - 1)
+    return np.eye(slices)[index]
+
+
+def linear_weights(slices: int, positions: np.ndarray) -> np.ndarray:
+    """Triangle weights; beyond the ends the end slices."""
+    distance = np.abs(np.clip(positions, 0, slices - 1)[:, np.newaxis] - np.arange(slices))
+    return np.clip(1 - distance, 0, None)
+
+
+def bspline_weights(slices: int, positions: np.ndarray) -> np.ndarray:
+    """The interpolating cubic B-spline with mirrored ends: scipy's answer to every unit impulse."""
+    clamped = np.clip(positions, 0, slices - 1)
+    columns = [ndimage.map_coordinates(unit, [clamped], order=3, mode="mirror") for unit in np.eye(slices)]
+    return np.stack(columns, axis=1)
+
+
+def lanczos_weights(slices: int, positions: np.ndarray, lobes: int) -> np.ndarray:
+    """Windowed sinc with `lobes` lobes (3 to 5), normalised to sum 1; slices beyond the ends are left out."""
+    distance = np.clip(positions, 0, slices - 1)[:, np.newaxis] - np.arange(slices)
+    weights = np.where(np.abs(distance) < lobes, np.sinc(distance) * np.sinc(distance / lobes), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+class Conventional(Method):
+    """A method that is a weight matrix along the slice axis."""
+
+    def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
+        """(len(positions), slices) float64; positions in units of input slices."""
+        raise TypeError(f"{type(self).__name__} has no weights: a conventional method must write them")
+
+    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+        slices = volume.shape[0]
+        weights = self.weights(slices, output_positions(slices, factor)).astype(np.float32)
+        result = (weights @ volume.reshape(slices, -1)).reshape(-1, *volume.shape[1:])
+        result[::factor] = volume  # the weights are 0 and 1 there up to rounding: give the samples back exactly
+        return result
+
+
+class Nearest(Conventional):
+    def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
+        return nearest_weights(slices, positions)
+
+
+class Linear(Conventional):
+    def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
+        return linear_weights(slices, positions)
+
+
+class BSpline(Conventional):
+    def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
+        return bspline_weights(slices, positions)
+
+
+class Lanczos(Conventional):
+    def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
+        return lanczos_weights(slices, positions, self.settings["lobes"])
+
+
+CLASSES = {"nearest": Nearest, "linear": Linear, "bspline": BSpline, "lanczos": Lanczos}

@@ -1,0 +1,49 @@
+"""Evaluation step: interpolate and score one shard of the test subjects with one method."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from interslice.evaluation import TestCase, evaluate
+from interslice.files import replacing
+from interslice.longtable import write_scores
+from interslice.methods import load_method
+from interslice.perceptual import load_lpips
+from interslice.steps.data import volumes_of
+
+
+def evaluate_method(
+    normalised: Path,
+    low: Path,
+    checkpoint: Path | None,
+    *,
+    keys: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    backbone: Path | None,
+    keep: str,
+    threads: int,
+    scores: Path,
+    volumes: Path,
+) -> None:
+    """Write the long table of a shard, and the interpolated volume of the subject `keep` if it is in the shard.
+
+    keys: dataset, method, K, seed of the rows.
+    """
+    torch.set_num_threads(threads)
+    method = load_method(settings, checkpoint)
+    references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
+    cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
+    with replacing(volumes) as folder:
+        folder.mkdir(parents=True)
+        table = evaluate(
+            method,
+            cases,
+            keys["K"],
+            evaluation=evaluation,
+            lpips_network=load_lpips(evaluation["lpips"], backbone) if backbone else None,
+            keep={keep: folder / f"{keep}.nii"},
+        )
+        write_scores(table.assign(**keys, protocol="strict"), scores)

@@ -1,0 +1,35 @@
+"""Score steps: many long tables into one, and the tests on subjects."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interslice.files import replacing
+from interslice.longtable import read_scores, subject_means, write_scores
+from interslice.statistics import compare
+
+
+def collect_scores(parts: Sequence[str], output: str) -> None:
+    """One long table from the shards' tables."""
+    write_scores(read_scores([Path(part) for part in parts]), Path(output))
+
+
+def compare_methods(
+    scores: str, trained: Sequence[str], baselines: Sequence[str], settings: Mapping[str, Any], output: str
+) -> None:
+    """The paired tests of every trained method against every baseline, on synthesised slices, for both regions."""
+    table = read_scores(Path(scores))
+    tests = [
+        compare(
+            subject_means(table, kind="synthesised", region=region),
+            list(trained),
+            list(baselines),
+            confidence=settings["confidence"],
+            bootstrap=settings["bootstrap"],
+        ).assign(region=region)
+        for region in ("whole", "foreground")
+    ]
+    with replacing(output) as temporary:
+        pd.concat(tests, ignore_index=True).to_csv(temporary, index=False)

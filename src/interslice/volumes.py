@@ -1,0 +1,172 @@
+"""Volumes: canonical axes, one intensity normalisation, the slice grid, decimation (METHODS section 1).
+
+On disk a volume is an uncompressed float32 NIfTI with RAS axes, values in [0, 1], its slice axis in the header's
+dim_info. In memory `data` is a view of shape (frames, slices, rows, columns); for 3-D files frames is 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from scipy import ndimage
+
+from interslice.errors import InputError
+from interslice.files import replacing
+from interslice.masks import foreground_mask
+
+ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # slice axis in RAS order
+FWHM_PER_SIGMA = 2.355
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume in memory.
+
+    data: (frames, slices, rows, columns) float32, possibly memory-mapped. affine: 4x4, voxel (i, j, k) of the RAS
+    array on disk to mm. slice_axis: 0, 1 or 2 of that array.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    slice_axis: int
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """(through-plane, row, column) spacing in mm, matching the axes of one frame."""
+        voxel = nib.affines.voxel_sizes(self.affine)
+        first, second = (axis for axis in range(3) if axis != self.slice_axis)
+        return float(voxel[self.slice_axis]), float(voxel[first]), float(voxel[second])
+
+
+def output_size(slices: int, factor: int) -> int:
+    """Slices after interpolation by `factor`: (n - 1) K + 1."""
+    return (slices - 1) * factor + 1
+
+
+def output_positions(slices: int, factor: int) -> np.ndarray:
+    """Position of every output slice in units of input slices: i + j / K, so that input i is output i K exactly."""
+    return np.arange(output_size(slices, factor)) / factor
+
+
+def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
+    """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used."""
+    try:
+        image = nib.load(path)
+        if not isinstance(image, nib.spatialimages.SpatialImage) or len(image.shape) not in (3, 4):
+            raise InputError(f"{path}: found an image of shape {getattr(image, 'shape', None)}, allowed are 3-D and 4-D volumes")
+        return nib.as_closest_canonical(image)
+    except (ImageFileError, FileNotFoundError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a readable image ({error})") from error
+
+
+def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
+    """The slice axis of a RAS volume: the named one, or for "auto" the axis of largest spacing (axial on a tie)."""
+    if setting in ANATOMICAL_AXES:
+        return ANATOMICAL_AXES[setting]
+    if setting != "auto":
+        raise InputError(f"slice_axis: found {setting!r}, allowed are auto, {', '.join(ANATOMICAL_AXES)}")
+    largest = max(spacing[:3])
+    return max(axis for axis in range(3) if spacing[axis] >= 0.99 * largest)
+
+
+def open_volume(path: str | Path) -> Volume:
+    """Memory-map a normalised volume (as `write_volume` left it) without a copy."""
+    image = load_image(path)
+    slice_axis = image.header.get_dim_info()[2]
+    if slice_axis is None:
+        raise InputError(f"{path}: no slice axis in the header, found dim_info 0; normalise the volume first")
+    data = np.asanyarray(image.dataobj)
+    data = data[..., np.newaxis] if data.ndim == 3 else data
+    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
+
+
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Write an uncompressed float32 NIfTI that any viewer opens, with the slice axis in dim_info."""
+    array = np.moveaxis(np.asarray(volume.data, dtype=np.float32), (0, 1), (3, volume.slice_axis))
+    image = nib.Nifti1Image(array[..., 0] if array.shape[3] == 1 else array, volume.affine)
+    image.header.set_dim_info(slice=volume.slice_axis)
+    image.header.set_xyzt_units("mm", "sec")
+    with replacing(path) as temporary:
+        nib.save(image, temporary)
+
+
+def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -> np.ndarray:
+    """Scale to [0, 1] by the percentiles low and high of the whole array, clip, return float32.
+
+    `setting` is the dataset's `intensity`: scaling "percentile" with low and high, or "minmax".
+    """
+    if not np.isfinite(data).all():
+        raise InputError(f"{name}: found {int((~np.isfinite(data)).sum())} voxels that are NaN or infinite, allowed are none")
+    limits = (setting["low"], setting["high"]) if setting["scaling"] == "percentile" else (0, 100)
+    low, high = np.percentile(data, limits)
+    if high <= low:
+        raise InputError(f"{name}: found a constant image (percentiles {limits} are both {low:g}), allowed is one with contrast")
+    return np.clip((data - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def foreground_box(frame: np.ndarray, spacing: tuple[float, ...], margin_mm: float) -> tuple[slice, ...]:
+    """The bounding box of the foreground of a (slices, rows, columns) array, with a margin in mm, within the array.
+
+    The margin is in-plane only: a slice without foreground has nothing to interpolate, and no metric is defined on it.
+    """
+    box = ndimage.find_objects(foreground_mask(frame).astype(np.uint8))[0]
+    margins = [0, *(round(margin_mm / size) for size in spacing[1:])]
+    return tuple(
+        slice(max(0, edge.start - margin), min(length, edge.stop + margin))
+        for edge, margin, length in zip(box, margins, frame.shape, strict=True)
+    )
+
+
+def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
+    """Cut (slices, rows, columns) to `box`; the affine's origin moves with it, so world coordinates stay."""
+    starts = np.zeros(3)
+    in_plane = [axis for axis in range(3) if axis != volume.slice_axis]
+    for axis, edge in zip([volume.slice_axis, *in_plane], box, strict=True):
+        starts[axis] = edge.start
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ starts
+    return Volume(volume.data[(slice(None), *box)], affine, volume.slice_axis)
+
+
+def normalise(path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None) -> Volume:
+    """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None: no crop)."""
+    image = load_image(path)
+    try:
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path}: the voxels cannot be read ({error})") from error
+    data = data[..., np.newaxis] if data.ndim == 3 else data
+    data = np.moveaxis(data, (3, slice_axis), (0, 1))
+    volume = Volume(scale_intensities(data, intensity, str(path)), image.affine, slice_axis)
+    if margin_mm is None:
+        return volume
+    return crop(volume, foreground_box(volume.data.mean(axis=0), volume.spacing, margin_mm))
+
+
+def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
+    """The low-resolution volume: cut to Z' = ((Z - 1) // K) K + 1 slices, apply the slice profile, keep slices 0, K, 2K, ...
+
+    slice_profile: "none", or "gaussian" (sigma K / 2.355 voxels along the slice axis, i.e. full width at half maximum K).
+    """
+    data = reference_slices(volume.data, factor)
+    if slice_profile == "gaussian":
+        data = ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=1, mode="nearest")
+    elif slice_profile != "none":
+        raise InputError(f"slice_profile: found {slice_profile!r}, allowed are none and gaussian")
+    affine = volume.affine.copy()
+    affine[:3, volume.slice_axis] *= factor
+    return Volume(data[:, ::factor], affine, volume.slice_axis)
+
+
+def reference_slices(data: np.ndarray, factor: int) -> np.ndarray:
+    """(frames, slices, rows, columns) cut to the Z' slices that interpolation by `factor` gives back."""
+    if factor < 2:
+        raise InputError(f"K: found {factor}, allowed are whole numbers from 2")
+    kept = (data.shape[1] - 1) // factor + 1
+    if kept < 2:
+        raise InputError(f"K = {factor} leaves {kept} of {data.shape[1]} slices, at least 2 are needed")
+    return data[:, : output_size(kept, factor)]

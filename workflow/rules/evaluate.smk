@@ -1,0 +1,48 @@
+# Interpolate the test volumes and score them: one long table.
+
+
+rule evaluate_method:
+    input:
+        normalised="results/normalise_volumes/{dataset}/{shard}",
+        low="results/decimate_volumes/{dataset}/K{K}/{shard}",
+        checkpoint=checkpoint_of,
+        backbone=scoring_backbone(),
+    output:
+        scores=f"{RESULTS}/evaluate_method/{RUN}/{{shard}}.parquet",
+        volumes=directory(f"{RESULTS}/evaluate_method/{RUN}/{{shard}}_volumes"),
+    log:
+        f"{LOGS}/evaluate_method/{RUN}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate_method/{RUN}/{{shard}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["evaluate"]
+    params:
+        settings=settings_of,
+        evaluation=config["evaluation"],
+        keep=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        code=method_digest("evaluate"),
+    script:
+        "../scripts/evaluate_method.py"
+
+
+rule collect_scores:
+    input:
+        [
+            f"{RESULTS}/evaluate_method/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
+            for dataset in STUDY.datasets
+            for K in config["factors"]
+            for method in STUDY.methods
+            for seed in seeds_of(method)
+            for shard in shards_of(dataset)
+        ],
+    output:
+        f"{RESULTS}/scores.parquet",
+    log:
+        f"{LOGS}/collect_scores.log",
+    conda:
+        "../../envs/light.yaml"
+    params:
+        code=digest_of("scores"),
+    script:
+        "../scripts/collect_scores.py"

@@ -1,0 +1,26 @@
+# Train one method on one dataset at one K with one seed.
+
+
+rule train_method:
+    input:
+        normalised=all_shards("results/normalise_volumes/{dataset}"),
+        low=all_shards("results/decimate_volumes/{dataset}/K{K}"),
+        backbone=training_backbone,
+    output:
+        model=f"{RESULTS}/train_method/{RUN}/model.pt",
+        history=f"{RESULTS}/train_method/{RUN}/history.csv",
+        provenance=f"{RESULTS}/train_method/{RUN}/provenance.json",
+    log:
+        f"{LOGS}/train_method/{RUN}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_method/{RUN}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["train"]
+    params:
+        settings=settings_of,
+        # Not an output: Snakemake deletes the outputs of a failed job, and this file is what it continues from.
+        resume=f"{RESULTS}/train_method/{RUN}/resume.pt",
+        code=method_digest("train"),
+    script:
+        "../scripts/train_method.py"

@@ -1,0 +1,13 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from interslice.steps.data import decimate_shard
+
+    factor, profile = int(snakemake.wildcards.K), snakemake.params.slice_profile
+    decimate_shard(Path(snakemake.input.normalised), factor, profile, snakemake.output[0], snakemake.threads)
