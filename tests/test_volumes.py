@@ -25,7 +25,9 @@ AFFINES = {
     "ras": np.diag([1.0, 1.1, 1.2, 1]),
     "las_offset": np.array([[-1.0, 0, 0, 90], [0, 1, 0, -70], [0, 0, 1.5, -60], [0, 0, 0, 1]]),
     "permuted": np.array([[0, 0, 1.2, -40], [-1.0, 0, 0, 80], [0, 1.1, 0, -50], [0, 0, 0, 1]]),
-    "oblique": np.array([[0.98, -0.17, 0.1, -30], [0.17, 0.98, -0.05, 12], [-0.09, 0.07, 2.0, 7], [0, 0, 0, 1]]),
+    "oblique": np.array(
+        [[0.98, -0.17, 0.1, -30], [0.17, 0.98, -0.05, 12], [-0.09, 0.07, 2.0, 7], [0, 0, 0, 1]]
+    ),
 }
 
 
@@ -95,7 +97,9 @@ def test_decimation_keeps_every_kth_slice_in_place(factor, slice_axis):
         voxel, low_voxel = np.zeros(3), np.zeros(3)
         voxel[slice_axis], low_voxel[slice_axis] = index * factor, index
         np.testing.assert_allclose(
-            nib.affines.apply_affine(low.affine, low_voxel), nib.affines.apply_affine(volume.affine, voxel), atol=1e-9
+            nib.affines.apply_affine(low.affine, low_voxel),
+            nib.affines.apply_affine(volume.affine, voxel),
+            atol=1e-9,
         )
     assert reference_slices(data, factor).shape[1] == output_size(kept, factor)
 
@@ -106,7 +110,9 @@ def test_gaussian_profile_has_full_width_at_half_maximum_k():
     data[:, 40] = 1
     low = decimate(Volume(data, np.eye(4), 2), 8, "gaussian")
     profile = low.data[0, :, 0, 0]
-    assert profile[5] == pytest.approx(ndimage.gaussian_filter1d(data[0, :, 0, 0], 8 / 2.355, mode="nearest")[40])
+    assert profile[5] == pytest.approx(
+        ndimage.gaussian_filter1d(data[0, :, 0, 0], 8 / 2.355, mode="nearest")[40]
+    )
     half = ndimage.gaussian_filter1d(data[0, :, 0, 0], 8 / 2.355, mode="nearest")
     assert half[44] / half[40] == pytest.approx(0.5, abs=0.005)
 

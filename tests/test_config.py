@@ -1,0 +1,125 @@
+from copy import deepcopy
+
+import pytest
+import yaml
+from settings import ROOT
+
+from interslice.config import load_study
+from interslice.errors import InputError
+
+
+def default_config():
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def changed(path, value):
+    """The default configuration with one key set; "a.b" goes into a mapping, a value of None removes the key."""
+    config = default_config()
+    place = config
+    *parents, last = path.split(".")
+    for parent in parents:
+        place = place[parent]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+def test_the_default_study_resolves():
+    study = load_study(default_config(), ROOT)
+    assert study.named("control") == ["oracle", "nearest"]
+    assert study.named("baseline") == ["linear", "bspline", "lanczos"]
+    assert study.named("trained") == ["cae_mse", "cae"]
+    cae, without = study.methods["cae"], study.methods["cae_mse"]
+    assert cae["synthesis"]["lpips"] == 0.05
+    assert without["synthesis"]["lpips"] == 0
+    differing = {key for key in cae if cae[key] != without[key]}
+    assert differing == {"label", "synthesis"}, "the ablation may differ in nothing but the synthesis loss"
+    splits = study.datasets["t1"]["splits"]
+    assert {len(splits[name]) for name in splits} == {1, 2, 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("fcators", [2], r"config: found the unknown key 'fcators', allowed are study, resources, datasets, factors"),
+        ("evaluation.gapstep", 2, r"config: key evaluation: found the unknown key 'gapstep', allowed are metrics, gap_step"),
+        ("factors", "2", r"config: key factors: found '2', allowed is a list"),
+        ("factors", [2.5], r"config: key factors\[0\]: found 2.5, allowed is a whole number"),
+        ("factors", [2, 1], r"config: key factors\[1\]: found 1, allowed are numbers from 2"),
+        ("factors", [], r"config: key factors: found \[\], allowed are at least 1 entries"),
+        ("factors", [2, 2], r"config: key factors: found \[2, 2\], allowed is a list without repeats"),
+        ("factors", None, r"config: the key 'factors' is missing, required are study"),
+        ("seeds", [0], r"config: key seeds\[0\]: found 0, allowed are numbers from 1"),
+        ("evaluation.metrics", ["ssmi"], r"config: key evaluation.metrics\[0\]: found 'ssmi', allowed are ssim, psnr"),
+        ("evaluation.lpips", "resnet", r"config: key evaluation.lpips: found 'resnet', allowed are alex, vgg"),
+        ("statistics.confidence", 1.5, r"config: key statistics.confidence: found 1.5, allowed are numbers below 1"),
+        ("study", "a/b", r"config: key study: found 'a/b', allowed is text of the form"),
+        ("methods", ["linear", "magic"], r"config: key methods: found 'magic', allowed are bspline, cae"),
+        ("datasets", ["acdc9"], r"config: key datasets: found 'acdc9', allowed are .*t1"),
+        ("training", {"learning_rate": "1e-4"}, r"found '1e-4', allowed is a number \(YAML reads 1e-4 as text: write 1.0e-4\)"),
+        ("training", {"lr": 0.1}, r"method cae_mse: key training: found the unknown key 'lr', allowed are steps"),
+        ("training", {"crop": 66}, r"key training.crop: found 66"),
+    ],
+)
+def test_a_bad_configuration_is_one_sentence(path, value, message):
+    with pytest.raises(InputError, match=message) as raised:
+        load_study(changed(path, value), ROOT)
+    assert "\n" not in str(raised.value)
+
+
+def dataset_file(tmp_path, **changes):
+    dataset = yaml.safe_load((ROOT / "config" / "datasets" / "t1.yaml").read_text())
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(deepcopy(dataset) | changes))
+    return str(path)
+
+
+def test_a_subject_in_two_splits_is_refused(tmp_path):
+    splits = {"train": ["CSI1", "CSI2"], "validation": ["DS240"], "test": ["CSI3", "CSI1"]}
+    config = default_config() | {"datasets": [dataset_file(tmp_path, splits=splits)]}
+    with pytest.raises(InputError, match=r"key splits: subject CSI1 is in train and in test, allowed is one split"):
+        load_study(config, ROOT)
+
+
+def test_a_dataset_with_an_unknown_key_is_refused(tmp_path):
+    config = default_config() | {"datasets": [dataset_file(tmp_path, colour="red")]}
+    with pytest.raises(InputError, match=r"found the unknown key 'colour', allowed are name, title"):
+        load_study(config, ROOT)
+
+
+def method_file(tmp_path, content):
+    path = tmp_path / "variant.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return default_config() | {"methods": ["linear", str(path)]}
+
+
+def test_a_variant_overrides_named_keys_of_its_base(tmp_path):
+    content = {"base": "cae", "label": "Wide", "network": {"latent": 16}, "synthesis": {"lpips": 0.1}}
+    settings = load_study(method_file(tmp_path, content), ROOT).methods["variant"]
+    base = load_study(default_config(), ROOT).methods["cae"]
+    assert settings["network"] == base["network"] | {"latent": 16}
+    assert settings["synthesis"] == base["synthesis"] | {"lpips": 0.1}
+    assert settings["training"] == base["training"]
+
+
+def test_a_variant_with_a_key_that_its_base_lacks_is_refused(tmp_path):
+    content = {"base": "cae", "network": {"latents": 16}}
+    with pytest.raises(InputError, match=r"found key network.latents, allowed are the base's: depth, scales"):
+        load_study(method_file(tmp_path, content), ROOT)
+    with pytest.raises(InputError, match=r"method variant: key method: found 'magic', allowed are oracle"):
+        load_study(method_file(tmp_path, {"method": "magic", "label": "x", "role": "trained"}), ROOT)
+
+
+def test_a_file_that_is_not_yaml_is_refused(tmp_path):
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(InputError, match=r"broken.yaml: not readable as YAML"):
+        load_study(default_config() | {"datasets": [str(tmp_path / "broken.yaml")]}, ROOT)
+
+
+def test_every_file_in_config_is_valid():
+    """Files that the default study does not use must not rot."""
+    names = {kind: sorted(file.stem for file in (ROOT / "config" / kind).glob("*.yaml")) for kind in ("datasets", "methods")}
+    study = load_study(default_config() | names, ROOT)
+    assert list(study.methods) == names["methods"]

@@ -1,0 +1,19 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from interslice.steps.tables import tabulate_results
+
+    tabulate_results(
+        snakemake.input.scores,
+        snakemake.input.statistics,
+        **snakemake.params.display,
+        confidence=snakemake.params.confidence,
+        folder=Path(snakemake.output.folder),
+        summary=Path(snakemake.output.summary),
+    )

@@ -1,0 +1,22 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from interslice.steps.page import write_study_page
+
+    write_study_page(
+        snakemake.input.scores,
+        snakemake.input.statistics,
+        figures=snakemake.params.figures,
+        curves=snakemake.params.curves,
+        trainings=snakemake.params.trainings,
+        benchmarks=[Path(folder) for folder in snakemake.params.benchmarks],
+        study=snakemake.params.study,
+        display=snakemake.params.display,
+        output=Path(snakemake.output[0]),
+    )
