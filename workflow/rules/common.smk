@@ -77,8 +77,10 @@ def folder_files(dataset):
 
 
 def package_of(wildcards):
-    """The package of an archive, of a dataset or of the LPIPS weights."""
-    packages = [LPIPS_PACKAGE] + [p for d in STUDY.datasets.values() for p in d.get("packages", {}).values()]
+    """The package that an archive belongs to."""
+    packages = [
+        package for dataset in STUDY.datasets.values() for package in dataset.get("packages", {}).values()
+    ]
     return next(package for package in packages if package["archive"] == wildcards.archive)
 
 
