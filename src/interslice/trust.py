@@ -1,0 +1,125 @@
+"""How far to trust an interpolated scan: slices held out and predicted back, and where methods disagree."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interslice.errors import InputError
+from interslice.methods.base import Method
+from interslice.metrics import ssim
+from interslice.scans import Scan
+from interslice.upsampling import Model, conventional, interpolate_frame, limits_of
+
+FRAMES_CHECKED = 5
+COMPARED = ("linear", "bspline", "lanczos")
+
+
+@dataclass(frozen=True)
+class Score:
+    """SSIM (mean over the held-out slices) and PSNR in dB (of their mean squared error), data range 1."""
+
+    ssim: float
+    psnr: float
+
+
+def check_methods(
+    scan: Scan, methods: Mapping[str, Method], held_out: Sequence[int] | None = None
+) -> dict[str, Score]:
+    """Predict slices of the scan from the others at twice the spacing; a score per method.
+
+    held_out: the slices to predict; None: every second one (1, 3, 5, ...). Each is predicted from the slices
+    of the other parity, so no method sees it. Up to five frames of a series are scored, each scaled to [0, 1]
+    by its 1st and 99.8th percentile. Raises InputError for fewer than 4 slices or slices too small for SSIM.
+    """
+    count = scan.stored_frame(0).shape[0]
+    if count < 4:
+        raise InputError(f"{scan.name}: found {count} slices, --check needs at least 4")
+    if held_out is None:
+        held_out = range(1, count - 1, 2)
+    errors: dict[str, list[float]] = {name: [] for name in methods}
+    similarities: dict[str, list[float]] = {name: [] for name in methods}
+    for index in sorted({round(place) for place in np.linspace(0, scan.frames - 1, FRAMES_CHECKED)}):
+        frame = scan.frame(index)
+        low, high = limits_of(frame, trained=True)
+        if high <= low:
+            continue
+        data = np.clip((frame - low) / (high - low), 0, 1).astype(np.float32)
+        for name, method in methods.items():
+            for start in (0, 1):
+                chosen = [held for held in held_out if held % 2 != start]
+                if not chosen:
+                    continue
+                result = np.clip(method.interpolate(data[start::2], 2), 0, 1)
+                for held in chosen:
+                    guess, truth = result[held - start], data[held]
+                    errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
+                    similarities[name].append(ssim(guess, truth, data_range=1.0))
+    return {
+        name: Score(
+            float(np.mean(similarities[name])), float(-10 * np.log10(max(np.mean(errors[name]), 1e-20)))
+        )
+        for name in methods
+    }
+
+
+def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None) -> str:
+    """Lines for a person: the scores of the chosen method and of cubic B-spline, and which to take."""
+    other = "linear" if model.name == "bspline" else "bspline"
+    scores = check_methods(scan, {model.name: model.method, other: conventional(other).method}, held_out)
+    which = (
+        "every second slice" if held_out is None else f"{len(held_out)} slices that the training never saw"
+    )
+    lines = [f"check: {which} held out and interpolated back at {2 * scan.slice_spacing_mm:.4g} mm"]
+    lines += [
+        f"  {name:<10} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
+    ]
+    return "\n".join([*lines, "  " + recommendation(model.name, other, scores)])
+
+
+def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
+    """The method that is better by both measures; where they differ, the one that needs no trust."""
+    first, second = scores[chosen], scores[other]
+    if first.ssim >= second.ssim and first.psnr >= second.psnr:
+        return f"recommended for this scan: {chosen} (better by both measures)"
+    if first.ssim <= second.ssim and first.psnr <= second.psnr:
+        return f"recommended for this scan: {other} (better by both measures)"
+    safer = other if other == "bspline" else chosen
+    return f"recommended for this scan: {safer} (the two measures disagree; the conventional method is the safer)"
+
+
+def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_original: bool) -> Scan:
+    """The standard deviation, in the scan's intensities, of several predictions of every voxel of `fine`.
+
+    Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the stack
+    reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows where the
+    answer depends on the method, not the error: methods can agree on what is wrong.
+    """
+    stored = np.empty(fine.stored.shape, dtype=np.float32)
+    header = fine.header.copy()
+    header.set_data_dtype(np.float32)
+    result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
+    for index in range(scan.frames):
+        frame = scan.frame(index)
+        count, mean, spread = 0, np.float32(0), np.float32(0)
+        for guess in predictions(model, frame, factor):  # Welford's running variance
+            count += 1
+            delta = guess - mean
+            mean = mean + delta / count
+            spread = spread + delta * (guess - mean)
+        deviation = np.sqrt(np.maximum(spread / count, 0))
+        if keep_original:
+            deviation[::factor] = 0
+        result.stored_frame(index)[...] = deviation
+    return result
+
+
+def predictions(model: Model, frame: np.ndarray, factor: int) -> Iterator[np.ndarray]:
+    """The predictions that `disagreement` compares, one after another."""
+    yield interpolate_frame(model.method, frame, factor)
+    for name in COMPARED:
+        if name != model.name:
+            yield interpolate_frame(conventional(name).method, frame, factor)
+    if model.method.trained:
+        yield interpolate_frame(model.method, frame[::-1], factor)[::-1]
+        yield interpolate_frame(model.method, frame[:, :, ::-1], factor)[:, :, ::-1]
