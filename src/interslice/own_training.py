@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from interslice.errors import InputError
 from interslice.scans import Scan, check_memory
+from interslice.trust import spread_over
 from interslice.upsampling import Model, limits_of, load_model
 
 if TYPE_CHECKING:
@@ -74,18 +76,18 @@ def hold_out(slices: int, with_check: bool, name: str = "scan") -> HeldOut:
     chosen = [round(place) for place in np.linspace(0, slices - 1, count + 2)[1:-1]]
     held = HeldOut(tuple(chosen[::shares]), tuple(chosen[1::shares]) if with_check else ())
     if min(np.diff([-1, *chosen, slices])) < 2 or not any(size >= 3 for size in piece_sizes(slices, held)):
-        raise InputError(f"{name}: found {slices} slices, training on it needs at least {6 + 4 * with_check}")
+        raise InputError(f"{name}: found {slices} slices, training on it needs at least {6 + 3 * with_check}")
     return held
 
 
 def piece_sizes(slices: int, held: HeldOut) -> list[int]:
     """Slices in a row between the held-out ones."""
     edges = [-1, *sorted(held.all), slices]
-    return [stop - start - 1 for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [stop - start - 1 for start, stop in pairwise(edges)]
 
 
 def training_volume(scan: Scan) -> np.ndarray:
-    """(frames, slices, rows, columns) float32 in [0, 1], each frame scaled as the trained method will see it."""
+    """(frames, slices, rows, columns) float32 in [0, 1], each frame scaled as the method will see it."""
     check_memory(4 * scan.stored.size, scan.name)
     volume = np.empty((scan.frames, *scan.stored_frame(0).shape), dtype=np.float32)
     for index in range(scan.frames):
@@ -98,7 +100,7 @@ def training_volume(scan: Scan) -> np.ndarray:
 def training_pieces(volume: np.ndarray, held: HeldOut) -> list[np.ndarray]:
     """The stacks of at least 3 slices between the held-out slices of (frames, slices, rows, columns)."""
     edges = [-1, *sorted(held.all), volume.shape[1]]
-    stacks = [volume[:, start + 1 : stop] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    stacks = [volume[:, start + 1 : stop] for start, stop in pairwise(edges)]
     return [stack for stack in stacks if stack.shape[1] >= 3]
 
 
@@ -106,7 +108,7 @@ def validation_pairs(volume: np.ndarray, held: HeldOut) -> "list[Pair]":
     """Every held-out slice with its two neighbours, in up to three frames, as a volume of factor 2."""
     from interslice.training import Pair
 
-    frames = sorted({round(place) for place in np.linspace(0, len(volume) - 1, FRAMES_SCORED)})
+    frames = spread_over(len(volume), FRAMES_SCORED)
     triplets = [volume[frame, index - 1 : index + 2] for frame in frames for index in held.select]
     return [Pair(triplet[::2], triplet) for triplet in triplets]
 
@@ -125,8 +127,8 @@ def train_here(
     """Train on scans[0] and the others for at most `minutes`; slices are held out of scans[0] only.
 
     loss: "mse" or "lpips", the synthesis term. `save_to`: keep the checkpoint, for --model. A progress bar
-    goes to `progress` (default: sys.stderr). Raises InputError for an unknown method or loss, minutes that are
-    not positive, or scans that are too small.
+    goes to `progress` (default: sys.stderr). Raises InputError for an unknown method or loss, minutes
+    that are not positive, or scans that are too small.
     """
     from interslice.checkpoints import write_checkpoint
     from interslice.training import Run, train
@@ -150,11 +152,10 @@ def train_here(
         waited = sum(row["step"] > state.best_step for row in state.history)
         return time.monotonic() > deadline or waited >= PATIENCE
 
+    pairs = validation_pairs(own, held)
     with tempfile.TemporaryDirectory() as folder:
-        state = train(
-            run, volumes, validation_pairs(own, held), resume=Path(folder) / "resume.pt", perceptual=perceptual,
-            progress=progress, stop=stop,
-        )  # fmt: skip
+        resume = Path(folder) / "resume.pt"
+        state = train(run, volumes, pairs, resume=resume, perceptual=perceptual, progress=progress, stop=stop)
         path = save_to or Path(folder) / f"{method}-trained-here.pt"
         write_checkpoint(state, path)
         return load_model(path), held
@@ -180,7 +181,7 @@ def fitted_settings(
 def schedule_for(
     settings: Mapping[str, Any], volumes: Sequence[np.ndarray], perceptual: "nn.Module | None", seconds: float
 ) -> dict[str, int]:
-    """How many steps fit into `seconds`, measured on this machine, so that the learning rate ends near zero."""
+    """The steps that fit into `seconds`, as measured here, so that the learning rate ends near zero."""
     import torch
 
     from interslice.methods import build_method

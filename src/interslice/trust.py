@@ -1,5 +1,6 @@
 """How far to trust an interpolated scan: slices held out and predicted back, and where methods disagree."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from interslice.errors import InputError
 from interslice.methods.base import Method
 from interslice.metrics import ssim
 from interslice.scans import Scan
-from interslice.upsampling import Model, conventional, interpolate_frame, limits_of
+from interslice.upsampling import CONVENTIONAL, Model, conventional, interpolate_frame, limits_of
 
 FRAMES_CHECKED = 5
 COMPARED = ("linear", "bspline", "lanczos")
@@ -39,7 +40,7 @@ def check_methods(
         held_out = range(1, count - 1, 2)
     errors: dict[str, list[float]] = {name: [] for name in methods}
     similarities: dict[str, list[float]] = {name: [] for name in methods}
-    for index in sorted({round(place) for place in np.linspace(0, scan.frames - 1, FRAMES_CHECKED)}):
+    for index in spread_over(scan.frames, FRAMES_CHECKED):
         frame = scan.frame(index)
         low, high = limits_of(frame, trained=True)
         if high <= low:
@@ -56,11 +57,19 @@ def check_methods(
                     errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
                     similarities[name].append(ssim(guess, truth, data_range=1.0))
     return {
-        name: Score(
-            float(np.mean(similarities[name])), float(-10 * np.log10(max(np.mean(errors[name]), 1e-20)))
-        )
+        name: Score(float(np.mean(similarities[name])), psnr_of(float(np.mean(errors[name]))))
         for name in methods
     }
+
+
+def psnr_of(error: float) -> float:
+    """PSNR in dB of a mean squared error, data range 1."""
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
+def spread_over(count: int, wanted: int) -> list[int]:
+    """At most `wanted` indices below `count`, evenly spread."""
+    return sorted({round(float(place)) for place in np.linspace(0, count - 1, wanted)})
 
 
 def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None) -> str:
@@ -84,12 +93,13 @@ def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
         return f"recommended for this scan: {chosen} (better by both measures)"
     if first.ssim <= second.ssim and first.psnr <= second.psnr:
         return f"recommended for this scan: {other} (better by both measures)"
-    safer = other if other == "bspline" else chosen
-    return f"recommended for this scan: {safer} (the two measures disagree; the conventional method is the safer)"
+    if chosen in CONVENTIONAL:
+        return f"recommended for this scan: {chosen} as well as {other} (the measures disagree)"
+    return f"recommended for this scan: {other} (the measures disagree, and it needs no trust in a training)"
 
 
 def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_original: bool) -> Scan:
-    """The standard deviation, in the scan's intensities, of several predictions of every voxel of `fine`.
+    """The standard deviation of several predictions of every voxel of `fine`, in its intensities.
 
     Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the stack
     reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows where the
@@ -101,13 +111,15 @@ def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_origina
     result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
     for index in range(scan.frames):
         frame = scan.frame(index)
-        count, mean, spread = 0, np.float32(0), np.float32(0)
-        for guess in predictions(model, frame, factor):  # Welford's running variance
+        guesses = predictions(model, frame, factor)
+        count, mean = 1, next(guesses)
+        spread = np.zeros_like(mean)
+        for guess in guesses:  # Welford's running variance
             count += 1
             delta = guess - mean
-            mean = mean + delta / count
-            spread = spread + delta * (guess - mean)
-        deviation = np.sqrt(np.maximum(spread / count, 0))
+            mean += delta / count
+            spread += delta * (guess - mean)
+        deviation = np.sqrt(np.maximum(spread, 0) / count)
         if keep_original:
             deviation[::factor] = 0
         result.stored_frame(index)[...] = deviation
