@@ -62,17 +62,26 @@ class HeldOut:
     check: tuple[int, ...]
 
     @property
-    def all(self) -> set[int]:
+    def both(self) -> set[int]:
         return {*self.select, *self.check}
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained here, the slices that it never saw, and a line about the training."""
+
+    model: Model
+    held_out: HeldOut
+    summary: str
+
+
 def hold_out(slices: int, with_check: bool, name: str = "scan") -> HeldOut:
-    """Spread the held-out slices evenly: one in eight, for --check as many again; InputError for few slices.
+    """Spread the held-out slices evenly: one in eight, with --check one in six; InputError for few slices.
 
     Both ends stay in the training: a held-out slice needs two neighbours.
     """
     shares = 1 + with_check
-    count = shares * max(1, slices // (SLICES_PER_HELD_OUT * shares))
+    count = max(shares, slices // (SLICES_PER_HELD_OUT - 2 * with_check))
     chosen = [round(place) for place in np.linspace(0, slices - 1, count + 2)[1:-1]]
     held = HeldOut(tuple(chosen[::shares]), tuple(chosen[1::shares]) if with_check else ())
     if min(np.diff([-1, *chosen, slices])) < 2 or not any(size >= 3 for size in piece_sizes(slices, held)):
@@ -82,7 +91,7 @@ def hold_out(slices: int, with_check: bool, name: str = "scan") -> HeldOut:
 
 def piece_sizes(slices: int, held: HeldOut) -> list[int]:
     """Slices in a row between the held-out ones."""
-    edges = [-1, *sorted(held.all), slices]
+    edges = [-1, *sorted(held.both), slices]
     return [stop - start - 1 for start, stop in pairwise(edges)]
 
 
@@ -99,7 +108,7 @@ def training_volume(scan: Scan) -> np.ndarray:
 
 def training_pieces(volume: np.ndarray, held: HeldOut) -> list[np.ndarray]:
     """The stacks of at least 3 slices between the held-out slices of (frames, slices, rows, columns)."""
-    edges = [-1, *sorted(held.all), volume.shape[1]]
+    edges = [-1, *sorted(held.both), volume.shape[1]]
     stacks = [volume[:, start + 1 : stop] for start, stop in pairwise(edges)]
     return [stack for stack in stacks if stack.shape[1] >= 3]
 
@@ -123,7 +132,7 @@ def train_here(
     with_check: bool = False,
     save_to: Path | None = None,
     progress: TextIO | None = None,
-) -> tuple[Model, HeldOut]:
+) -> Trained:
     """Train on scans[0] and the others for at most `minutes`; slices are held out of scans[0] only.
 
     loss: "mse" or "lpips", the synthesis term. `save_to`: keep the checkpoint, for --model. A progress bar
@@ -158,7 +167,15 @@ def train_here(
         state = train(run, volumes, pairs, resume=resume, perceptual=perceptual, progress=progress, stop=stop)
         path = save_to or Path(folder) / f"{method}-trained-here.pt"
         write_checkpoint(state, path)
-        return load_model(path), held
+        return Trained(load_model(path), held, summary_of(state, len(held.select)))
+
+
+def summary_of(state: Mapping[str, Any], slices: int) -> str:
+    """How long the training took and what the chosen weights score on the held-out slices."""
+    best = next(row for row in state["history"] if row["step"] == state["best_step"])
+    scores = f"SSIM {best['validation_ssim']:.4f}, PSNR {best['validation_psnr']:.2f} dB"
+    steps = f"{state['history'][-1]['step']} steps in {state['seconds']:.0f} s"
+    return f"training: {steps}; took step {state['best_step']} ({scores} on {slices} held-out slices)"
 
 
 def fitted_settings(
@@ -202,7 +219,7 @@ def schedule_for(
         batch = torch.from_numpy(draw_batch(volumes, training, 0, step)).to(device)
         take_step(method, optimisers, batch, training, step)
         taken.append(time.monotonic() - began)
-    steps = int(np.clip(0.9 * seconds / min(taken), 1, MOST_STEPS))  # a tenth is for the validations
+    steps = int(np.clip(0.9 * seconds / sorted(taken)[1], 1, MOST_STEPS))  # a tenth is for the validations
     return {
         "steps": steps,
         "warmup_steps": min(settings["training"]["warmup_steps"], steps // 10),

@@ -77,7 +77,7 @@ def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None) -> st
     other = "linear" if model.name == "bspline" else "bspline"
     scores = check_methods(scan, {model.name: model.method, other: conventional(other).method}, held_out)
     which = (
-        "every second slice" if held_out is None else f"{len(held_out)} slices that the training never saw"
+        "every second slice" if held_out is None else f"{len(held_out)} slice(s) that the training never saw"
     )
     lines = [f"check: {which} held out and interpolated back at {2 * scan.slice_spacing_mm:.4g} mm"]
     lines += [
@@ -101,9 +101,9 @@ def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
 def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_original: bool) -> Scan:
     """The standard deviation of several predictions of every voxel of `fine`, in its intensities.
 
-    Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the stack
-    reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows where the
-    answer depends on the method, not the error: methods can agree on what is wrong.
+    Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the
+    stack reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows
+    where the answer depends on the method, not the error: methods can agree on what is wrong.
     """
     stored = np.empty(fine.stored.shape, dtype=np.float32)
     header = fine.header.copy()

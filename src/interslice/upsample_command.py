@@ -140,11 +140,12 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         from interslice.own_training import train_here
 
         others = [read_scan(path, options.axis) for path in options.also]
-        model, held = train_here(
+        trained = train_here(
             [scan, *others], options.minutes, method=options.method or "cae", loss=options.loss,
             seed=options.seed, with_check=options.check, save_to=options.save_model, progress=progress,
         )  # fmt: skip
-        held_out = held.check if options.check else None
+        model, held_out = trained.model, trained.held_out.check or None
+        say(trained.summary)
     else:
         model = choose_model(options.method, options.model)
     if options.check:
