@@ -5,13 +5,16 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
 from generators import write_dicom_series
 from phantoms import ellipsoids
 
 SHAPE = (20, 18, 7)
 OBLIQUE = np.array([[0.98, -0.17, 0.5, -30], [0.17, 0.98, -0.2, 12], [-0.09, 0.07, 5.0, 7], [0, 0, 0, 1]])
 PLAIN = np.diag([1.0, 1.1, 5.0, 1])
-ROTATED = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.2, -0.1, 0.3) @ np.diag([1, 1.1, 5]), [4, -9, 2])
+ROTATED = nib.affines.from_matvec(
+    nib.eulerangles.euler2mat(0.2, -0.1, 0.3) @ np.diag([1, 1.1, 5]), [4, -9, 2]
+)
 
 
 def values(kind: type = np.int16, shape: tuple[int, ...] = SHAPE) -> np.ndarray:

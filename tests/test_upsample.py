@@ -2,13 +2,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from generators import write_dicom_series
-from phantoms import ellipsoids
-from scan_files import FILES, LEFT_HANDED, OBLIQUE, PLAIN, nifti, saved
 from scipy import ndimage
-from settings import small_settings
 
 import interslice
+from generators import write_dicom_series
 from interslice.errors import InputError
 from interslice.methods.base import Method
 from interslice.scans import read_scan, write_scan
@@ -21,6 +18,9 @@ from interslice.upsampling import (
     parse_factor,
     upsample_scan,
 )
+from phantoms import ellipsoids
+from scan_files import FILES, LEFT_HANDED, OBLIQUE, PLAIN, nifti, saved
+from settings import small_settings
 
 FACTOR = 3
 NIFTI = [name for name in FILES if not name.startswith(("dicom", "analyze", "mgh"))]
@@ -96,7 +96,8 @@ def test_what_interpolation_does_not_change_is_as_it_was(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["oblique", "left_handed", "flipped", "flipped_slices", "big_endian", "nifti_pair", "dicom", "sagittal"]
+    "name",
+    ["oblique", "left_handed", "flipped", "flipped_slices", "big_endian", "nifti_pair", "dicom", "sagittal"],
 )
 def test_a_different_program_sees_the_original_voxels_in_place(tmp_path, name):
     """SimpleITK, which reads the files itself: the same value at the same place in the world."""
@@ -139,7 +140,7 @@ def test_new_slices_are_the_interpolation_of_the_real_intensities(tmp_path, name
 
 
 def test_overshoot_does_not_leave_the_range_of_the_scan(tmp_path):
-    """A step between slices: cubic and Lanczos kernels overshoot, and unsigned values must not wrap around."""
+    """A step between slices: cubic and Lanczos kernels overshoot; unsigned values must not wrap around."""
     data = np.zeros((8, 8, 8), np.uint16)
     data[..., 4:] = 60000
     data[0, 0] = 100

@@ -12,8 +12,8 @@ from interslice import __version__
 from interslice.errors import InputError
 from interslice.files import replacing
 from interslice.scans import Scan, read_scan, write_scan
-from interslice.upsample_command import Options, Say, check_choices, check_writable
-from interslice.upsampling import Model, NothingToDo, choose_model, factor_for, parse_factor, upsample_scan
+from interslice.upsample_command import Options, Say, check_choices, check_writable, choose_factor
+from interslice.upsampling import Model, NothingToDo, choose_model, upsample_scan
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".mgz", ".mgh")
 LABEL = "desc-interslice"
@@ -152,7 +152,7 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
 
     def work(job: Job) -> Outcome:
         outcome = run_job(job, model, options)
-        say(f"{job.source}: {outcome.state}" + (f" ({outcome.reason})" if outcome.reason else ""))
+        say(f"{outcome.state}: {outcome.reason or job.source}")
         return outcome
 
     return list(for_all(work, jobs, options.jobs))
@@ -167,10 +167,10 @@ def for_all(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -
 def run_job(job: Job, model: Model, options: Options) -> Outcome:
     """One image. Any error is the job's alone: hundreds of others may be waiting."""
     if job.done and not options.force:
-        return Outcome(job, "skipped", f"{job.target.name} exists; --force makes it again")
+        return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
     try:
         scan = read_scan(job.source, options.axis)
-        factor = parse_factor(options.factor) if options.factor else factor_for(scan, options.spacing)
+        factor = choose_factor(scan, options)
         fine = upsample_scan(scan, factor, model.method, options.keep_original)
         job.sidecar.unlink(missing_ok=True)
         write_scan(fine, job.target)
@@ -180,8 +180,8 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
     except InputError as error:
         return Outcome(job, "failed", str(error))
     except Exception as error:
-        return Outcome(job, "failed", f"{type(error).__name__}: {error}")
-    return Outcome(job, "written", f"factor {factor}: {job.target}")
+        return Outcome(job, "failed", f"{job.source}: {type(error).__name__}: {error}")
+    return Outcome(job, "written", f"{job.target} (factor {factor})")
 
 
 def sidecar(job: Job, scan: Scan, fine: Scan, factor: int, model: Model, options: Options) -> dict[str, Any]:

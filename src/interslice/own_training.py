@@ -52,6 +52,7 @@ VALIDATIONS, PATIENCE = 40, 10  # of a training; without a better score in a row
 SLICES_PER_HELD_OUT = 8
 FRAMES_SCORED = 3
 TIMED_STEPS = 3
+SMALLEST_CROP, LONGEST_MINUTES = 16, 24 * 60
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,25 @@ def validation_pairs(volume: np.ndarray, held: HeldOut) -> "list[Pair]":
     return [Pair(triplet[::2], triplet) for triplet in triplets]
 
 
+def check_training(scans: Sequence[Scan], minutes: float, method: str, loss: str, with_check: bool) -> None:
+    """Refuse what `train_here` cannot do, before any of it is done."""
+    if method not in SETTINGS:
+        raise InputError(f"--train-here: found method {method}, allowed are {', '.join(SETTINGS)}")
+    if not 0 < minutes <= LONGEST_MINUTES:
+        raise InputError(f"minutes: found {minutes:g}, allowed are numbers above 0 up to {LONGEST_MINUTES}")
+    if loss not in LOSSES:
+        raise InputError(f"loss: found {loss!r}, allowed are {', '.join(LOSSES)}")
+    hold_out(scans[0].stored_frame(0).shape[0], with_check, scans[0].name)
+    for scan in scans:
+        slices, *sides = scan.stored_frame(0).shape
+        if slices < 3:
+            raise InputError(f"{scan.name}: found {slices} slices, training needs at least 3")
+        if min(sides) < SMALLEST_CROP:
+            raise InputError(
+                f"{scan.name}: found slices {min(sides)} pixels wide, training needs at least {SMALLEST_CROP}"
+            )
+
+
 def train_here(
     scans: Sequence[Scan],
     minutes: float,
@@ -142,23 +162,21 @@ def train_here(
     from interslice.checkpoints import write_checkpoint
     from interslice.training import Run, train
 
-    if method not in SETTINGS:
-        raise InputError(f"--train-here: found method {method}, allowed are {', '.join(SETTINGS)}")
-    if not 0 < minutes <= 60 * 24:
-        raise InputError(f"minutes: found {minutes:g}, allowed are numbers above 0 up to {60 * 24}")
+    check_training(scans, minutes, method, loss, with_check)
     started = time.monotonic()
     held = hold_out(scans[0].stored_frame(0).shape[0], with_check, scans[0].name)
     own = training_volume(scans[0])
     volumes = [*training_pieces(own, held), *(training_volume(scan) for scan in scans[1:])]
     perceptual = load_perceptual(loss)
-    settings = fitted_settings(method, loss, volumes, scans)
+    settings = fitted_settings(method, loss, volumes)
     budget = 60 * minutes - (time.monotonic() - started)
     settings["training"].update(schedule_for(settings, volumes, perceptual, budget))
     run = Run("training", settings, seed, 2, "own scan", [Path(scan.name).name for scan in scans])
     deadline = started + 60 * minutes
+    always = settings["training"]["steps"] // 4  # validation is erratic while the rate is at its highest
 
     def stop(state: "State") -> bool:
-        waited = sum(row["step"] > state.best_step for row in state.history)
+        waited = sum(row["step"] > max(state.best_step, always) for row in state.history)
         return time.monotonic() > deadline or waited >= PATIENCE
 
     pairs = validation_pairs(own, held)
@@ -178,18 +196,12 @@ def summary_of(state: Mapping[str, Any], slices: int) -> str:
     return f"training: {steps}; took step {state['best_step']} ({scores} on {slices} held-out slices)"
 
 
-def fitted_settings(
-    method: str, loss: str, volumes: Sequence[np.ndarray], scans: Sequence[Scan]
-) -> dict[str, Any]:
+def fitted_settings(method: str, loss: str, volumes: Sequence[np.ndarray]) -> dict[str, Any]:
     """The settings with the crop that fits the smallest slice."""
-    if loss not in LOSSES:
-        raise InputError(f"loss: found {loss!r}, allowed are {', '.join(LOSSES)}")
     settings = {
         key: dict(value) if isinstance(value, dict) else value for key, value in SETTINGS[method].items()
     }
     side = min(min(volume.shape[2:]) for volume in volumes)
-    if side < 16:
-        raise InputError(f"{scans[0].name}: found slices {side} pixels wide, training needs at least 16")
     settings["training"]["crop"] = min(settings["training"]["crop"], side // 4 * 4)
     settings["synthesis"].update(LOSSES[loss])
     return settings

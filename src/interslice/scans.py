@@ -5,6 +5,7 @@ the header that describe that axis change. Stored values, their type, byte order
 their codes and the units are those of the input.
 """
 
+import gzip
 import logging
 import zlib
 from collections.abc import Iterator
@@ -125,6 +126,7 @@ def read_scan(path: str | Path, axis: str | None = None) -> Scan:
         if not isinstance(image, nib.spatialimages.SpatialImage):
             raise InputError(f"{path}: found {type(image).__name__}, allowed are 3-D and 4-D images")
         check_header(image, path)
+        check_gzip(Path(image.get_filename() or path))
         return scan_from_image(image, str(path), axis)
 
 
@@ -165,6 +167,14 @@ def check_header(image: nib.spatialimages.SpatialImage, path: Path) -> None:
             f"{path}: found {shape} voxels in the header ({promised} bytes), the file holds at most {held}"
         )
     check_memory(promised, str(path))
+
+
+def check_gzip(path: Path) -> None:
+    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
+    if path.name.endswith(("gz", "mgz")):
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
 
 
 def check_memory(needed: int, name: str) -> None:

@@ -5,18 +5,22 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from interslice.errors import InputError
 from interslice.scans import OUTPUT_SUFFIXES, Scan, read_scan, write_scan
 from interslice.upsampling import (
     Model,
+    check_fits,
     check_method_name,
     choose_model,
     factor_for,
     parse_factor,
     upsample_scan,
 )
+
+if TYPE_CHECKING:
+    from interslice.own_training import Trained
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
 Say = Callable[[str], None]
@@ -112,16 +116,31 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot be written, because {folder} {reason}")
 
 
-def resolve_factor(scan: Scan, options: Options, say: Say) -> int:
-    """The factor that was given, or the one for a spacing; what was taken is said."""
-    factor = parse_factor(options.factor) if options.factor else factor_for(scan, options.spacing)
+def choose_factor(scan: Scan, options: Options) -> int:
+    """The factor that was given, or the one for a spacing."""
+    return parse_factor(options.factor) if options.factor else factor_for(scan, options.spacing)
+
+
+def geometry(scan: Scan, factor: int, options: Options) -> str:
+    """What is taken: slices and spacing before and after, and the factor."""
     before, count = scan.slice_spacing_mm, scan.stored_frame(0).shape[0]
     how = "" if options.factor else f" (nearest to {options.spacing or min(scan.spacing_mm):.4g} mm)"
-    say(
+    return (
         f"{scan.name}: {count} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
         f"factor {factor}{how}: {(count - 1) * factor + 1} slices, {before / factor:.4g} mm apart"
     )
-    return factor
+
+
+def prepare_training(scans: list[Scan], options: Options) -> "Callable[[TextIO | None], Trained]":
+    """The training, checked but not begun; it takes the stream of its progress bar."""
+    from interslice.own_training import check_training, train_here
+
+    method = options.method or "cae"
+    check_training(scans, options.minutes, method, options.loss, options.check)
+    return lambda progress: train_here(
+        scans, options.minutes, method=method, loss=options.loss, seed=options.seed, with_check=options.check,
+        save_to=options.save_model, progress=progress,
+    )  # fmt: skip
 
 
 def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = None) -> None:
@@ -134,20 +153,20 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         raise InputError("found no output, -o FILE is needed (or --check alone)")
     check_outputs(options)
     scan = read_scan(options.source, options.axis)
-    factor = resolve_factor(scan, options, say) if options.output else 2
-    held_out = None
+    if options.output is not None:
+        factor = choose_factor(scan, options)
+        check_fits(scan, factor)
     if options.train_here:
-        from interslice.own_training import train_here
-
         others = [read_scan(path, options.axis) for path in options.also]
-        trained = train_here(
-            [scan, *others], options.minutes, method=options.method or "cae", loss=options.loss,
-            seed=options.seed, with_check=options.check, save_to=options.save_model, progress=progress,
-        )  # fmt: skip
+        training = prepare_training([scan, *others], options)
+    else:
+        model, held_out = choose_model(options.method, options.model), None
+    if options.output is not None:
+        say(geometry(scan, factor, options))
+    if options.train_here:
+        trained = training(progress)
         model, held_out = trained.model, trained.held_out.check or None
         say(trained.summary)
-    else:
-        model = choose_model(options.method, options.model)
     if options.check:
         from interslice.trust import check_report
 

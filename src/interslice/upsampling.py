@@ -179,6 +179,19 @@ def interpolate_frame(method: Method, frame: np.ndarray, factor: int) -> np.ndar
     return (low + span * result.astype(np.float64)).astype(np.float32)
 
 
+def output_shape(scan: Scan, factor: int) -> tuple[int, ...]:
+    """The shape of the stored array after interpolation."""
+    shape = list(scan.stored.shape)
+    shape[scan.axis] = output_size(shape[scan.axis], factor)
+    return tuple(shape)
+
+
+def check_fits(scan: Scan, factor: int) -> None:
+    """Refuse an output that would not fit into memory with the working copies of a frame."""
+    voxels = math.prod(output_shape(scan, factor))
+    check_memory(voxels * scan.stored.dtype.itemsize + FLOAT32_COPIES * 4 * voxels // scan.frames, scan.name)
+
+
 def upsample_scan(
     scan: Scan,
     factor: int,
@@ -192,10 +205,8 @@ def upsample_scan(
     not allowed and where the memory does not suffice.
     """
     factor = parse_factor(factor)
-    shape = list(scan.stored.shape)
-    shape[scan.axis] = output_size(shape[scan.axis], factor)
-    voxels = math.prod(shape)
-    check_memory(voxels * scan.stored.dtype.itemsize + FLOAT32_COPIES * 4 * voxels // scan.frames, scan.name)
+    check_fits(scan, factor)
+    shape = output_shape(scan, factor)
     fine = scan.finer(np.empty(shape, dtype=scan.stored.dtype), factor)
     for frame in range(scan.frames):
         result, low, span = interpolate_scaled(method, scan.frame(frame), factor)
