@@ -56,6 +56,19 @@ def test_every_method_and_every_extra_file(scan, tmp_path, capsys, method):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_label_map_is_pointed_out(tmp_path, capsys):
+    labels = nifti()
+    labels.header.set_intent("label")
+    source = saved(labels, tmp_path / "labels.nii")
+    code, _, err = run(capsys, "upsample", source, "--factor", 2, "-o", tmp_path / "a.nii")
+    assert (code, "it a label map" in err) == (0, True)
+    arguments = ("upsample", source, "--factor", 2, "--method", "nearest", "-o", tmp_path / "b.nii")
+    code, _, err = run(capsys, *arguments)
+    assert (code, "it a label map" in err) == (0, False)
+    found = np.unique(np.asarray(nib.load(tmp_path / "b.nii").dataobj))
+    assert set(found) <= set(np.unique(np.asarray(labels.dataobj)))
+
+
 def test_check_alone_writes_nothing(scan, tmp_path, capsys):
     code, out, err = run(capsys, "upsample", scan, "--check")
     assert (code, err) == (0, "")

@@ -68,6 +68,14 @@ def test_check_recommends_the_better_method():
     assert "linear " in report
 
 
+def test_check_says_when_the_model_has_seen_the_scan():
+    scan = scan_of(ellipsoids((9, 24, 24)))
+    seen = Model("cae", Watcher(), "model.pt", "0" * 64, ("phantom", "other"))
+    assert "model.pt was trained on a scan of this name" in check_report(scan, seen, None)
+    assert "was trained on" not in check_report(scan, seen, [3])
+    assert "was trained on" not in check_report(scan, Model("cae", Watcher(), "m.pt", "0", ("other",)), None)
+
+
 def test_recommendations():
     assert "cae (better" in recommendation("cae", "bspline", {"cae": S(0.9, 30), "bspline": S(0.8, 29)})
     assert "bspline (better" in recommendation("cae", "bspline", {"cae": S(0.7, 28), "bspline": S(0.8, 29)})
@@ -123,7 +131,7 @@ def test_a_trained_method_is_also_asked_backward_and_mirrored():
     scan = scan_of(ellipsoids((5, 16, 12)))
     fine = upsample_scan(scan, 2, method)
     method.seen.clear()
-    disagreement(scan, Model("cae", method), fine, 2, keep_original=True)
+    disagreement(scan, Model("cae", method), fine, 2, keep_original=False)
     volumes = [volume for volume, _ in method.seen]
     forward = volumes[0]
     np.testing.assert_array_equal(volumes[1], forward[::-1])

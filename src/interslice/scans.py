@@ -29,6 +29,7 @@ ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 OUTPUT_SUFFIXES = (".nii", ".nii.gz")
 GZIP_MOST = 1032  # deflate cannot shrink data further than this
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
+LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
 READ_ERRORS = (
     ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, OverflowError, KeyError,
@@ -67,6 +68,10 @@ class Scan:
     @property
     def frames(self) -> int:
         return self.stored.shape[3] if self.stored.ndim == 4 else 1
+
+    @property
+    def is_label_map(self) -> bool:
+        return int(self.header["intent_code"]) == LABEL_INTENT
 
     def stored_frame(self, frame: int) -> np.ndarray:
         """A view (slices, rows, columns) of the stored values of one frame."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from interslice.errors import InputError
 from interslice.methods.base import Method
 from interslice.metrics import ssim
 from interslice.scans import Scan
-from interslice.upsampling import CONVENTIONAL, Model, conventional, interpolate_frame, limits_of
+from interslice.upsampling import CONVENTIONAL, Model, conventional, interpolate_frame, limits_of, predict
 
 FRAMES_CHECKED = 5
 COMPARED = ("linear", "bspline", "lanczos")
@@ -25,7 +26,10 @@ class Score:
 
 
 def check_methods(
-    scan: Scan, methods: Mapping[str, Method], held_out: Sequence[int] | None = None
+    scan: Scan,
+    methods: Mapping[str, Method],
+    held_out: Sequence[int] | None = None,
+    keep_original: bool = True,
 ) -> dict[str, Score]:
     """Predict slices of the scan from the others at twice the spacing; a score per method.
 
@@ -51,7 +55,7 @@ def check_methods(
                 chosen = [held for held in held_out if held % 2 != start]
                 if not chosen:
                     continue
-                result = np.clip(method.interpolate(data[start::2], 2), 0, 1)
+                result = np.clip(predict(method, data[start::2], 2, keep_original), 0, 1)
                 for held in chosen:
                     guess, truth = result[held - start], data[held]
                     errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
@@ -72,10 +76,12 @@ def spread_over(count: int, wanted: int) -> list[int]:
     return sorted({round(float(place)) for place in np.linspace(0, count - 1, wanted)})
 
 
-def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None) -> str:
+def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_original: bool = True) -> str:
     """Lines for a person: the scores of the chosen method and of cubic B-spline, and which to take."""
     other = "linear" if model.name == "bspline" else "bspline"
-    scores = check_methods(scan, {model.name: model.method, other: conventional(other).method}, held_out)
+    scores = check_methods(
+        scan, {model.name: model.method, other: conventional(other).method}, held_out, keep_original
+    )
     which = (
         "every second slice" if held_out is None else f"{len(held_out)} slice(s) that the training never saw"
     )
@@ -83,7 +89,12 @@ def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None) -> st
     lines += [
         f"  {name:<10} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
     ]
-    return "\n".join([*lines, "  " + recommendation(model.name, other, scores)])
+    lines.append("  " + recommendation(model.name, other, scores))
+    if held_out is None and Path(scan.name).name in model.subjects:
+        lines.append(
+            f"  but {model.file} was trained on a scan of this name: its score is not that of new slices"
+        )
+    return "\n".join(lines)
 
 
 def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
@@ -111,7 +122,7 @@ def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_origina
     result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
     for index in range(scan.frames):
         frame = scan.frame(index)
-        guesses = predictions(model, frame, factor)
+        guesses = predictions(model, frame, factor, keep_original)
         count, mean = 1, next(guesses)
         spread = np.zeros_like(mean)
         for guess in guesses:  # Welford's running variance
@@ -126,12 +137,12 @@ def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_origina
     return result
 
 
-def predictions(model: Model, frame: np.ndarray, factor: int) -> Iterator[np.ndarray]:
+def predictions(model: Model, frame: np.ndarray, factor: int, keep_original: bool) -> Iterator[np.ndarray]:
     """The predictions that `disagreement` compares, one after another."""
-    yield interpolate_frame(model.method, frame, factor)
+    yield interpolate_frame(model.method, frame, factor, keep_original)
     for name in COMPARED:
         if name != model.name:
-            yield interpolate_frame(conventional(name).method, frame, factor)
+            yield interpolate_frame(conventional(name).method, frame, factor, keep_original)
     if model.method.trained:
-        yield interpolate_frame(model.method, frame[::-1], factor)[::-1]
-        yield interpolate_frame(model.method, frame[:, :, ::-1], factor)[:, :, ::-1]
+        yield interpolate_frame(model.method, frame[::-1], factor, keep_original)[::-1]
+        yield interpolate_frame(model.method, frame[:, :, ::-1], factor, keep_original)[:, :, ::-1]

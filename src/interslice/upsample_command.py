@@ -163,6 +163,8 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         model, held_out = choose_model(options.method, options.model), None
     if options.output is not None:
         say(geometry(scan, factor, options))
+    if scan.is_label_map and model_name(options) != "nearest":
+        say(f"{scan.name}: the header calls it a label map; --method nearest makes no labels of its own")
     if options.train_here:
         trained = training(progress)
         model, held_out = trained.model, trained.held_out.check or None
@@ -170,10 +172,14 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if options.check:
         from interslice.trust import check_report
 
-        answer(check_report(scan, model, held_out))
+        answer(check_report(scan, model, held_out, options.keep_original))
     if options.output is not None:
         write_outputs(scan, factor, model, options)
         say(f"{options.output}: written with {described(model)}")
+
+
+def model_name(options: Options) -> str:
+    return options.method or "bspline"
 
 
 def described(model: Model) -> str:

@@ -34,12 +34,13 @@ class NothingToDo(InputError):
 
 @dataclass(frozen=True)
 class Model:
-    """A method ready to interpolate; file name and sha256 of its weights, if it has any."""
+    """A method ready to interpolate; of a trained one also file name, sha256 and training subjects."""
 
     name: str
     method: Method
     file: str | None = None
     sha256: str | None = None
+    subjects: tuple[str, ...] = ()
 
 
 def known_methods() -> list[str]:
@@ -70,7 +71,8 @@ def load_model(file: str | Path, method: str | None = None) -> Model:
     from interslice.files import sha256_of
 
     path = find_model(file)
-    settings = read_checkpoint(path).get("settings")
+    state = read_checkpoint(path)
+    settings = state.get("settings")
     if not isinstance(settings, Mapping) or settings.get("method") not in METHODS:
         found = settings.get("method") if isinstance(settings, Mapping) else None
         raise InputError(f"{path}: found a checkpoint of method {found}, allowed are {', '.join(METHODS)}")
@@ -85,7 +87,8 @@ def load_model(file: str | Path, method: str | None = None) -> Model:
         raise InputError(
             f"{path}: the weights do not fit the {name} network that the file names ({reason})"
         ) from error
-    return Model(name, built, path.name, sha256_of(path))
+    subjects = tuple(map(str, state.get("subjects", ())))
+    return Model(name, built, path.name, sha256_of(path), subjects)
 
 
 def choose_model(method: str | None, model: str | Path | None) -> Model:
@@ -151,31 +154,43 @@ def limits_of(frame: np.ndarray, trained: bool) -> tuple[float, float]:
     return (low, high) if high > low else (float(frame.min()), float(frame.max()))
 
 
-def interpolate_scaled(method: Method, frame: np.ndarray, factor: int) -> tuple[np.ndarray, float, float]:
+def predict(method: Method, scaled: np.ndarray, factor: int, keep_original: bool) -> np.ndarray:
+    """(n, rows, columns) float32, mostly in [0, 1], to ((n - 1) K + 1, rows, columns) on the same scale.
+
+    A trained method sees the slices cut to [0, 1]. What it does not give back at the original slices is
+    interpolated linearly and added: with `keep_original` its whole error there, so that sharp original slices
+    do not alternate with new ones that lack what the network loses; else only what was cut off.
+    """
+    if not method.trained:
+        return method.interpolate(scaled, factor)
+    seen = np.clip(scaled, 0, 1)
+    result = method.interpolate(seen, factor)
+    missing = scaled - (result[::factor] if keep_original else seen)
+    if missing.any():
+        result = result + build_method(CONVENTIONAL["linear"]).interpolate(missing, factor)
+    return result
+
+
+def interpolate_scaled(
+    method: Method, frame: np.ndarray, factor: int, keep_original: bool
+) -> tuple[np.ndarray, float, float]:
     """(slices, rows, columns) of any scale to ((n - 1) K + 1, rows, columns) float32 r, and low, span.
 
-    The intensities are low + span * r. A trained method sees the frame cut to its percentiles; what they cut
-    off is interpolated linearly and added again. No new value lies outside the range of the frame: cubic and
-    Lanczos kernels overshoot at edges, and a magnitude image has no negative values.
+    The intensities are low + span * r; see `predict`. No new value lies outside the range of the frame: cubic
+    and Lanczos kernels overshoot at edges, and a magnitude image has no negative values.
     """
     low, high = limits_of(frame, method.trained)
     span = high - low
     if span <= 0:  # a constant frame of a series
         return np.zeros((output_size(len(frame), factor), *frame.shape[1:]), dtype=np.float32), low, 1.0
     scaled = ((frame - low) / span).astype(np.float32)
-    if method.trained:
-        seen = np.clip(scaled, 0, 1)
-        result = method.interpolate(seen, factor)
-        if (scaled != seen).any():
-            result = result + build_method(CONVENTIONAL["linear"]).interpolate(scaled - seen, factor)
-    else:
-        result = method.interpolate(scaled, factor)
+    result = predict(method, scaled, factor, keep_original)
     return np.clip(result, scaled.min(), scaled.max()), low, span
 
 
-def interpolate_frame(method: Method, frame: np.ndarray, factor: int) -> np.ndarray:
+def interpolate_frame(method: Method, frame: np.ndarray, factor: int, keep_original: bool) -> np.ndarray:
     """`interpolate_scaled` as intensities, float32."""
-    result, low, span = interpolate_scaled(method, frame, factor)
+    result, low, span = interpolate_scaled(method, frame, factor, keep_original)
     return (low + span * result.astype(np.float64)).astype(np.float32)
 
 
@@ -209,7 +224,7 @@ def upsample_scan(
     shape = output_shape(scan, factor)
     fine = scan.finer(np.empty(shape, dtype=scan.stored.dtype), factor)
     for frame in range(scan.frames):
-        result, low, span = interpolate_scaled(method, scan.frame(frame), factor)
+        result, low, span = interpolate_scaled(method, scan.frame(frame), factor, keep_original)
         target = fine.stored_frame(frame)
         for index in range(len(target)):
             if not (keep_original and index % factor == 0):
