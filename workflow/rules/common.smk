@@ -9,6 +9,8 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study
+from interslice.datasets import SOURCES
+from interslice.datasets.index import input_files, is_converted
 from interslice.errors import InputError
 from interslice.methods import METHODS
 from interslice.perceptual import LPIPS_PACKAGE, hub_file
@@ -37,6 +39,8 @@ wildcard_constraints:
     backbone="alex|vgg",
     metric="|".join(config["evaluation"]["metrics"]),
     kind="kept|synthesised|all",
+    subject=r"[A-Za-z0-9_-]+",
+    ending=r"\.nii(\.gz)?",
     region="whole|foreground",
 
 
@@ -45,7 +49,7 @@ def dataset_of(wildcards):
 
 
 def settings_of(wildcards):
-    return STUDY.methods[wildcards.method]
+    return STUDY.settings(wildcards.method, wildcards.dataset)
 
 
 def is_trained(method):
@@ -61,35 +65,39 @@ def shards_of(dataset):
     return range(STUDY.datasets[dataset]["shards"])
 
 
-def files_of(dataset_name):
-    """Subject to the file that the index reads."""
-    dataset = STUDY.datasets[dataset_name]
-    if dataset["source"] == "packages":
-        return {
-            subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz"
-            for subject in dataset["subjects"]
-        }
-    return folder_files(dataset)
+def converted_of(wildcards):
+    """The NIfTI files of a source that has none of its own."""
+    return (
+        ["results/convert_dataset/{dataset}".format(**wildcards)]
+        if is_converted(dataset_of(wildcards))
+        else []
+    )
 
 
-def folder_files(dataset):
-    """SUBJECT.nii or SUBJECT.nii.gz for every subject of the splits; a missing one is reported by the index rule."""
-    folder = Path(dataset["folder"])
-    subjects = [subject for split in dataset["splits"].values() for subject in split]
-    return {
-        s: str(
-            folder / f"{s}.nii"
-            if (folder / f"{s}.nii").exists()
-            else folder / f"{s}.nii.gz"
-        )
-        for s in subjects
-    }
+def index_inputs(wildcards):
+    """What the index reads: the source's files, or what was made of them."""
+    return converted_of(wildcards) or input_files(dataset_of(wildcards), RESOURCES)
+
+
+def index_digest(wildcards):
+    """The step's code and that of the dataset's source: editing one source leaves the others' indexes alone."""
+    return code_digest(
+        "interslice.steps.data", SOURCES[dataset_of(wildcards)["source"]]
+    )
+
+
+def remote_of(wildcards):
+    return dataset_of(wildcards)["archives"][wildcards.archive]
+
+
+def subject_entry(wildcards):
+    return dataset_of(wildcards)["subjects"][wildcards.subject]
 
 
 def package_of(wildcards):
     """The package of an archive, of a dataset or of the LPIPS weights."""
     packages = [LPIPS_PACKAGE] + [
-        p for d in STUDY.datasets.values() for p in d.get("packages", {}).values()
+        p for d in STUDY.datasets.values() for p in d["packages"].values()
     ]
     return next(
         package for package in packages if package["archive"] == wildcards.archive
@@ -139,8 +147,10 @@ def all_shards(rule_folder):
 
 
 def checkpoint_of(wildcards):
+    """The model of a trained method; a dataset without training borrows that of another."""
+    run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
     return (
-        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)]
+        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)]
         if is_trained(wildcards.method)
         else []
     )

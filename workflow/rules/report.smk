@@ -1,12 +1,20 @@
 # Statistics, tables, figures, pages: functions of the long table (panels: of the volumes).
 DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": []}
 TRAINED = STUDY.named("trained")
-SUMMARY = report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
-PAGE = report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
+SUMMARY = report(
+    f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables"
+)
+PAGE = report(
+    f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page"
+)
 PANEL_METHODS = [
     method for method in config["figures"]["panel_methods"] if method in STUDY.methods
 ]
-VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.datasets for K in config["factors"]]
+VIEWS = [
+    f"{dataset}_K{K}"
+    for dataset in STUDY.trained_datasets()
+    for K in STUDY.factors(dataset)
+]
 
 
 def tables():
@@ -26,7 +34,7 @@ def figure_names():
                 f"{metric.upper()} against the anisotropy factor, {where}"
             )
     for dataset in STUDY.datasets:
-        for K in config["factors"]:
+        for K in STUDY.factors(dataset):
             names[f"panel_{dataset}_K{K}"] = (
                 f"A synthesised slice and a through-plane view, {dataset}, K = {K}"
             )
@@ -51,7 +59,10 @@ def figures():
 
 def figure_outputs(stem, caption):
     """PDF and PNG of a figure; the PNG is shown in Snakemake's report."""
-    stem, place = f"{RESULTS}/figures/{stem}", {"category": "Figures", "subcategory": caption}
+    stem, place = f"{RESULTS}/figures/{stem}", {
+        "category": "Figures",
+        "subcategory": caption,
+    }
     png = report(f"{stem}.png", caption=f"../report/{caption}.rst", **place)
     return [f"{stem}.pdf", png]
 
@@ -72,8 +83,8 @@ def trainings(file, dataset=None, factor=None):
     """Label to a file of every training, of one dataset and K or of all."""
     return {
         f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}": f"{RESULTS}/train_method/{d}/K{K}/{method}/seed{seed}/{file}"
-        for d in ([dataset] if dataset else STUDY.datasets)
-        for K in ([factor] if factor else config["factors"])
+        for d in ([dataset] if dataset else STUDY.trained_datasets())
+        for K in ([factor] if factor else STUDY.factors(d))
         for method in TRAINED
         for seed in seeds_of(method)
     }
@@ -202,6 +213,9 @@ rule write_page:
         f"{RESULTS}/tables",
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        excluded=expand(
+            "results/index_dataset/{dataset}_excluded.csv", dataset=STUDY.datasets
+        ),
     output:
         PAGE,
     log:
