@@ -153,11 +153,11 @@ def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
 
 
 def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | None = None) -> Volume:
-    """Read an image, or the frames [first, stop) of one, as float32 in the file's units with RAS axes."""
+    """Read an image, or the frames [first, stop) of a 4-D one, as float32 in the file's units with RAS axes."""
     image = load_image(path)
     try:
-        data = image.dataobj if frames is None else image.dataobj[..., frames[0] : frames[1]]
-        data = np.asarray(data, dtype=np.float32)
+        part = slice(*(frames or (None, None)))
+        data = np.asarray(image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32)
     except READ_ERRORS as error:
         raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
     data = data[..., np.newaxis] if data.ndim == 3 else data
