@@ -3,20 +3,20 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from interslice.config import load_study
+from interslice.config import load_study, typed
 from interslice.datasets import SOURCES
 from interslice.datasets.index import input_files, is_converted
 from interslice.errors import InputError
 from interslice.methods import METHODS
-from interslice.perceptual import LPIPS_PACKAGE, hub_file
 from interslice.provenance import code_digest
 
 try:
+    update_config(config, typed(workflow.config_settings.overwrite_config))
     STUDY = load_study(config, ROOT)
 except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
@@ -37,11 +37,8 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     backbone="alex|vgg",
-    metric="|".join(config["evaluation"]["metrics"]),
-    kind="kept|synthesised|all",
     subject=r"[A-Za-z0-9_-]+",
     ending=r"\.nii(\.gz)?",
-    region="whole|foreground",
 
 
 def dataset_of(wildcards):
@@ -67,11 +64,8 @@ def shards_of(dataset):
 
 def converted_of(wildcards):
     """The NIfTI files of a source that has none of its own."""
-    return (
-        ["results/convert_dataset/{dataset}".format(**wildcards)]
-        if is_converted(dataset_of(wildcards))
-        else []
-    )
+    converted = is_converted(dataset_of(wildcards))
+    return ["results/convert_dataset/{dataset}".format(**wildcards)] if converted else []
 
 
 def index_inputs(wildcards):
@@ -81,13 +75,7 @@ def index_inputs(wildcards):
 
 def index_digest(wildcards):
     """The step's code and that of the dataset's source: editing one source leaves the others' indexes alone."""
-    return code_digest(
-        "interslice.steps.data", SOURCES[dataset_of(wildcards)["source"]]
-    )
-
-
-def remote_of(wildcards):
-    return dataset_of(wildcards)["archives"][wildcards.archive]
+    return code_digest("interslice.steps.data", SOURCES[dataset_of(wildcards)["source"]])
 
 
 def subject_entry(wildcards):
@@ -95,13 +83,9 @@ def subject_entry(wildcards):
 
 
 def package_of(wildcards):
-    """The package of an archive, of a dataset or of the LPIPS weights."""
-    packages = [LPIPS_PACKAGE] + [
-        p for d in STUDY.datasets.values() for p in d["packages"].values()
-    ]
-    return next(
-        package for package in packages if package["archive"] == wildcards.archive
-    )
+    """The package of an archive."""
+    packages = [package for dataset in STUDY.datasets.values() for package in dataset["packages"].values()]
+    return next(package for package in packages if package["archive"] == wildcards.archive)
 
 
 def archive_of(wildcards):
@@ -111,49 +95,29 @@ def archive_of(wildcards):
     return f"{RESOURCES}/packages/{dataset['packages'][package]['archive']}"
 
 
-def backbone_source(wildcards):
-    """torch.hub's own file where it is cached, else the registry package with the same weights."""
-    return (
-        hub_file(wildcards.backbone)
-        or f"{RESOURCES}/packages/{LPIPS_PACKAGE['archive']}"
-    )
-
-
 def training_backbone(wildcards):
     """The LPIPS weights that a training needs: none where the weight of the term is 0."""
     synthesis = settings_of(wildcards).get("synthesis", {})
-    return (
-        [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"]
-        if synthesis.get("lpips")
-        else []
-    )
+    return [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"] if synthesis.get("lpips") else []
 
 
 def scoring_backbone():
     scoring = config["evaluation"]
-    return (
-        [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"]
-        if "lpips" in scoring["metrics"]
-        else []
-    )
+    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
 
 
 def all_shards(rule_folder):
     """Input function: the folders of all shards of a rule."""
     return lambda wildcards: [
-        f"{rule_folder}/{shard}".format(**wildcards)
-        for shard in shards_of(wildcards.dataset)
+        f"{rule_folder}/{shard}".format(**wildcards) for shard in shards_of(wildcards.dataset)
     ]
 
 
 def checkpoint_of(wildcards):
     """The model of a trained method; a dataset without training borrows that of another."""
     run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
-    return (
-        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)]
-        if is_trained(wildcards.method)
-        else []
-    )
+    model = f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)
+    return [model] if is_trained(wildcards.method) else []
 
 
 def digest_of(step):

@@ -42,7 +42,7 @@ rule download_archive:
         "../../envs/light.yaml"
     params:
         dataset=dataset_of,
-        remote=remote_of,
+        remote=lambda wildcards: dataset_of(wildcards)["archives"][wildcards.archive],
     script:
         "../scripts/download_archive.py"
 
@@ -60,6 +60,18 @@ rule unpack_archive:
         unpack=lambda wildcards: dataset_of(wildcards)["unpack"],
     script:
         "../scripts/unpack_archive.py"
+
+
+rule prepare_backbone:
+    output:
+        f"{RESOURCES}/lpips/{{backbone}}.pt",
+    log:
+        f"{RESOURCES}/logs/prepare_backbone/{{backbone}}.log",
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/prepare_backbone.py"
 
 
 rule convert_dataset:
