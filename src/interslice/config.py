@@ -122,9 +122,13 @@ def check_source(dataset: Mapping[str, Any], name: str) -> None:
     needed = {"packages": ("packages", "subjects"), "folder": ("folder",)}.get(dataset["source"], ())
     for key in needed:
         if not dataset[key]:
-            raise InputError(f"{name}: the key {key!r} is missing, source {dataset['source']} needs {' and '.join(needed)}")
+            raise InputError(
+                f"{name}: the key {key!r} is missing, source {dataset['source']} needs {' and '.join(needed)}"
+            )
     if dataset["folder"] and dataset["archives"]:
-        raise InputError(f"{name}: found the keys folder and archives, allowed is one: what is there, or what is unpacked")
+        raise InputError(
+            f"{name}: found the keys folder and archives, allowed is one: what is there, or what is unpacked"
+        )
     for subject, entry in dataset["subjects"].items():
         if entry["package"] not in dataset["packages"]:
             raise InputError(
@@ -210,9 +214,13 @@ def check_splits(dataset: Mapping[str, Any], name: str) -> None:
     if splits.get("file"):
         kinds.add("a file")
     elif None in parts:
-        raise InputError(f"{name}: key splits: the key {SPLITS[parts.index(None)]!r} is missing, required are {', '.join(SPLITS)}")
+        raise InputError(
+            f"{name}: key splits: the key {SPLITS[parts.index(None)]!r} is missing, required are {', '.join(SPLITS)}"
+        )
     if len(kinds) > 1:
-        raise InputError(f"{name}: key splits: found {' and '.join(sorted(kinds))}, allowed is one of lists, counts and a file")
+        raise InputError(
+            f"{name}: key splits: found {' and '.join(sorted(kinds))}, allowed is one of lists, counts and a file"
+        )
     if parts.count(REST) > 1:
         raise InputError(f"{name}: key splits: found {REST} {parts.count(REST)} times, allowed is once")
     for split, part in zip(SPLITS, parts, strict=True):
@@ -221,7 +229,9 @@ def check_splits(dataset: Mapping[str, Any], name: str) -> None:
                 f"{name}: key splits.{split}: found no subject, at least 1 is needed"
                 + ("" if split == "test" else " unless trained_on names another dataset")
             )
-    check_lists({split: part for split, part in zip(SPLITS, parts, strict=True) if isinstance(part, list)}, name)
+    check_lists(
+        {split: part for split, part in zip(SPLITS, parts, strict=True) if isinstance(part, list)}, name
+    )
 
 
 def check_lists(splits: Mapping[str, list[str]], name: str) -> None:

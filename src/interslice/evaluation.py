@@ -38,7 +38,9 @@ def evaluate(
     volume is kept. Returns subject, frame, slice, kind, region, metric, value; one case is in memory at a time.
     """
     # A shard without a test case has a table without rows.
-    tables = [pd.DataFrame(columns=["subject", "frame", "slice", "kind", "region", "metric", "value"])][: not cases]
+    tables = [pd.DataFrame(columns=["subject", "frame", "slice", "kind", "region", "metric", "value"])][
+        : not cases
+    ]
     for case in cases:
         low, reference = open_volume(case.low), open_volume(case.reference)
         frames = []

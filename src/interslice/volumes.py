@@ -60,8 +60,7 @@ def output_positions(slices: int, factor: int) -> np.ndarray:
 
 
 def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
-    """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used.
-    """
+    """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used."""
     try:
         image = nib.load(path)
     except READ_ERRORS as error:
@@ -72,7 +71,9 @@ def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
     spacing = nib.affines.voxel_sizes(image.affine)
     stored = image.header.get_zooms()[:3]
     if not (np.isfinite(spacing).all() and np.isfinite(image.affine).all() and min(*spacing, *stored) > 0):
-        raise InputError(f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm")
+        raise InputError(
+            f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm"
+        )
     try:
         return nib.as_closest_canonical(image)
     except READ_ERRORS as error:  # turning the axes reads the voxels
@@ -162,14 +163,18 @@ def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | Non
     image = load_image(path)
     try:
         part = slice(*(frames or (None, None)))
-        data = np.asarray(image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32)
+        data = np.asarray(
+            image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32
+        )
     except READ_ERRORS as error:
         raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
     data = data[..., np.newaxis] if data.ndim == 3 else data
     return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
 
 
-def normalise(path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None) -> Volume:
+def normalise(
+    path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None
+) -> Volume:
     """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None:
     no crop).
     """

@@ -148,20 +148,17 @@ def test_adding_a_seed_trains_that_seed_only(finished, edit):
 
 
 def test_training_again_gives_the_same_bytes(finished):
-    results = finished.folder / "results/tiny"
-    files = [
-        "train_method/phantoms/K2/cae/seed1/model.pt",
-        "scores.parquet",
-        "statistics.csv",
-        "tables/synthesised_whole.csv",
-    ]
-    state = {name: (results / name).read_bytes() for name in files if not name.endswith(".pt")}
-    weights = read_checkpoint(results / files[0])["weights"]
-    run = finished.snakemake("--cores", "2", "results/tiny/tables", "--forcerun", "train_method")
+    run_folder = "phantoms/K2/cae/seed1"
+    scores = f"results/tiny/evaluate_method/{run_folder}/0.parquet"
+    model = finished.folder / f"results/tiny/train_method/{run_folder}/model.pt"
+    weights, table = read_checkpoint(model)["weights"], (finished.folder / scores).read_bytes()
+    age = model.stat().st_mtime_ns
+    run = finished.snakemake("--cores", "2", scores, "--forcerun", "train_method")
     assert run.returncode == 0, run.stdout + run.stderr
-    again = read_checkpoint(results / files[0])["weights"]
+    assert model.stat().st_mtime_ns > age
+    again = read_checkpoint(model)["weights"]
     assert all((weights[name] == again[name]).all() for name in weights)
-    assert {name: (results / name).read_bytes() for name in state} == state
+    assert (finished.folder / scores).read_bytes() == table
 
 
 def test_snakemakes_own_report_has_captions_and_categories(finished):

@@ -83,7 +83,7 @@ def subject_entry(wildcards):
 
 
 def package_of(wildcards):
-    """The package of an archive."""
+    """The package that an archive belongs to."""
     packages = [package for dataset in STUDY.datasets.values() for package in dataset["packages"].values()]
     return next(package for package in packages if package["archive"] == wildcards.archive)
 

@@ -101,6 +101,7 @@ rule plot_training:
         "../../envs/light.yaml"
     params:
         histories=lambda wildcards: trainings("history.csv", wildcards.dataset, wildcards.K),
+        select=STUDY.methods[TRAINED[0]]["training"]["select"] if TRAINED else None,
         code=digest_of("figures"),
     script:
         "../scripts/plot_training.py"

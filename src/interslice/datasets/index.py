@@ -119,7 +119,7 @@ def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) 
         path=str(path),
         frames=stop - first,
         first_frame=first,
-        shape=image.shape[:3],
+        shape=(image.shape[0], image.shape[1], image.shape[2]),
         spacing=(x, y, z),
         slice_axis=slice_axis,
         sha256=sha256_of(path),

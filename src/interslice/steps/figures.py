@@ -89,7 +89,12 @@ def plot_panel(
 
 def first_kept(interpolated: Mapping[str, Sequence[Path]]) -> str:
     """The first subject by name among the kept volumes; every method kept the same ones."""
-    return min(path.stem for folders in interpolated.values() for folder in folders for path in Path(folder).glob("*.nii"))
+    return min(
+        path.stem
+        for folders in interpolated.values()
+        for folder in folders
+        for path in Path(folder).glob("*.nii")
+    )
 
 
 def plot_training(histories: Mapping[str, str], select: str, outputs: Sequence[str]) -> None:
