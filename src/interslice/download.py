@@ -91,9 +91,7 @@ def mismatch(path: Path, size: int | None, sha256: str | None) -> str:
 def fetch(
     url: str, partial: Path, size: int | None, sha256: str | None, progress: TextIO | None, patience: Patience
 ) -> None:
-    """Bring `partial` to its full size and verify it; one that is complete and wrong is deleted, and fetched
-    anew once.
-    """
+    """Bring `partial` to its full size and verify it; one that is complete and wrong is deleted, and fetched anew once."""
     resumed = partial.exists()
     receive_all(url, partial, size, progress, patience)
     problem = mismatch(partial, size, sha256)

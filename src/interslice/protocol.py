@@ -86,9 +86,7 @@ def resample_in_plane(volume: Volume, spacing_mm: float) -> Volume:
 
 
 def fit_in_plane(volume: Volume, side: int, *, shrink: bool) -> Volume:
-    """Pad rows and columns with 0 to `side` pixels about the centre and, with `shrink`, cut larger ones to
-    it.
-    """
+    """Pad rows and columns with 0 to `side` pixels about the centre and, with `shrink`, cut larger ones to it."""
     rows_columns = volume.data.shape[2:]
     if shrink:
         edges = [(max(0, (n - side) // 2), min(n, max(0, (n - side) // 2) + side)) for n in rows_columns]

@@ -53,9 +53,7 @@ def output_size(slices: int, factor: int) -> int:
 
 
 def output_positions(slices: int, factor: int) -> np.ndarray:
-    """Position of every output slice in units of input slices: i + j / K, so that input i is output i K
-    exactly.
-    """
+    """Position of every output slice in units of input slices: i + j / K, so that input i is output i K exactly."""
     return np.arange(output_size(slices, factor)) / factor
 
 
@@ -69,7 +67,7 @@ def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
     if not isinstance(image, nib.spatialimages.SpatialImage) or len(shape) not in (3, 4) or 0 in shape:
         raise InputError(f"{path}: found an image of shape {tuple(shape)}, allowed are 3-D and 4-D volumes")
     spacing = nib.affines.voxel_sizes(image.affine)
-    stored = image.header.get_zooms()[:3]
+    stored = stored_spacing(image)
     if not (np.isfinite(spacing).all() and np.isfinite(image.affine).all() and min(*spacing, *stored) > 0):
         raise InputError(
             f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm"
@@ -78,6 +76,15 @@ def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
         return nib.as_closest_canonical(image)
     except READ_ERRORS as error:  # turning the axes reads the voxels
         raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+
+
+def stored_spacing(image: nib.spatialimages.SpatialImage) -> tuple[float, ...]:
+    """The voxel spacing as the file has it: nibabel silently takes 1 mm where a header says 0."""
+    header = image.header
+    if isinstance(header, nib.AnalyzeHeader):  # the family of Analyze and NIfTI
+        with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as file:
+            header = type(header).from_fileobj(file, check=False)
+    return tuple(float(size) for size in header.get_zooms()[:3])
 
 
 def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
@@ -175,9 +182,7 @@ def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | Non
 def normalise(
     path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None
 ) -> Volume:
-    """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None:
-    no crop).
-    """
+    """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None: no crop)."""
     volume = read_volume(path, slice_axis)
     volume = replace(volume, data=scale_intensities(volume.data, intensity, str(path)))
     if margin_mm is None:

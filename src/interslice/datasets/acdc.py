@@ -17,9 +17,7 @@ COMPANIONS = ("patient*_frame*.nii*", "Info.cfg", "MANDATORY_CITATION.md", "READ
 
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
-    """Patients 1 to 100, grouped by diagnosis (NOR, MINF, DCM, HCM, RV): numbers run by diagnosis, so splits
-    must not.
-    """
+    """Patients 1 to 100, grouped by diagnosis (NOR, MINF, DCM, HCM, RV): numbers run by diagnosis, so splits must not."""
     found = []
     for path in sorted(folder.glob("**/patient*/patient*_4d.nii*")):
         match = re.fullmatch(r"(patient(\d{3}))_4d\.nii(\.gz)?", path.name)

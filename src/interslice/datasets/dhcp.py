@@ -25,9 +25,7 @@ COMPANIONS = (
 
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
-    """The first session of every infant (a repeat scan is no further subject); the native image before the
-    restored.
-    """
+    """The first session of every infant (a repeat scan is no further subject); the native image before the restored."""
     subjects: dict[str, tuple[str, str, Path]] = {}
     for path in sorted(folder.glob("**/sub-CC*/ses-*/anat/*_T2w.nii*")):
         match = NAME.fullmatch(path.name)

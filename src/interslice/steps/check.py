@@ -1,6 +1,4 @@
-"""Check step: for every dataset what is present, missing, corrupt or surplus. Nothing is fetched, written or
-trained.
-"""
+"""Check step: for every dataset what is present, missing, corrupt or surplus. Nothing is fetched, written or trained."""
 
 import functools
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,4 @@
-"""Data steps: convert, index, normalise, decimate. A shard is every n-th case of the index; each case is its
-own file.
-"""
+"""Data steps: convert, index, normalise, decimate. A shard is every n-th case of the index; each case is its own file."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -26,9 +24,7 @@ from interslice.volumes import decimate, open_volume, write_volume
 
 
 def convert_dataset(dataset: Mapping[str, Any], resources: str, output: Path, workers: int) -> None:
-    """Write SUBJECT.nii for every case of a source that is not NIfTI, or SUBJECT.txt with why it cannot be
-    read.
-    """
+    """Write SUBJECT.nii for every case of a source that is not NIfTI, or SUBJECT.txt with why it cannot be read."""
     found = find_cases(dataset, resources)
     if not found:
         raise InputError(how_to_get(dataset, folder_of(dataset, resources)))

@@ -1,6 +1,4 @@
-"""Fetch steps: a package of a registry; an archive of open data, or the words that tell a person how to get
-it.
-"""
+"""Fetch steps: a package of a registry; an archive of open data, or the words that tell a person how to get it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -19,9 +19,7 @@ def collect_scores(parts: Sequence[str], output: str) -> None:
 def compare_methods(
     scores: str, trained: Sequence[str], baselines: Sequence[str], settings: Mapping[str, Any], output: str
 ) -> None:
-    """The paired tests of every trained method against every baseline, on synthesised slices, for both
-    regions.
-    """
+    """The paired tests of every trained method against every baseline, on synthesised slices, for both regions."""
     table = read_scores(Path(scores))
     tests = [
         compare(

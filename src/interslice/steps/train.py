@@ -34,9 +34,7 @@ def train_method(
     provenance: Path,
     progress: TextIO | None = None,
 ) -> None:
-    """Train on the low-resolution volumes of the train split; validate against the validation split's
-    references.
-    """
+    """Train on the low-resolution volumes of the train split; validate against the validation split's references."""
     torch.set_num_threads(threads)
     training_files = volumes_of(low, "train")
     seed = seed_for(dataset, factor, repetition)
