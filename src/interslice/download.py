@@ -17,7 +17,7 @@ from tqdm import tqdm
 from interslice.errors import InputError
 from interslice.files import sha256_of
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16  # what a break may cost: requests hands out whole blocks only
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 LONGEST_WAIT = 60.0
 
@@ -198,7 +198,7 @@ def judge(response: requests.Response, start: int, size: int | None) -> tuple[st
 def write_blocks(
     response: requests.Response, partial: Path, mode: str, size: int | None, report: Callable[[int], object]
 ) -> None:
-    """Append what arrives, at once, so that a break costs nothing; refuse more than `size` bytes."""
+    """Append what arrives, a block at a time, so that a break costs little; refuse more than `size` bytes."""
     with open(partial, mode) as file:
         for block in response.iter_content(BLOCK):
             file.write(block)
