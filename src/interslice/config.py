@@ -78,17 +78,11 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     methods, variants = {}, {}
     for entry in config["methods"]:
         name = Path(entry).stem
-        settings = load_method_settings(entry, root)
-        changes = settings.pop("datasets", {})
-        if settings.get("role") == "trained":
-            settings["training"] = merge(settings.get("training", {}), config["training"])
-        check_method(settings, method_schema, f"method {name}")
-        methods[name] = settings
-        for dataset, change in changes.items():
-            variant = override(settings, change, f"method {name}", f"datasets.{dataset}.")
-            variant["training"] = merge(variant["training"], config["training"])
-            check_method(variant, method_schema, f"method {name}, dataset {dataset}")
-            variants[name, dataset] = variant
+        methods[name] = method_settings(entry, config, method_schema, root)
+        for dataset in (one["name"] for one in datasets):
+            settings = method_settings(entry, config, method_schema, root, dataset)
+            if settings != methods[name]:
+                variants[name, dataset] = settings
     study = Study(deepcopy(dict(config)), {d["name"]: d for d in datasets}, methods, variants)
     check_trained_on(study)
     return study
@@ -158,14 +152,35 @@ def check_trained_on(study: Study) -> None:
             )
 
 
-def load_method_settings(entry: str, root: Path) -> dict[str, Any]:
-    """Read a method file; one with `base` takes that file's settings and overrides keys that the base has."""
+def method_settings(
+    entry: str, config: Mapping[str, Any], schema: Mapping[str, Any], root: Path, dataset: str | None = None
+) -> dict[str, Any]:
+    """The checked settings of a method, for one dataset or in general, with the study's training keys."""
+    settings = load_method_settings(entry, root, dataset)
+    if settings.get("role") == "trained":
+        settings["training"] = merge(settings.get("training", {}), config["training"])
+    check_method(settings, schema, f"method {Path(entry).stem}" + (f", dataset {dataset}" if dataset else ""))
+    return settings
+
+
+def load_method_settings(entry: str, root: Path, dataset: str | None = None) -> dict[str, Any]:
+    """Read a method file; one with `base` takes that file's settings and overrides keys that the base has.
+
+    `datasets.NAME` in a file overrides its settings for that dataset. What a file says itself goes before what its base
+    says for a dataset: an ablation stays one on every dataset.
+    """
     path = locate(entry, "methods", root)
-    settings = read_yaml(path)
-    if "base" not in settings:
-        return settings
-    base = load_method_settings(settings.pop("base"), root)
-    return override(base, settings, relative(path, root))
+    settings, name = read_yaml(path), relative(path, root)
+    special = settings.pop("datasets", {})
+    if not isinstance(special, Mapping):
+        raise InputError(
+            f"{name}: key datasets: found {special!r}, allowed is a mapping of datasets to settings"
+        )
+    if "base" in settings:
+        settings = override(load_method_settings(settings.pop("base"), root, dataset), settings, name)
+    return (
+        override(settings, special.get(dataset) or {}, name, f"datasets.{dataset}.") if dataset else settings
+    )
 
 
 def override(
