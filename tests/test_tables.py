@@ -130,6 +130,11 @@ def test_best_follows_the_direction_and_skips_controls(metric: str, best: str):
     assert marked(to_markdown(table_of(means, metric, {"top", "bottom"}))) == {best}
 
 
+def test_a_control_as_good_as_the_best_is_not_marked():
+    means = {"oracle": [0.7, 0.7], "a": [0.7, 0.7], "b": [0.6, 0.6]}
+    assert marked(to_markdown(table_of(means, controls={"oracle"}))) == {"a"}
+
+
 def test_ties_at_printed_precision_are_all_marked():
     means = {"a": [0.70004] * 2, "b": [0.69996] * 2, "c": [0.6994] * 2}
     assert marked(to_markdown(table_of(means))) == {"a", "b"}

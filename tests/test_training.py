@@ -8,8 +8,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from phantoms import ellipsoids
-from settings import ROOT, small_settings
 
 from interslice.checkpoints import read_checkpoint, write_checkpoint
 from interslice.config import load_method_settings
@@ -18,6 +16,8 @@ from interslice.methods import build_method, load_method
 from interslice.sampling import adjust_contrast, draw_batch
 from interslice.training import Pair, Run, learning_rate, take_step, train, validation_slabs
 from interslice.volumes import Volume, decimate, reference_slices
+from phantoms import ellipsoids
+from settings import ROOT, small_settings
 
 FACTOR = 2
 
@@ -54,7 +54,9 @@ def same_weights(first, second):
 
 
 @pytest.mark.parametrize("steps_before_each_stop", [[25], [21, 35], [59]])
-def test_interrupted_and_uninterrupted_training_end_identically(tmp_path, monkeypatch, steps_before_each_stop):
+def test_interrupted_and_uninterrupted_training_end_identically(
+    tmp_path, monkeypatch, steps_before_each_stop
+):
     settings = small_settings("cae")
     volumes, pairs = phantom_data()
     whole = train(run_of(settings), volumes, pairs, resume=tmp_path / "whole.pt")
@@ -92,7 +94,14 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path):
     """A real process, really killed: no broken file is left and the result is that of an undisturbed process."""
 
     def start(resume, result):
-        command = [sys.executable, "-c", TRAIN_SCRIPT, str(ROOT / "tests"), str(tmp_path / resume), str(tmp_path / result)]
+        command = [
+            sys.executable,
+            "-c",
+            TRAIN_SCRIPT,
+            str(ROOT / "tests"),
+            str(tmp_path / resume),
+            str(tmp_path / result),
+        ]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     assert start("whole-resume.pt", "whole.pt").wait(120) == 0
@@ -162,9 +171,13 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path, content):
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     volumes, pairs = phantom_data()
     settings = small_settings("cae", steps=5)
-    write_checkpoint(train(run_of(settings), volumes, pairs, resume=tmp_path / "resume.pt"), tmp_path / "model.pt")
+    write_checkpoint(
+        train(run_of(settings), volumes, pairs, resume=tmp_path / "resume.pt"), tmp_path / "model.pt"
+    )
     other = settings | {"network": settings["network"] | {"latent": 4}}
-    with pytest.raises(InputError, match=r"model.pt: found network .*'latent': 8.*, the configuration says .*'latent': 4"):
+    with pytest.raises(
+        InputError, match=r"model.pt: found network .*'latent': 8.*, the configuration says .*'latent': 4"
+    ):
         load_method(other, tmp_path / "model.pt")
 
 
@@ -211,7 +224,9 @@ def test_triplets_are_consecutive_slices_of_one_volume_and_frame():
 
 def test_contrast_augmentation_is_the_papers_sigmoid():
     images = np.linspace(0, 1, 5, dtype=np.float32)
-    np.testing.assert_allclose(adjust_contrast(images, 5.0, 0.5), 1 / (1 + np.exp(5 * (0.5 - images))), rtol=1e-6)
+    np.testing.assert_allclose(
+        adjust_contrast(images, 5.0, 0.5), 1 / (1 + np.exp(5 * (0.5 - images))), rtol=1e-6
+    )
 
 
 def test_learning_rates():
@@ -241,7 +256,10 @@ def test_losses_reach_only_their_own_group():
     encoder, decoder = (list(method.network[part].parameters()) for part in ("encoder", "decoder"))
     method.groups = lambda: {"encoder": encoder, "decoder": decoder}
     whole = method.losses
-    method.losses = lambda batch: ({"encoder": 0 * whole(batch)[0]["autoencoder"], "decoder": whole(batch)[0]["autoencoder"]}, {})
+    method.losses = lambda batch: (
+        {"encoder": 0 * whole(batch)[0]["autoencoder"], "decoder": whole(batch)[0]["autoencoder"]},
+        {},
+    )
     optimisers = {name: torch.optim.Adam(group) for name, group in method.groups().items()}
     before = [weight.clone() for weight in encoder], [weight.clone() for weight in decoder]
     take_step(method, optimisers, torch.rand(2, 3, 16, 16), settings["training"], 10)

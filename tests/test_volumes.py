@@ -2,7 +2,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from phantoms import ellipsoids
 from scipy import ndimage
 
 from interslice.errors import InputError
@@ -18,6 +17,7 @@ from interslice.volumes import (
     scale_intensities,
     write_volume,
 )
+from phantoms import ellipsoids
 
 PERCENTILE = {"scaling": "percentile", "low": 1, "high": 99.8}
 # Left-handed, permuted and oblique: what a real scanner may write.

@@ -38,5 +38,7 @@ def load_weights(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Ten
     state = read_checkpoint(path)
     for key in ("method", "network"):
         if state["settings"].get(key) != settings.get(key):
-            raise InputError(f"{path}: found {key} {state['settings'].get(key)}, the configuration says {settings.get(key)}")
+            raise InputError(
+                f"{path}: found {key} {state['settings'].get(key)}, the configuration says {settings.get(key)}"
+            )
     return state["weights"]

@@ -13,7 +13,14 @@ from jsonschema.exceptions import ValidationError, best_match
 from interslice.datasets import SPLITS
 from interslice.errors import InputError
 
-TYPE_NAMES = {"integer": "a whole number", "number": "a number", "string": "text", "array": "a list", "object": "a mapping"}
+TYPE_NAMES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,9 @@ def load_method_settings(entry: str, root: Path) -> dict[str, Any]:
     return override(base, settings, relative(path, root))
 
 
-def override(base: Mapping[str, Any], changes: Mapping[str, Any], name: str, prefix: str = "") -> dict[str, Any]:
+def override(
+    base: Mapping[str, Any], changes: Mapping[str, Any], name: str, prefix: str = ""
+) -> dict[str, Any]:
     """`base` with the keys of `changes` replaced, mapping by mapping; a key that `base` lacks is refused."""
     unknown = [key for key in changes if key not in base]
     if unknown:
@@ -89,6 +98,15 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return {**base, **changes}
 
 
+def typed(overrides: Any) -> Any:
+    """Values given on Snakemake's command line: `--config factors=[2]` arrives as the text "2", YAML says what is meant."""
+    if isinstance(overrides, Mapping):
+        return {key: typed(value) for key, value in overrides.items()}
+    if isinstance(overrides, list):
+        return [typed(value) for value in overrides]
+    return yaml.safe_load(overrides) if isinstance(overrides, str) and overrides else overrides
+
+
 def check_method(settings: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> None:
     """Check a method's settings against the schema's block of the same name."""
     blocks = schema["$defs"]["methods"]
@@ -104,7 +122,9 @@ def check_splits(dataset: Mapping[str, Any], name: str) -> None:
     for split in SPLITS:
         for subject in dataset["splits"][split]:
             if subject in seen:
-                raise InputError(f"{name}: key splits: subject {subject} is in {seen[subject]} and in {split}, allowed is one split")
+                raise InputError(
+                    f"{name}: key splits: subject {subject} is in {seen[subject]} and in {split}, allowed is one split"
+                )
             seen[subject] = split
 
 
@@ -117,27 +137,33 @@ def check(instance: Any, schema: Mapping[str, Any], name: str) -> None:
 
 def sentence(error: ValidationError) -> str:
     """Key, what was found, what is allowed."""
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    key = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    ).lstrip(".")
     place = f"key {key}: " if key else ""
-    found, allowed = error.instance, error.validator_value
+    found: Any = error.instance
+    allowed: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator:
         case "additionalProperties":
-            properties = error.schema["properties"]
-            unknown = next(name for name in error.instance if name not in properties)
+            properties = schema["properties"]
+            unknown = next(name for name in found if name not in properties)
             return f"{place}found the unknown key {unknown!r}, allowed are {', '.join(properties)}"
         case "required":
-            missing = next(name for name in allowed if name not in error.instance)
+            missing = next(name for name in allowed if name not in found)
             return f"{place}the key {missing!r} is missing, required are {', '.join(allowed)}"
         case "type":
             names = [allowed] if isinstance(allowed, str) else allowed
-            hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if isinstance(found, str) and "e" in found else ""
-            return f"{place}found {found!r}, allowed is {' or '.join(TYPE_NAMES.get(n, n) for n in names)}{hint}"
+            hint = (
+                " (YAML reads 1e-4 as text: write 1.0e-4)" if isinstance(found, str) and "e" in found else ""
+            )
+            return (
+                f"{place}found {found!r}, allowed is {' or '.join(TYPE_NAMES.get(n, n) for n in names)}{hint}"
+            )
         case "enum":
             return f"{place}found {found!r}, allowed are {', '.join(map(str, allowed))}"
-        case "minimum" | "exclusiveMinimum":
-            return f"{place}found {found}, allowed are numbers {'from' if error.validator == 'minimum' else 'above'} {allowed}"
-        case "maximum" | "exclusiveMaximum":
-            return f"{place}found {found}, allowed are numbers {'to' if error.validator == 'maximum' else 'below'} {allowed}"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            return f"{place}found {found}, allowed are numbers {BOUNDS[error.validator]} {allowed}"
         case "minItems" | "minLength" | "minProperties":
             return f"{place}found {found!r}, allowed are at least {allowed} entries"
         case "uniqueItems":
@@ -153,7 +179,9 @@ def locate(entry: str, folder: str, root: Path) -> Path:
     path = root / entry if entry.endswith(".yaml") else root / "config" / folder / f"{entry}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in (root / "config" / folder).glob("*.yaml"))
-        raise InputError(f"config: key {folder}: found {entry!r}, allowed are {', '.join(known)} or the path of a .yaml file")
+        raise InputError(
+            f"config: key {folder}: found {entry!r}, allowed are {', '.join(known)} or the path of a .yaml file"
+        )
     return path
 
 

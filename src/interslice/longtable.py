@@ -25,14 +25,16 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     missing, surplus = set(COLUMNS) - set(scores.columns), set(scores.columns) - set(COLUMNS)
     if missing or surplus:
         raise InputError(f"score table: missing columns {sorted(missing)}, unknown columns {sorted(surplus)}")
-    scores = scores[COLUMNS].astype({**{c: "int64" for c in INTEGERS}, "value": "float64"})
+    scores = scores[COLUMNS].astype({**dict.fromkeys(INTEGERS, "int64"), "value": "float64"})
     for column, allowed in (("kind", KINDS), ("region", REGIONS)):
         found = set(scores[column].unique()) - set(allowed)
         if found:
             raise InputError(f"score table: {column} {sorted(found)} found, allowed are {list(allowed)}")
     repeated = scores.duplicated(KEYS)
     if repeated.any():
-        raise InputError(f"score table: {int(repeated.sum())} rows are there twice, first {scores[repeated].iloc[0].to_dict()}")
+        raise InputError(
+            f"score table: {int(repeated.sum())} rows are there twice, first {scores[repeated].iloc[0].to_dict()}"
+        )
     return scores
 
 
@@ -62,7 +64,9 @@ def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str =
     keys = ["dataset", "method", "K", "protocol", "metric", "subject"]
     per_seed = chosen.groupby([*keys, "seed"], sort=True)
     table = per_seed.agg(
-        value=("value", lambda v: v.mean(skipna=False)), slices=("value", "size"), nonfinite=("nonfinite", "sum")
+        value=("value", lambda v: v.mean(skipna=False)),
+        slices=("value", "size"),
+        nonfinite=("nonfinite", "sum"),
     ).reset_index()
     return (
         table.groupby(keys, sort=True)

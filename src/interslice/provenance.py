@@ -1,6 +1,7 @@
 """What made a result: seeds, the digest of the code, the environment, and the log of the script that ran."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -8,7 +9,7 @@ import platform
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +23,8 @@ PACKAGE_ROOT = Path(__file__).parent
 RECORDED_PACKAGES = ("torch", "lpips", "numpy", "nibabel", "scikit-image", "scipy", "snakemake")
 # Adding an entry to a registry must not change the digest of the others: what it imports is not followed.
 REGISTRIES = (f"{PACKAGE}.methods", f"{PACKAGE}.datasets")
+
+Import = tuple[int, str, tuple[str, ...]]  # level of "from ..", module, names that are taken from it
 
 
 def seed_for(dataset: str, factor: int, repetition: int) -> int:
@@ -154,11 +157,13 @@ def code_digest(*modules: str, package_root: str | Path = PACKAGE_ROOT) -> str:
         path = _module_file(root, name)
         if path is None:
             raise InputError(f"{name}: no such module in the package, needed by {importer}")
-        tree = _parse(path, name)
+        try:
+            digests[name], imports = _examine(path.read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise InputError(f"{name}: not valid Python ({error})") from error
         if name not in REGISTRIES:
             is_package = path.name == "__init__.py"
-            waiting += [(found, name) for found in _package_imports(tree, name, is_package, root)]
-        digests[name] = _tree_digest(tree)
+            waiting += [(found, name) for found in _resolve(imports, name, is_package, root)]
     lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -170,33 +175,34 @@ def _module_file(root: Path, name: str) -> Path | None:
     return next((path for path in candidates if top == PACKAGE and path.is_file()), None)
 
 
-def _parse(path: Path, name: str) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise InputError(f"{name}: not valid Python ({error})") from error
-
-
-def _package_imports(tree: ast.Module, name: str, is_package: bool, root: Path) -> list[str]:
-    """Full names of the modules of this package that a module imports, at any depth of its code."""
-    found = []
+# The workflow asks once per job; a module's source changes hardly ever in between.
+@functools.lru_cache(maxsize=1024)
+def _examine(source: bytes) -> tuple[str, tuple[Import, ...]]:
+    """The digest of a module's code without docstrings, and its imports."""
+    tree = ast.parse(source)
+    imports: list[Import] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            imports += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parts = name.split(".")
-            above = parts[: len(parts) - node.level + is_package] if node.level else []
-            source = ".".join([*above, *([node.module] if node.module else [])])
-            submodules = [f"{source}.{alias.name}" for alias in node.names]
-            found += [sub if _module_file(root, sub) else source for sub in submodules]
-    return [module for module in found if module.split(".")[0] == PACKAGE]
-
-
-def _tree_digest(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        if (
+            imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+        elif (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None
         ):
             del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports)
+
+
+def _resolve(imports: Iterable[Import], name: str, is_package: bool, root: Path) -> list[str]:
+    """Full names of the modules of this package behind the imports of module `name`."""
+    found = []
+    for level, module, attributes in imports:
+        parts = name.split(".")
+        above = parts[: len(parts) - level + is_package] if level else []
+        source = ".".join([*above, *([module] if module else [])])
+        if source.split(".")[0] != PACKAGE:
+            continue
+        submodules = [f"{source}.{attribute}" for attribute in attributes]
+        found += [sub if _module_file(root, sub) else source for sub in submodules] or [source]
+    return found

@@ -20,12 +20,18 @@ def check_volumes(volumes: Sequence[np.ndarray], crop: int) -> None:
         raise InputError("training: found no training volumes, at least 1 is needed")
     for volume in volumes:
         if volume.shape[1] < 3:
-            raise InputError(f"training: found a volume of {volume.shape[1]} slices, a triplet needs at least 3")
+            raise InputError(
+                f"training: found a volume of {volume.shape[1]} slices, a triplet needs at least 3"
+            )
         if min(volume.shape[2:]) < crop:
-            raise InputError(f"training.crop: found {crop}, the smallest slice is {volume.shape[2]}x{volume.shape[3]} pixels")
+            raise InputError(
+                f"training.crop: found {crop}, the smallest slice is {volume.shape[2]}x{volume.shape[3]} pixels"
+            )
 
 
-def draw_batch(volumes: Sequence[np.ndarray], training: Mapping[str, Any], seed: int, step: int) -> np.ndarray:
+def draw_batch(
+    volumes: Sequence[np.ndarray], training: Mapping[str, Any], seed: int, step: int
+) -> np.ndarray:
     """The triplets (batch, 3, crop, crop) float32 in [0, 1] of one step.
 
     Every triplet of consecutive slices of every frame of every volume is equally likely.
@@ -42,10 +48,12 @@ def draw_triplet(volume: np.ndarray, training: Mapping[str, Any], rng: np.random
     crop = training["crop"]
     frame, first = rng.integers(frames), rng.integers(slices - 2)
     row, column = rng.integers(rows - crop + 1), rng.integers(columns - crop + 1)
-    triplet = np.array(volume[frame, first : first + 3, row : row + crop, column : column + crop], dtype=np.float32)
+    triplet = np.array(
+        volume[frame, first : first + 3, row : row + crop, column : column + crop], dtype=np.float32
+    )
     if training["contrast"]:
         triplet = adjust_contrast(triplet, rng.uniform(*SIGMOID_GAIN), rng.uniform(*SIGMOID_CENTRE))
-    triplet = np.rot90(triplet, rng.integers(4), axes=(1, 2))
+    triplet = np.rot90(triplet, int(rng.integers(4)), axes=(1, 2))
     return triplet[::-1] if rng.random() < 0.5 else triplet
 
 

@@ -99,11 +99,17 @@ def train(
         method.network.compile()
     optimisers = {name: torch.optim.Adam(parameters) for name, parameters in method.groups().items()}
     state = restore(resume, run, method, optimisers)
-    slabs = [slab for pair in validation for slab in validation_slabs(pair, run.factor, method.neighbours, training)]
+    slabs = [
+        slab
+        for pair in validation
+        for slab in validation_slabs(pair, run.factor, method.neighbours, training)
+    ]
 
     started = time.monotonic() - state.seconds
     stopped = False
-    with tqdm(total=training["steps"], initial=state.step, desc=run.label, file=progress, mininterval=1) as bar:
+    with tqdm(
+        total=training["steps"], initial=state.step, desc=run.label, file=progress, mininterval=1
+    ) as bar:
         while state.step < training["steps"] and not stopped:
             batch = torch.from_numpy(draw_batch(volumes, training, run.seed, state.step)).to(device)
             torch.manual_seed(run.seed * 1_000_003 + state.step)
@@ -137,10 +143,15 @@ def take_step(
     bfloat16 = training["precision"] == "bfloat16"
     with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         losses, terms = method.losses(batch)
-    values = {name: float(loss.detach()) for name, loss in {"loss": sum(losses.values(), torch.tensor(0.0)), **terms}.items()}
+    values = {
+        name: float(loss.detach())
+        for name, loss in {"loss": sum(losses.values(), torch.tensor(0.0)), **terms}.items()
+    }
     for name, value in values.items():
         if not math.isfinite(value):
-            raise InputError(f"training {run_name(method)}: {name} is {value} at step {step}; try a lower learning_rate")
+            raise InputError(
+                f"training {run_name(method)}: {name} is {value} at step {step}; try a lower learning_rate"
+            )
     groups = method.groups()
     for name, loss in losses.items():
         optimisers[name].zero_grad(set_to_none=True)
@@ -172,7 +183,10 @@ def validation_slabs(pair: Pair, factor: int, neighbours: int, training: Mapping
     starts = np.linspace(0, pair.low.shape[0] - size, training["validation_slabs"] + 2)[1:-1]
     stop = output_size(size, factor)
     return [
-        Pair(np.array(pair.low[first : first + size]), np.array(pair.reference[first * factor : first * factor + stop]))
+        Pair(
+            np.array(pair.low[first : first + size]),
+            np.array(pair.reference[first * factor : first * factor + stop]),
+        )
         for first in sorted({round(start) for start in starts})
     ]
 
@@ -196,20 +210,34 @@ def record(state: State, method: TrainedMethod, scores: Mapping[str, float], sel
     """Add a row to the history (means of the terms since the last row) and keep the weights if they are the best."""
     steps = state.step - (int(state.history[-1]["step"]) if state.history else 0)
     means = {name: total / steps for name, total in state.sums.items()}
-    state.history.append({"step": state.step, **means, **{f"validation_{name}": v for name, v in scores.items()}})
+    state.history.append(
+        {"step": state.step, **means, **{f"validation_{name}": v for name, v in scores.items()}}
+    )
     state.sums = {}
     if scores[select] > state.best_score:
         state.best_score, state.best_step = scores[select], state.step
-        state.best_weights = {name: w.detach().cpu().clone() for name, w in method.network.state_dict().items()}
+        state.best_weights = {
+            name: w.detach().cpu().clone() for name, w in method.network.state_dict().items()
+        }
 
 
 def save(
-    resume: Path, run: Run, method: TrainedMethod, optimisers: Mapping[str, torch.optim.Optimizer], state: State
+    resume: Path,
+    run: Run,
+    method: TrainedMethod,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    state: State,
 ) -> None:
     """Write the resume file."""
     moments = {name: optimiser.state_dict() for name, optimiser in optimisers.items()}
     write_checkpoint(
-        {"run": run.identity(), "network": method.network.state_dict(), "optimisers": moments, "state": vars(state)}, resume
+        {
+            "run": run.identity(),
+            "network": method.network.state_dict(),
+            "optimisers": moments,
+            "state": vars(state),
+        },
+        resume,
     )
 
 
@@ -222,7 +250,9 @@ def restore(
     saved = read_checkpoint(resume)
     differing = [key for key, value in run.identity().items() if saved["run"].get(key) != value]
     if differing:
-        raise InputError(f"{resume}: belongs to another run ({', '.join(differing)} differ); delete it to start anew")
+        raise InputError(
+            f"{resume}: belongs to another run ({', '.join(differing)} differ); delete it to start anew"
+        )
     method.network.load_state_dict(saved["network"])
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(copy.deepcopy(saved["optimisers"][name]))
@@ -234,5 +264,7 @@ def select_device(setting: str) -> torch.device:
     if setting == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if setting == "cuda" and not torch.cuda.is_available():
-        raise InputError("training.device: found cuda, but no CUDA GPU is visible here; allowed are auto and cpu")
+        raise InputError(
+            "training.device: found cuda, but no CUDA GPU is visible here; allowed are auto and cpu"
+        )
     return torch.device(setting)

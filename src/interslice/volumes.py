@@ -57,7 +57,9 @@ def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
     try:
         image = nib.load(path)
         if not isinstance(image, nib.spatialimages.SpatialImage) or len(image.shape) not in (3, 4):
-            raise InputError(f"{path}: found an image of shape {getattr(image, 'shape', None)}, allowed are 3-D and 4-D volumes")
+            raise InputError(
+                f"{path}: found an image of shape {getattr(image, 'shape', None)}, allowed are 3-D and 4-D volumes"
+            )
         return nib.as_closest_canonical(image)
     except (ImageFileError, FileNotFoundError, EOFError, OSError) as error:
         raise InputError(f"{path}: not a readable image ({error})") from error
@@ -76,7 +78,8 @@ def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
 def open_volume(path: str | Path) -> Volume:
     """Memory-map a normalised volume (as `write_volume` left it) without a copy."""
     image = load_image(path)
-    slice_axis = image.header.get_dim_info()[2]
+    # Only NIfTI headers have dim_info; any other format was not written by this package.
+    slice_axis = image.header.get_dim_info()[2] if isinstance(image.header, nib.Nifti1Header) else None
     if slice_axis is None:
         raise InputError(f"{path}: no slice axis in the header, found dim_info 0; normalise the volume first")
     data = np.asanyarray(image.dataobj)
@@ -100,11 +103,15 @@ def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -
     `setting` is the dataset's `intensity`: scaling "percentile" with low and high, or "minmax".
     """
     if not np.isfinite(data).all():
-        raise InputError(f"{name}: found {int((~np.isfinite(data)).sum())} voxels that are NaN or infinite, allowed are none")
+        raise InputError(
+            f"{name}: found {int((~np.isfinite(data)).sum())} voxels that are NaN or infinite, allowed are none"
+        )
     limits = (setting["low"], setting["high"]) if setting["scaling"] == "percentile" else (0, 100)
     low, high = np.percentile(data, limits)
     if high <= low:
-        raise InputError(f"{name}: found a constant image (percentiles {limits} are both {low:g}), allowed is one with contrast")
+        raise InputError(
+            f"{name}: found a constant image (percentiles {limits} are both {low:g}), allowed is one with contrast"
+        )
     return np.clip((data - low) / (high - low), 0, 1).astype(np.float32)
 
 
@@ -132,7 +139,9 @@ def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
     return Volume(volume.data[(slice(None), *box)], affine, volume.slice_axis)
 
 
-def normalise(path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None) -> Volume:
+def normalise(
+    path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None
+) -> Volume:
     """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None: no crop)."""
     image = load_image(path)
     try:

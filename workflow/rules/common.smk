@@ -3,18 +3,18 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from interslice.config import load_study
+from interslice.config import load_study, typed
 from interslice.errors import InputError
 from interslice.methods import METHODS
-from interslice.perceptual import LPIPS_PACKAGE, hub_file
 from interslice.provenance import code_digest
 
 try:
+    update_config(config, typed(workflow.config_settings.overwrite_config))
     STUDY = load_study(config, ROOT)
 except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
@@ -35,9 +35,6 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     backbone="alex|vgg",
-    metric="|".join(config["evaluation"]["metrics"]),
-    kind="kept|synthesised|all",
-    region="whole|foreground",
 
 
 def dataset_of(wildcards):
@@ -65,10 +62,7 @@ def files_of(dataset_name):
     """Subject to the file that the index reads."""
     dataset = STUDY.datasets[dataset_name]
     if dataset["source"] == "packages":
-        return {
-            subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz"
-            for subject in dataset["subjects"]
-        }
+        return {subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz" for subject in dataset["subjects"]}
     return folder_files(dataset)
 
 
@@ -77,23 +71,17 @@ def folder_files(dataset):
     folder = Path(dataset["folder"])
     subjects = [subject for split in dataset["splits"].values() for subject in split]
     return {
-        s: str(
-            folder / f"{s}.nii"
-            if (folder / f"{s}.nii").exists()
-            else folder / f"{s}.nii.gz"
-        )
+        s: str(folder / f"{s}.nii" if (folder / f"{s}.nii").exists() else folder / f"{s}.nii.gz")
         for s in subjects
     }
 
 
 def package_of(wildcards):
-    """The package of an archive, of a dataset or of the LPIPS weights."""
-    packages = [LPIPS_PACKAGE] + [
-        p for d in STUDY.datasets.values() for p in d.get("packages", {}).values()
+    """The package that an archive belongs to."""
+    packages = [
+        package for dataset in STUDY.datasets.values() for package in dataset.get("packages", {}).values()
     ]
-    return next(
-        package for package in packages if package["archive"] == wildcards.archive
-    )
+    return next(package for package in packages if package["archive"] == wildcards.archive)
 
 
 def archive_of(wildcards):
@@ -103,46 +91,27 @@ def archive_of(wildcards):
     return f"{RESOURCES}/packages/{dataset['packages'][package]['archive']}"
 
 
-def backbone_source(wildcards):
-    """torch.hub's own file where it is cached, else the registry package with the same weights."""
-    return (
-        hub_file(wildcards.backbone)
-        or f"{RESOURCES}/packages/{LPIPS_PACKAGE['archive']}"
-    )
-
-
 def training_backbone(wildcards):
     """The LPIPS weights that a training needs: none where the weight of the term is 0."""
     synthesis = settings_of(wildcards).get("synthesis", {})
-    return (
-        [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"]
-        if synthesis.get("lpips")
-        else []
-    )
+    return [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"] if synthesis.get("lpips") else []
 
 
 def scoring_backbone():
     scoring = config["evaluation"]
-    return (
-        [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"]
-        if "lpips" in scoring["metrics"]
-        else []
-    )
+    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
 
 
 def all_shards(rule_folder):
     """Input function: the folders of all shards of a rule."""
     return lambda wildcards: [
-        f"{rule_folder}/{shard}".format(**wildcards)
-        for shard in shards_of(wildcards.dataset)
+        f"{rule_folder}/{shard}".format(**wildcards) for shard in shards_of(wildcards.dataset)
     ]
 
 
 def checkpoint_of(wildcards):
     return (
-        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)]
-        if is_trained(wildcards.method)
-        else []
+        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)] if is_trained(wildcards.method) else []
     )
 
 

@@ -32,8 +32,6 @@ rule extract_subject:
 
 
 rule prepare_backbone:
-    input:
-        backbone_source,
     output:
         f"{RESOURCES}/lpips/{{backbone}}.pt",
     log:

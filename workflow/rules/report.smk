@@ -1,89 +1,4 @@
 # Statistics, tables, figures, pages: functions of the long table (panels: of the volumes).
-DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": []}
-TRAINED = STUDY.named("trained")
-SUMMARY = report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
-PAGE = report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
-PANEL_METHODS = [
-    method for method in config["figures"]["panel_methods"] if method in STUDY.methods
-]
-VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.datasets for K in config["factors"]]
-
-
-def tables():
-    return [f"{RESULTS}/tables", f"{RESULTS}/summary.txt"]
-
-
-def figure_names():
-    """Every figure of the study with its caption."""
-    names = {}
-    for region in ("whole", "foreground"):
-        for metric in config["evaluation"]["metrics"]:
-            where = "whole image" if region == "whole" else "foreground"
-            names[f"boxes_{region}_{metric}"] = (
-                f"{metric.upper()} per subject, {where}, with the Wilcoxon tests"
-            )
-            names[f"factor_{region}_{metric}"] = (
-                f"{metric.upper()} against the anisotropy factor, {where}"
-            )
-    for dataset in STUDY.datasets:
-        for K in config["factors"]:
-            names[f"panel_{dataset}_K{K}"] = (
-                f"A synthesised slice and a through-plane view, {dataset}, K = {K}"
-            )
-    return names
-
-
-def curve_names():
-    return {
-        f"training_{view}": f"Training curves, {view.replace('_K', ', K = ')}"
-        for view in VIEWS
-        if TRAINED
-    }
-
-
-def figures():
-    return expand(
-        f"{RESULTS}/figures/{{name}}.{{format}}",
-        name=[*figure_names(), *curve_names()],
-        format=["pdf", "png"],
-    )
-
-
-def figure_outputs(stem, caption):
-    """PDF and PNG of a figure; the PNG is shown in Snakemake's report."""
-    stem, place = f"{RESULTS}/figures/{stem}", {"category": "Figures", "subcategory": caption}
-    png = report(f"{stem}.png", caption=f"../report/{caption}.rst", **place)
-    return [f"{stem}.pdf", png]
-
-
-def volumes_of_panel(wildcards):
-    """For every method of the panel, the folders of kept volumes of its first seed."""
-    stem = f"{RESULTS}/evaluate_method/{wildcards.dataset}/K{wildcards.K}"
-    return {
-        method: [
-            f"{stem}/{method}/seed{seeds_of(method)[0]}/{shard}_volumes"
-            for shard in shards_of(wildcards.dataset)
-        ]
-        for method in PANEL_METHODS
-    }
-
-
-def trainings(file, dataset=None, factor=None):
-    """Label to a file of every training, of one dataset and K or of all."""
-    return {
-        f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}": f"{RESULTS}/train_method/{d}/K{K}/{method}/seed{seed}/{file}"
-        for d in ([dataset] if dataset else STUDY.datasets)
-        for K in ([factor] if factor else config["factors"])
-        for method in TRAINED
-        for seed in seeds_of(method)
-    }
-
-
-def print_summary():
-    summary = Path(f"{RESULTS}/summary.txt")
-    if summary.exists():
-        print(summary.read_text())
-        print(f"Report: {RESULTS}/report/index.html")
 
 
 rule compare_methods:
@@ -127,9 +42,9 @@ rule plot_factor:
     input:
         f"{RESULTS}/scores.parquet",
     output:
-        figure_outputs("factor_{region}_{metric}", "factor"),
+        figure_outputs("factor", *metric_figures("factor")),
     log:
-        f"{LOGS}/plot_factor/{{region}}_{{metric}}.log",
+        f"{LOGS}/plot_factor.log",
     conda:
         "../../envs/light.yaml"
     params:
@@ -144,9 +59,9 @@ rule plot_boxes:
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
     output:
-        figure_outputs("boxes_{region}_{metric}", "boxes"),
+        figure_outputs("boxes", *metric_figures("boxes")),
     log:
-        f"{LOGS}/plot_boxes/{{region}}_{{metric}}.log",
+        f"{LOGS}/plot_boxes.log",
     conda:
         "../../envs/light.yaml"
     params:
@@ -161,7 +76,7 @@ rule plot_panel:
         unpack(volumes_of_panel),
         normalised=all_shards("results/normalise_volumes/{dataset}"),
     output:
-        figure_outputs("panel_{dataset}_K{K}", "panel"),
+        figure_outputs("panel", "panel_{dataset}_K{K}"),
     log:
         f"{LOGS}/plot_panel/{{dataset}}_K{{K}}.log",
     conda:
@@ -177,19 +92,16 @@ rule plot_panel:
 
 rule plot_training:
     input:
-        lambda wildcards: list(
-            trainings("history.csv", wildcards.dataset, wildcards.K).values()
-        ),
+        lambda wildcards: list(trainings("history.csv", wildcards.dataset, wildcards.K).values()),
     output:
-        figure_outputs("training_{dataset}_K{K}", "training"),
+        figure_outputs("training", "training_{dataset}_K{K}"),
     log:
         f"{LOGS}/plot_training/{{dataset}}_K{{K}}.log",
     conda:
         "../../envs/light.yaml"
     params:
-        histories=lambda wildcards: trainings(
-            "history.csv", wildcards.dataset, wildcards.K
-        ),
+        histories=lambda wildcards: trainings("history.csv", wildcards.dataset, wildcards.K),
+        select=STUDY.methods[TRAINED[0]]["training"]["select"] if TRAINED else None,
         code=digest_of("figures"),
     script:
         "../scripts/plot_training.py"
@@ -209,14 +121,8 @@ rule write_page:
     conda:
         "../../envs/light.yaml"
     params:
-        figures={
-            f"{RESULTS}/figures/{name}.png": caption
-            for name, caption in figure_names().items()
-        },
-        curves={
-            f"{RESULTS}/figures/{name}.png": caption
-            for name, caption in curve_names().items()
-        },
+        figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in figure_names().items()},
+        curves={f"{RESULTS}/figures/{name}.png": caption for name, caption in curve_names().items()},
         trainings=trainings("provenance.json"),
         benchmarks=["results/benchmarks", BENCHMARKS],
         study={"config": config, "datasets": STUDY.datasets, "methods": STUDY.methods},

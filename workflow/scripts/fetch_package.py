@@ -12,5 +12,10 @@ with logged(snakemake.log[0]) as progress:
     target = Path(snakemake.output[0])
     package = snakemake.params.package
     download_archive(
-        package["requirement"], package["archive"], package["sha256"], target.parent, kind=package["kind"], progress=progress
+        package["requirement"],
+        package["archive"],
+        package["sha256"],
+        target.parent,
+        kind=package["kind"],
+        progress=progress,
     )

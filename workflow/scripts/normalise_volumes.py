@@ -8,4 +8,6 @@ with logged(snakemake.log[0]):
     from interslice.steps.data import normalise_shard
 
     shard = int(snakemake.wildcards.shard)
-    normalise_shard(snakemake.input.index, shard, snakemake.params.dataset, snakemake.output[0], snakemake.threads)
+    normalise_shard(
+        snakemake.input.index, shard, snakemake.params.dataset, snakemake.output[0], snakemake.threads
+    )

@@ -7,4 +7,4 @@ from interslice.provenance import logged
 with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_training
 
-    plot_training(snakemake.params.histories, snakemake.output)
+    plot_training(snakemake.params.histories, snakemake.params.select, snakemake.output)

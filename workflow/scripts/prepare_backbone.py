@@ -4,7 +4,9 @@ sys.path.insert(0, snakemake.scriptdir + "/../../src")
 
 from interslice.provenance import logged
 
-with logged(snakemake.log[0]):
-    from interslice.perceptual import prepare_backbone
+with logged(snakemake.log[0]) as progress:
+    from pathlib import Path
 
-    prepare_backbone(snakemake.input[0], snakemake.wildcards.backbone, snakemake.output[0])
+    from interslice.steps.backbone import prepare_backbone
+
+    prepare_backbone(snakemake.wildcards.backbone, Path(snakemake.output[0]), progress)

@@ -72,4 +72,6 @@ def split_of(subject: str, dataset: Mapping[str, Any]) -> str:
     for split in SPLITS:
         if subject in dataset["splits"][split]:
             return split
-    raise InputError(f"dataset {dataset['name']}: subject {subject} is in none of the splits {', '.join(SPLITS)}")
+    raise InputError(
+        f"dataset {dataset['name']}: subject {subject} is in none of the splits {', '.join(SPLITS)}"
+    )

@@ -38,7 +38,9 @@ def load_method(settings: Mapping[str, Any], checkpoint: Path | None) -> "Method
     method = build_method(settings)
     if method.trained != (checkpoint is not None):
         found, needed = ("a", "no") if checkpoint else ("no", "a")
-        raise InputError(f"method {settings['method']}: found {found} checkpoint, it takes {needed} checkpoint")
+        raise InputError(
+            f"method {settings['method']}: found {found} checkpoint, it takes {needed} checkpoint"
+        )
     if checkpoint is not None:
         method.load(checkpoint)
     return method

@@ -52,17 +52,17 @@ class Autoencoder(TrainedMethod):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self.network = nn.ModuleDict(
-            {"encoder": build_encoder(settings["network"]), "decoder": build_decoder(settings["network"])}
-        ).to(memory_format=torch.channels_last)
+        self.encoder, self.decoder = build_encoder(settings["network"]), build_decoder(settings["network"])
+        self.network = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
+        self.network.to(memory_format=torch.channels_last)
 
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 1, H, W) to the latent (batch, C, h, w) that is interpolated."""
-        return self.network["encoder"](images)
+        return self.encoder(images)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(batch, C, h, w) to (batch, 1, H, W) in (0, 1)."""
-        return self.network["decoder"](latents)
+        return self.decoder(latents)
 
     def synthesis_terms(self, synthesised: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The configured terms on the middle slice, weighted: LPIPS (Eq. 3 of the paper), MSE, L1; only those not 0."""
@@ -86,7 +86,9 @@ class Autoencoder(TrainedMethod):
         for start in range(0, count, SLICES_AT_ONCE):
             images = torch.tensor(volume[start : start + SLICES_AT_ONCE, np.newaxis], device=self.device)
             latents = self.encode(pad_to_multiple(images, self.stride))
-            result[start * factor : (start + len(images)) * factor : factor] = self._decoded(latents, height, width)
+            result[start * factor : (start + len(images)) * factor : factor] = self._decoded(
+                latents, height, width
+            )
             chain = latents if previous is None else torch.cat([previous, latents])
             first = start if previous is None else start - 1
             for step in range(1, factor):

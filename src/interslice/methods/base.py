@@ -30,7 +30,9 @@ class Method:
         Raises InputError for fewer than 2 slices, another number of dimensions, K < 2 or values that are not finite.
         """
         if volume.ndim != 3 or volume.shape[0] < 2:
-            raise InputError(f"volume: found shape {volume.shape}, allowed is (slices, rows, columns) with at least 2 slices")
+            raise InputError(
+                f"volume: found shape {volume.shape}, allowed is (slices, rows, columns) with at least 2 slices"
+            )
         if factor != int(factor) or factor < 2:
             raise InputError(f"K: found {factor}, allowed are whole numbers from 2")
         if not np.isfinite(volume).all():
@@ -38,7 +40,9 @@ class Method:
         result = self._interpolate(np.asarray(volume, dtype=np.float32), int(factor))
         expected = (output_size(volume.shape[0], factor), *volume.shape[1:])
         if result.shape != expected:
-            raise ValueError(f"{type(self).__name__} returned shape {result.shape}, the contract asks for {expected}")
+            raise ValueError(
+                f"{type(self).__name__} returned shape {result.shape}, the contract asks for {expected}"
+            )
         return result.astype(np.float32, copy=False)
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:

@@ -48,7 +48,9 @@ class Conventional(Method):
         slices = volume.shape[0]
         weights = self.weights(slices, output_positions(slices, factor)).astype(np.float32)
         result = (weights @ volume.reshape(slices, -1)).reshape(-1, *volume.shape[1:])
-        result[::factor] = volume  # the weights are 0 and 1 there up to rounding: give the samples back exactly
+        result[::factor] = (
+            volume  # the weights are 0 and 1 there up to rounding: give the samples back exactly
+        )
         return result
 
 

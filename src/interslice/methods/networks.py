@@ -5,6 +5,7 @@ come back two pixels off), and the initialisation is Kaiming's (He et al. 2015, 
 one divides by the wrong fan and draws batch-norm gains around zero.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def convolutions(before: int, after: int, layers: int) -> list[nn.Module]:
     """`layers` times 3x3 convolution and LeakyReLU."""
     channels = [before] + [after] * layers
     stack: list[nn.Module] = []
-    for first, second in zip(channels[:-1], channels[1:], strict=True):
+    for first, second in itertools.pairwise(channels):
         stack += [nn.Conv2d(first, second, 3, padding=1), nn.LeakyReLU(SLOPE)]
     return stack
 
@@ -59,13 +60,18 @@ def build_encoder(network: Mapping[str, Any], outputs: int | None = None) -> nn.
         layers += convolutions(channels, depth * 2**scale, network["layers"])
         channels = depth * 2**scale
         layers += [normalisation(network["normalisation"], channels), nn.AvgPool2d(2)]
-    layers += [*convolutions(channels, depth * 2**scales, 1), nn.Conv2d(depth * 2**scales, outputs or network["latent"], 3, padding=1)]
+    layers += [
+        *convolutions(channels, depth * 2**scales, 1),
+        nn.Conv2d(depth * 2**scales, outputs or network["latent"], 3, padding=1),
+    ]
     encoder = nn.Sequential(*layers)
     initialise(encoder)
     return encoder
 
 
-def build_decoder(network: Mapping[str, Any], inputs: int | None = None, activation: nn.Module | None = None) -> nn.Sequential:
+def build_decoder(
+    network: Mapping[str, Any], inputs: int | None = None, activation: nn.Module | None = None
+) -> nn.Sequential:
     """(batch, latent, h, w) to (batch, 1, h 2^s, w 2^s) in (0, 1). `inputs` replaces the latent channels."""
     depth = network["depth"]
     layers: list[nn.Module] = []
@@ -73,8 +79,15 @@ def build_decoder(network: Mapping[str, Any], inputs: int | None = None, activat
     for scale in reversed(range(network["scales"])):
         layers += convolutions(channels, depth * 2**scale, network["layers"])
         channels = depth * 2**scale
-        layers += [normalisation(network["normalisation"], channels), upsampling(network["upsampling"], channels)]
-    layers += [*convolutions(channels, depth, 1), nn.Conv2d(depth, 1, 3, padding=1), activation or nn.Sigmoid()]
+        layers += [
+            normalisation(network["normalisation"], channels),
+            upsampling(network["upsampling"], channels),
+        ]
+    layers += [
+        *convolutions(channels, depth, 1),
+        nn.Conv2d(depth, 1, 3, padding=1),
+        activation or nn.Sigmoid(),
+    ]
     decoder = nn.Sequential(*layers)
     initialise(decoder)
     return decoder

@@ -46,7 +46,9 @@ def decimate_shard(normalised: Path, factor: int, slice_profile: str, output: Pa
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         for_each(
-            functools.partial(_decimate, factor=factor, slice_profile=slice_profile, folder=folder), files, workers
+            functools.partial(_decimate, factor=factor, slice_profile=slice_profile, folder=folder),
+            files,
+            workers,
         )
 
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.figures import metric_against_factor, metric_boxplots, qualitative_panel, save, training_curves
+from interslice.figures import (
+    metric_against_factor,
+    metric_boxplots,
+    qualitative_panel,
+    save,
+    training_curves,
+)
 from interslice.longtable import read_scores
 from interslice.steps.data import volumes_of
 from interslice.volumes import open_volume, reference_slices
@@ -18,16 +24,31 @@ def save_all(figure: Any, paths: Sequence[str]) -> None:
         save(figure, path)
 
 
-def plot_factor(scores: str, metric: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
-    """Metric against K. `display`: region and the labels, controls and supervised methods of the study."""
-    save_all(metric_against_factor(read_scores(Path(scores)), metric, **display), outputs)
+def plot_factor(scores: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Metric against K, for every region and metric that the outputs, factor_REGION_METRIC, name.
+
+    display: labels, controls and supervised methods of the study.
+    """
+    table = read_scores(Path(scores))
+    for (region, metric), paths in by_region_and_metric(outputs).items():
+        save_all(metric_against_factor(table, metric, region=region, **display), paths)
 
 
-def plot_boxes(scores: str, statistics: str, metric: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
-    """Box plots over subjects with the tests of the same region as brackets."""
-    tests = pd.read_csv(statistics)
-    tests = tests[tests["region"] == display["region"]]
-    save_all(metric_boxplots(read_scores(Path(scores)), tests, metric, **display), outputs)
+def plot_boxes(scores: str, statistics: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Box plots over subjects with the tests of the same region as brackets; outputs are boxes_REGION_METRIC."""
+    table, tests = read_scores(Path(scores)), pd.read_csv(statistics)
+    for (region, metric), paths in by_region_and_metric(outputs).items():
+        figure = metric_boxplots(table, tests[tests["region"] == region], metric, region=region, **display)
+        save_all(figure, paths)
+
+
+def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+    """The files KIND_REGION_METRIC.SUFFIX of every figure."""
+    figures: dict[tuple[str, str], list[str]] = {}
+    for path in outputs:
+        _, region, metric = Path(path).stem.split("_")
+        figures.setdefault((region, metric), []).append(path)
+    return figures
 
 
 def plot_panel(
@@ -46,7 +67,9 @@ def plot_panel(
     reference = open_volume(volumes_of(normalised, "test")[subject])
     target = reference_slices(reference.data, factor)[0]
     volumes = {
-        method: open_volume(next(Path(f) / f"{subject}.nii" for f in folders if (Path(f) / f"{subject}.nii").exists()))
+        method: open_volume(
+            next(Path(f) / f"{subject}.nii" for f in folders if (Path(f) / f"{subject}.nii").exists())
+        )
         for method, folders in interpolated.items()
     }
     figure = qualitative_panel(
@@ -61,6 +84,7 @@ def plot_panel(
     save_all(figure, outputs)
 
 
-def plot_training(histories: Mapping[str, str], outputs: Sequence[str]) -> None:
-    """Training curves of every trained method, label to history file."""
-    save_all(training_curves({label: pd.read_csv(path) for label, path in histories.items()}), outputs)
+def plot_training(histories: Mapping[str, str], select: str, outputs: Sequence[str]) -> None:
+    """Training curves of every trained method, label to history file; `select` picked the checkpoint."""
+    curves = {label: pd.read_csv(path) for label, path in histories.items()}
+    save_all(training_curves(curves, criterion=f"validation_{select}"), outputs)  # type: ignore[arg-type]

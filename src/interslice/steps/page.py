@@ -39,7 +39,8 @@ def write_study_page(
         results=[results_table(table, kind=kind, region=region, **display) for kind, region in VIEWS],
         statistics=tests,
         labels=display["labels"],
-        summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())} | budgets(trainings),
+        summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
+        | budgets(trainings),
         figures=[Picture(Path(path), caption, caption) for path, caption in figures.items()],
         curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),

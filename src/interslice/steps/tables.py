@@ -35,7 +35,12 @@ def tabulate_results(
         tables.mkdir(parents=True)
         for kind, region in VIEWS:
             results = results_table(
-                table, kind=kind, region=region, labels=labels, controls=set(controls), supervised=set(supervised)
+                table,
+                kind=kind,
+                region=region,
+                labels=labels,
+                controls=set(controls),
+                supervised=set(supervised),
             )
             results.to_csv(tables / f"{kind}_{region}.csv", index=False)
             write_text(to_markdown(results), tables / f"{kind}_{region}.md")
@@ -45,7 +50,9 @@ def tabulate_results(
         tests = pd.read_csv(statistics, keep_default_na=False, na_values=[""])
         shown = [
             f"## Synthesised slices, {region}\n\n"
-            + statistics_markdown(tests[tests["region"] == region].drop(columns="region"), labels, confidence=confidence)
+            + statistics_markdown(
+                tests[tests["region"] == region].drop(columns="region"), labels, confidence=confidence
+            )
             for region in ("whole", "foreground")
         ]
         write_text("\n".join(shown), tables / "statistics.md")

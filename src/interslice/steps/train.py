@@ -52,10 +52,23 @@ def train_method(
     with replacing(history) as temporary:
         pd.DataFrame(state["history"]).to_csv(temporary, index=False)
     steps = settings["training"]["steps"]
-    facts = {"seed": seed, "train_subjects": run.subjects, "best_step": state["best_step"], "seconds": state["seconds"]}
-    facts |= {"steps_per_second": steps / state["seconds"], "device": str(select_device(settings["training"]["device"]))}
-    facts |= {"parameters": sum(weight.numel() for name, weight in state["weights"].items() if _trainable(name))}
-    write_json(facts | {"settings": dict(settings), "digest": digest, "environment": environment_record()}, provenance)
+    facts = {
+        "seed": seed,
+        "train_subjects": run.subjects,
+        "best_step": state["best_step"],
+        "seconds": state["seconds"],
+    }
+    facts |= {
+        "steps_per_second": steps / state["seconds"],
+        "device": str(select_device(settings["training"]["device"])),
+    }
+    facts |= {
+        "parameters": sum(weight.numel() for name, weight in state["weights"].items() if _trainable(name))
+    }
+    write_json(
+        facts | {"settings": dict(settings), "digest": digest, "environment": environment_record()},
+        provenance,
+    )
     resume.unlink(missing_ok=True)
 
 
@@ -67,7 +80,10 @@ def validation_pairs(references: Mapping[str, Path], lows: Mapping[str, Path], f
     """Every frame of every validation volume, memory-mapped."""
     pairs = []
     for subject, path in lows.items():
-        low, reference = open_volume(path).data, reference_slices(open_volume(references[subject]).data, factor)
+        low, reference = (
+            open_volume(path).data,
+            reference_slices(open_volume(references[subject]).data, factor),
+        )
         pairs += [Pair(low[frame], reference[frame]) for frame in range(low.shape[0])]
     return pairs
 

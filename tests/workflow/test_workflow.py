@@ -1,0 +1,215 @@
+"""The whole workflow on tiny data: what it plans, makes and makes again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from interslice.checkpoints import read_checkpoint
+from interslice.longtable import read_scores
+from interslice.provenance import seed_for
+from settings import ROOT
+
+FIGURES = {"plot_boxes", "plot_factor", "plot_panel", "plot_training"}
+
+
+@pytest.fixture
+def edit(finished):
+    """Edit a file of the finished checkout; the file is put back afterwards, as it was."""
+    edited = []
+
+    def change(name, old, new):
+        path = finished.folder / name
+        text = path.read_text()
+        assert old in text, f"{name} has no {old!r} to edit"
+        shutil.copy2(path, f"{path}.kept")
+        edited.append(path)
+        path.write_text(text.replace(old, new, 1))
+
+    yield change
+    for path in edited:
+        shutil.move(f"{path}.kept", path)
+
+
+def test_a_fresh_checkout_plans_every_job(new_checkout):
+    planned = new_checkout().planned()
+    assert planned == {
+        "index_dataset": 1,
+        "normalise_volumes": 1,
+        "decimate_volumes": 1,
+        "train_method": 4,  # two methods, two seeds
+        "evaluate_method": 9,  # five methods, and two with two seeds each
+        "collect_scores": 1,
+        "compare_methods": 1,
+        "tabulate_results": 1,
+        "plot_boxes": 1,
+        "plot_factor": 1,
+        "plot_panel": 1,
+        "plot_training": 1,
+        "write_page": 1,
+    }
+
+
+def test_the_long_table_is_complete(finished):
+    scores = read_scores(finished.folder / "results/tiny/scores.parquet")
+    assert set(scores["method"]) == {"oracle", "nearest", "linear", "bspline", "lanczos", "cae_mse", "cae"}
+    assert set(scores["subject"]) == {"c1", "c2", "c3"}
+    assert {name: len(part["seed"].unique()) for name, part in scores.groupby("method")} == {
+        **dict.fromkeys(["oracle", "nearest", "linear", "bspline", "lanczos"], 1),
+        **dict.fromkeys(["cae_mse", "cae"], 2),
+    }
+    per_method = scores.groupby(["method", "seed"]).size()
+    assert per_method.nunique() == 1, "every method is scored on the same slices"
+    oracle = scores[(scores["method"] == "oracle") & (scores["metric"] == "ssim")]
+    assert (oracle["value"] == 1).all()
+    psnr = scores[
+        (scores["metric"] == "psnr") & (scores["region"] == "whole") & (scores["kind"] == "synthesised")
+    ]
+    means = psnr.groupby("method")["value"].mean()
+    assert means["linear"] > means["nearest"], "a scored grid that is shifted would turn this around"
+    kept = scores[(scores["method"] == "bspline") & (scores["kind"] == "kept") & (scores["metric"] == "psnr")]
+    assert (kept["value"] == float("inf")).all(), "conventional methods pass kept slices through"
+
+
+def test_trainings_carry_their_provenance_and_seed(finished):
+    folder = finished.folder / "results/tiny/train_method/phantoms/K2/cae/seed2"
+    record, checkpoint = (
+        json.loads((folder / "provenance.json").read_text()),
+        read_checkpoint(folder / "model.pt"),
+    )
+    assert record["seed"] == checkpoint["seed"] == seed_for("phantoms", 2, 2)
+    assert checkpoint["subjects"] == ["a1", "a2"], "only the train split is seen in training"
+    assert record["environment"]["packages"]["torch"]
+    assert list(pd.read_csv(folder / "history.csv")["step"]) == [3, 6]
+    assert not (folder / "resume.pt").exists()
+    other = read_checkpoint(folder.parent.parent / "cae_mse/seed2/model.pt")
+    assert other["seed"] == checkpoint["seed"], "methods of a repetition share the seed"
+
+
+def test_tables_figures_and_pages_are_there(finished):
+    results = finished.folder / "results/tiny"
+    assert "CAE" in (results / "summary.txt").read_text()
+    table = pd.read_csv(results / "tables/synthesised_whole.csv")
+    assert len(table) == 7
+    assert set(table["seeds"]) == {1, 2}
+    statistics = pd.read_csv(results / "statistics.csv")
+    assert len(statistics) == 2 * 4 * 2 * 3  # regions, metrics, trained, baselines
+    assert (statistics["n"] == 3).all()
+    assert (statistics["p_min"] == 1 / 8).all()
+    names = {path.name for path in (results / "figures").iterdir()}
+    assert {"panel_phantoms_K2.pdf", "training_phantoms_K2.png", "boxes_whole_ssim.pdf"} <= names
+    page = (results / "report/index.html").read_text()
+    assert "Synthetic ellipsoids" in page
+    assert "train_method" in page
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    run = finished.snakemake("--cores", "2")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_editing_a_comment_or_docstring_reruns_nothing(finished, edit):
+    edit("tiny.yaml", "seeds: [1, 2]", "seeds: [1, 2]  # two repetitions")
+    edit("src/interslice/methods/cae.py", "class CAE(Autoencoder):", "# a remark\nclass CAE(Autoencoder):")
+    edit("src/interslice/figures.py", '"""Figures:', '"""All figures:')
+    assert finished.planned() == {}
+
+
+def test_editing_figures_reruns_figures_only(finished, edit):
+    edit("src/interslice/figures.py", "__all__ =", "EDITED = True\n__all__ =")
+    planned = finished.planned()
+    assert set(planned) == FIGURES | {"write_page"}
+
+
+def test_editing_the_autoencoder_retrains_it_and_what_follows(finished, edit):
+    edit("src/interslice/methods/cae.py", "CLASSES =", "EDITED = True\nCLASSES =")
+    planned = finished.planned()
+    assert planned["train_method"] == 4
+    assert planned["evaluate_method"] == 4, "the trained methods alone: two, with two seeds"
+    assert {"collect_scores", "compare_methods", "tabulate_results", "write_page"} <= set(planned)
+    assert not {"index_dataset", "normalise_volumes", "decimate_volumes"} & set(planned)
+
+
+def test_editing_a_conventional_method_trains_nothing(finished, edit):
+    edit("src/interslice/methods/conventional.py", "CLASSES =", "EDITED = True\nCLASSES =")
+    planned = finished.planned()
+    assert "train_method" not in planned
+    assert planned["evaluate_method"] == 4, "nearest, linear, bspline, lanczos"
+
+
+def test_adding_a_seed_trains_that_seed_only(finished, edit):
+    edit("tiny.yaml", "seeds: [1, 2]", "seeds: [1, 2, 3]")
+    planned = finished.planned()
+    assert planned["train_method"] == 2
+    assert planned["evaluate_method"] == 2
+
+
+def test_training_again_gives_the_same_bytes(finished):
+    run_folder = "phantoms/K2/cae/seed1"
+    scores = f"results/tiny/evaluate_method/{run_folder}/0.parquet"
+    model = finished.folder / f"results/tiny/train_method/{run_folder}/model.pt"
+    weights, table = read_checkpoint(model)["weights"], (finished.folder / scores).read_bytes()
+    age = model.stat().st_mtime_ns
+    run = finished.snakemake("--cores", "2", scores, "--forcerun", "train_method")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert model.stat().st_mtime_ns > age
+    again = read_checkpoint(model)["weights"]
+    assert all((weights[name] == again[name]).all() for name in weights)
+    assert (finished.folder / scores).read_bytes() == table
+
+
+def test_snakemakes_own_report_has_captions_and_categories(finished):
+    run = finished.snakemake("--report", "report.html")
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = (finished.folder / "report.html").read_text()
+    for word in ("one-sided Wilcoxon signed-rank tests", "boxes_whole_ssim.png", "Tables"):
+        assert word in report
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("factors=[1]", "key factors[0]: found 1, allowed are numbers from 2"),
+        ("mehtods=[linear]", "found the unknown key 'mehtods'"),
+        ("methods=[linear,magic]", "key methods: found 'magic'"),
+        ("datasets=[nowhere]", "key datasets: found 'nowhere'"),
+        ("training={learning_rate: 1e-4}", "found '1e-4', allowed is a number (YAML reads 1e-4 as text"),
+    ],
+)
+def test_a_bad_configuration_stops_before_any_job(finished, override, message):
+    run = finished.snakemake("--cores", "1", "--config", override)
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert message in output
+    assert "Traceback" not in output
+    assert len([line for line in output.splitlines() if "found" in line]) == 1
+
+
+def test_a_broken_scan_is_named_and_leaves_nothing(new_checkout):
+    checkout = new_checkout()
+    scan = checkout.folder / "tiny" / "c2.nii.gz"
+    scan.write_bytes(scan.read_bytes()[:2000])
+    run = checkout.snakemake("--cores", "1")
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "c2.nii.gz: the voxels cannot be read" in output
+    assert not [path for path in Path(checkout.folder / "results").rglob("*") if "partial" in path.name]
+    assert not list((checkout.folder / "results/normalise_volumes/phantoms").glob("*/test/c2.nii"))
+
+
+def test_the_default_study_plans_jobs_from_the_root():
+    """PLATFORM: a root Snakefile that only includes another plans nothing, and lint does not see it."""
+    import subprocess
+    import sys
+
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--forceall"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "train_method             4" in run.stdout + run.stderr
