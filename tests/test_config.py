@@ -156,3 +156,98 @@ def test_every_file_in_config_is_valid():
     }
     study = load_study(default_config() | names, ROOT)
     assert list(study.methods) == names["methods"]
+
+
+def paper_study(**changes):
+    return load_study(
+        default_config() | yaml.safe_load((ROOT / "config" / "paper.yaml").read_text()) | changes, ROOT
+    )
+
+
+def test_the_paper_has_its_own_factors_per_dataset():
+    study = paper_study()
+    assert {name: study.factors(name) for name in study.datasets} == {
+        "acdc": [2],
+        "sunnybrook": [2],
+        "dhcp": [2, 3, 4, 5, 6],
+        "oasis": [2, 3, 4, 5, 6],
+    }
+    profiles = {name: settings["slice_profile"] for name, settings in study.datasets.items()}
+    assert profiles == {"acdc": "none", "sunnybrook": "none", "dhcp": "gaussian", "oasis": "gaussian"}
+    assert load_study(default_config(), ROOT).factors("t1") == default_config()["factors"]
+
+
+def test_released_settings_differ_by_dataset():
+    """The table of METHODS section 3; Sunnybrook is evaluated with the models of ACDC."""
+    study = paper_study()
+    found = {}
+    for name in study.datasets:
+        settings = study.settings("cae_paper", name)
+        found[name] = (
+            settings["training"]["crop"],
+            settings["training"]["batch"],
+            settings["synthesis"]["lpips"],
+        )
+    assert found == {
+        "acdc": (128, 12, 0.05),
+        "sunnybrook": (128, 12, 0.05),
+        "dhcp": (256, 8, 0.001),
+        "oasis": (64, 16, 0.001),
+    }
+    for name in study.datasets:
+        full, ablation = study.settings("cae_paper", name), study.settings("cae_paper_mse", name)
+        assert ablation["synthesis"]["lpips"] == 0, "an ablation stays one on every dataset"
+        assert {key for key in full if full[key] != ablation[key]} == {"label", "synthesis"}
+        assert full["training"]["device"] == "cuda", "the study's own training keys hold for every dataset"
+
+
+def test_models_are_borrowed_from_a_dataset_of_the_study():
+    study = paper_study()
+    assert study.training_dataset("sunnybrook") == "acdc"
+    assert study.training_dataset("oasis") == "oasis"
+    assert study.trained_datasets() == ["acdc", "dhcp", "oasis"]
+    with pytest.raises(
+        InputError, match=r"dataset sunnybrook: key trained_on: found 'acdc', allowed are .*: dhcp"
+    ):
+        paper_study(datasets=["sunnybrook", "dhcp"])
+    untrained = paper_study(datasets=["sunnybrook"], methods=["linear", "bspline"])
+    assert list(untrained.datasets) == ["sunnybrook"], "without a trained method there is nothing to borrow"
+
+
+def test_borrowed_models_need_the_same_factor(tmp_path):
+    dataset = yaml.safe_load((ROOT / "config" / "datasets" / "sunnybrook.yaml").read_text())
+    (tmp_path / "sunnybrook.yaml").write_text(yaml.safe_dump(dataset | {"factors": [2, 4]}))
+    with pytest.raises(
+        InputError, match=r"dataset sunnybrook: key factors: found K = 4, allowed are those of acdc"
+    ):
+        paper_study(datasets=["acdc", str(tmp_path / "sunnybrook.yaml")])
+
+
+def test_a_setting_for_a_dataset_is_checked_like_any_other(tmp_path):
+    content = {"base": "cae", "label": "x", "datasets": {"t1": {"training": {"crops": 64}}}}
+    with pytest.raises(
+        InputError, match=r"found key datasets.t1.training.crops, allowed are the base's: steps"
+    ):
+        load_study(method_file(tmp_path, content), ROOT)
+    content["datasets"] = {"t1": {"training": {"crop": 66}}}
+    with pytest.raises(InputError, match=r"method variant, dataset t1: key training.crop: found 66"):
+        load_study(method_file(tmp_path, content), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "folder", "folder": None}, r"the key 'folder' is missing, source folder needs folder"),
+        ({"source": "acdc9"}, r"key source: found 'acdc9', allowed are packages, folder, acdc"),
+        ({"archives": {"a.rar": {"urls": [], "size": None, "sha256": None}}}, r"key archives: found 'a.rar'"),
+        ({"on_bad_case": "ignore"}, r"key on_bad_case: found 'ignore', allowed are stop, leave_out"),
+        ({"in_plane_mm": 0}, r"key in_plane_mm: found 0, allowed are numbers above 0"),
+        (
+            {"folder": "x", "archives": {"a.zip": {"urls": [], "size": None, "sha256": None}}},
+            r"found the keys folder and archives, allowed is one",
+        ),
+    ],
+)
+def test_bad_datasets_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        load_study(default_config() | {"datasets": [dataset_file(tmp_path, **changes)]}, ROOT)

@@ -68,9 +68,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Stack:
-    """A sorted series: data (columns, rows, slices, phases) float32 in the file's units; affine: voxel to
-    mm, RAS.
-    """
+    """A sorted series: data (columns, rows, slices, phases) float32 in the file's units; affine: voxel to mm, RAS."""
 
     name: str
     data: np.ndarray
@@ -139,9 +137,7 @@ def only_series(source: str | Path | Iterable[str | Path]) -> Series:
 
 
 def read_header(path: Path) -> Slice | None:
-    """The header of an image file; None for a file that is not DICOM or holds no image (a report, a
-    DICOMDIR).
-    """
+    """The header of an image file; None for a file that is not DICOM or holds no image (a report, a DICOMDIR)."""
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER)
     except (InvalidDicomError, EOFError):

@@ -37,7 +37,10 @@ def evaluate(
     evaluation: `metrics` and `gap_step` of the configuration. `keep` maps subjects to files in which their interpolated
     volume is kept. Returns subject, frame, slice, kind, region, metric, value; one case is in memory at a time.
     """
-    tables = []
+    # A shard without a test case has a table without rows.
+    tables = [pd.DataFrame(columns=["subject", "frame", "slice", "kind", "region", "metric", "value"])][
+        : not cases
+    ]
     for case in cases:
         low, reference = open_volume(case.low), open_volume(case.reference)
         frames = []

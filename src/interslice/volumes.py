@@ -1,17 +1,20 @@
 """Volumes: canonical axes, one intensity normalisation, the slice grid, decimation (METHODS section 1).
 
-On disk a volume is an uncompressed float32 NIfTI with RAS axes, values in [0, 1], its slice axis in the header's
-dim_info. In memory `data` is a view of shape (frames, slices, rows, columns); for 3-D files frames is 1.
+On disk a volume is an uncompressed float32 NIfTI with RAS axes, values in [0, 1], its slice axis in the
+header's dim_info. In memory `data` is a view of shape (frames, slices, rows, columns); for 3-D files frames
+is 1.
 """
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from interslice.errors import InputError
@@ -20,14 +23,16 @@ from interslice.masks import foreground_mask
 
 ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # slice axis in RAS order
 FWHM_PER_SIGMA = 2.355
+# What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
+READ_ERRORS = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True)
 class Volume:
     """A volume in memory.
 
-    data: (frames, slices, rows, columns) float32, possibly memory-mapped. affine: 4x4, voxel (i, j, k) of the RAS
-    array on disk to mm. slice_axis: 0, 1 or 2 of that array.
+    data: (frames, slices, rows, columns) float32, possibly memory-mapped. affine: 4x4, voxel (i, j, k) of the
+    RAS array on disk to mm. slice_axis: 0, 1 or 2 of that array.
     """
 
     data: np.ndarray
@@ -56,17 +61,36 @@ def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
     """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used."""
     try:
         image = nib.load(path)
-        if not isinstance(image, nib.spatialimages.SpatialImage) or len(image.shape) not in (3, 4):
-            raise InputError(
-                f"{path}: found an image of shape {getattr(image, 'shape', None)}, allowed are 3-D and 4-D volumes"
-            )
+    except READ_ERRORS as error:
+        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from error
+    shape = getattr(image, "shape", ())
+    if not isinstance(image, nib.spatialimages.SpatialImage) or len(shape) not in (3, 4) or 0 in shape:
+        raise InputError(f"{path}: found an image of shape {tuple(shape)}, allowed are 3-D and 4-D volumes")
+    spacing = nib.affines.voxel_sizes(image.affine)
+    stored = stored_spacing(image)
+    if not (np.isfinite(spacing).all() and np.isfinite(image.affine).all() and min(*spacing, *stored) > 0):
+        raise InputError(
+            f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm"
+        )
+    try:
         return nib.as_closest_canonical(image)
-    except (ImageFileError, FileNotFoundError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a readable image ({error})") from error
+    except READ_ERRORS as error:  # turning the axes reads the voxels
+        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+
+
+def stored_spacing(image: nib.spatialimages.SpatialImage) -> tuple[float, ...]:
+    """The voxel spacing as the file has it: nibabel silently takes 1 mm where a header says 0."""
+    header = image.header
+    if isinstance(header, nib.AnalyzeHeader):  # the family of Analyze and NIfTI
+        with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as file:
+            header = type(header).from_fileobj(file, check=False)
+    return tuple(float(size) for size in header.get_zooms()[:3])
 
 
 def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
-    """The slice axis of a RAS volume: the named one, or for "auto" the axis of largest spacing (axial on a tie)."""
+    """The slice axis of a RAS volume: the named one, or for "auto" the axis of largest spacing (axial on a
+    tie).
+    """
     if setting in ANATOMICAL_AXES:
         return ANATOMICAL_AXES[setting]
     if setting != "auto":
@@ -116,9 +140,11 @@ def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -
 
 
 def foreground_box(frame: np.ndarray, spacing: tuple[float, ...], margin_mm: float) -> tuple[slice, ...]:
-    """The bounding box of the foreground of a (slices, rows, columns) array, with a margin in mm, within the array.
+    """The bounding box of the foreground of a (slices, rows, columns) array, with a margin in mm, within the
+    array.
 
-    The margin is in-plane only: a slice without foreground has nothing to interpolate, and no metric is defined on it.
+    The margin is in-plane only: a slice without foreground has nothing to interpolate, and no metric is
+    defined on it.
     """
     box = ndimage.find_objects(foreground_mask(frame).astype(np.uint8))[0]
     margins = [0, *(round(margin_mm / size) for size in spacing[1:])]
@@ -139,27 +165,37 @@ def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
     return Volume(volume.data[(slice(None), *box)], affine, volume.slice_axis)
 
 
+def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | None = None) -> Volume:
+    """Read an image, or the frames [first, stop) of a 4-D one, as float32 in the file's units with RAS axes."""
+    image = load_image(path)
+    try:
+        part = slice(*(frames or (None, None)))
+        data = np.asarray(
+            image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32
+        )
+    except READ_ERRORS as error:
+        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+    data = data[..., np.newaxis] if data.ndim == 3 else data
+    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
+
+
 def normalise(
     path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None
 ) -> Volume:
     """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None: no crop)."""
-    image = load_image(path)
-    try:
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except (EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: the voxels cannot be read ({error})") from error
-    data = data[..., np.newaxis] if data.ndim == 3 else data
-    data = np.moveaxis(data, (3, slice_axis), (0, 1))
-    volume = Volume(scale_intensities(data, intensity, str(path)), image.affine, slice_axis)
+    volume = read_volume(path, slice_axis)
+    volume = replace(volume, data=scale_intensities(volume.data, intensity, str(path)))
     if margin_mm is None:
         return volume
     return crop(volume, foreground_box(volume.data.mean(axis=0), volume.spacing, margin_mm))
 
 
 def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
-    """The low-resolution volume: cut to Z' = ((Z - 1) // K) K + 1 slices, apply the slice profile, keep slices 0, K, 2K, ...
+    """The low-resolution volume: cut to Z' = ((Z - 1) // K) K + 1 slices, apply the slice profile, keep
+    slices 0, K, 2K, ...
 
-    slice_profile: "none", or "gaussian" (sigma K / 2.355 voxels along the slice axis, i.e. full width at half maximum K).
+    slice_profile: "none", or "gaussian" (sigma K / 2.355 voxels along the slice axis, i.e. full width at half
+    maximum K).
     """
     data = reference_slices(volume.data, factor)
     if slice_profile == "gaussian":

@@ -9,6 +9,8 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study, typed
+from interslice.datasets import SOURCES
+from interslice.datasets.index import input_files, is_converted
 from interslice.errors import InputError
 from interslice.methods import METHODS
 from interslice.provenance import code_digest
@@ -35,6 +37,8 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     backbone="alex|vgg",
+    subject=r"[A-Za-z0-9_-]+",
+    ending=r"\.nii(\.gz)?",
 
 
 def dataset_of(wildcards):
@@ -42,7 +46,7 @@ def dataset_of(wildcards):
 
 
 def settings_of(wildcards):
-    return STUDY.methods[wildcards.method]
+    return STUDY.settings(wildcards.method, wildcards.dataset)
 
 
 def is_trained(method):
@@ -58,29 +62,29 @@ def shards_of(dataset):
     return range(STUDY.datasets[dataset]["shards"])
 
 
-def files_of(dataset_name):
-    """Subject to the file that the index reads."""
-    dataset = STUDY.datasets[dataset_name]
-    if dataset["source"] == "packages":
-        return {subject: f"{RESOURCES}/{dataset_name}/{subject}.nii.gz" for subject in dataset["subjects"]}
-    return folder_files(dataset)
+def converted_of(wildcards):
+    """The NIfTI files of a source that has none of its own."""
+    converted = is_converted(dataset_of(wildcards))
+    return ["results/convert_dataset/{dataset}".format(**wildcards)] if converted else []
 
 
-def folder_files(dataset):
-    """SUBJECT.nii or SUBJECT.nii.gz for every subject of the splits; a missing one is reported by the index rule."""
-    folder = Path(dataset["folder"])
-    subjects = [subject for split in dataset["splits"].values() for subject in split]
-    return {
-        s: str(folder / f"{s}.nii" if (folder / f"{s}.nii").exists() else folder / f"{s}.nii.gz")
-        for s in subjects
-    }
+def index_inputs(wildcards):
+    """What the index reads: the source's files, or what was made of them."""
+    return converted_of(wildcards) or input_files(dataset_of(wildcards), RESOURCES)
+
+
+def index_digest(wildcards):
+    """The step's code and that of the dataset's source: editing one source leaves the others' indexes alone."""
+    return code_digest("interslice.steps.data", SOURCES[dataset_of(wildcards)["source"]])
+
+
+def subject_entry(wildcards):
+    return dataset_of(wildcards)["subjects"][wildcards.subject]
 
 
 def package_of(wildcards):
     """The package that an archive belongs to."""
-    packages = [
-        package for dataset in STUDY.datasets.values() for package in dataset.get("packages", {}).values()
-    ]
+    packages = [package for dataset in STUDY.datasets.values() for package in dataset["packages"].values()]
     return next(package for package in packages if package["archive"] == wildcards.archive)
 
 
@@ -110,9 +114,10 @@ def all_shards(rule_folder):
 
 
 def checkpoint_of(wildcards):
-    return (
-        [f"{RESULTS}/train_method/{RUN}/model.pt".format(**wildcards)] if is_trained(wildcards.method) else []
-    )
+    """The model of a trained method; a dataset without training borrows that of another."""
+    run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
+    model = f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)
+    return [model] if is_trained(wildcards.method) else []
 
 
 def digest_of(step):

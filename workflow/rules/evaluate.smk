@@ -31,7 +31,7 @@ rule collect_scores:
         [
             f"{RESULTS}/evaluate_method/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
             for dataset in STUDY.datasets
-            for K in config["factors"]
+            for K in STUDY.factors(dataset)
             for method in STUDY.methods
             for seed in seeds_of(method)
             for shard in shards_of(dataset)

@@ -5,7 +5,7 @@ TRAINED = STUDY.named("trained")
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
 PANEL_METHODS = [method for method in config["figures"]["panel_methods"] if method in STUDY.methods]
-VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.datasets for K in config["factors"]]
+VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 
 
 def tables():
@@ -30,7 +30,7 @@ def figure_names():
     panels = {
         f"panel_{dataset}_K{K}": f"A synthesised slice and a through-plane view, {dataset}, K = {K}"
         for dataset in STUDY.datasets
-        for K in config["factors"]
+        for K in STUDY.factors(dataset)
     }
     return metric_figures("boxes") | metric_figures("factor") | panels
 
@@ -73,8 +73,8 @@ def trainings(file, dataset=None, factor=None):
     """Label to a file of every training, of one dataset and K or of all."""
     return {
         f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}": f"{RESULTS}/train_method/{d}/K{K}/{method}/seed{seed}/{file}"
-        for d in ([dataset] if dataset else STUDY.datasets)
-        for K in ([factor] if factor else config["factors"])
+        for d in ([dataset] if dataset else STUDY.trained_datasets())
+        for K in ([factor] if factor else STUDY.factors(d))
         for method in TRAINED
         for seed in seeds_of(method)
     }

@@ -114,6 +114,7 @@ rule write_page:
         f"{RESULTS}/tables",
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        excluded=expand("results/index_dataset/{dataset}_excluded.csv", dataset=STUDY.datasets),
     output:
         PAGE,
     log:

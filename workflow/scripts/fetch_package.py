@@ -7,15 +7,6 @@ from interslice.provenance import logged
 with logged(snakemake.log[0]) as progress:
     from pathlib import Path
 
-    from interslice.packages import download_archive
+    from interslice.steps.fetch import fetch_package
 
-    target = Path(snakemake.output[0])
-    package = snakemake.params.package
-    download_archive(
-        package["requirement"],
-        package["archive"],
-        package["sha256"],
-        target.parent,
-        kind=package["kind"],
-        progress=progress,
-    )
+    fetch_package(snakemake.params.package, Path(snakemake.output[0]), progress)

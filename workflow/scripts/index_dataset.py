@@ -5,6 +5,15 @@ sys.path.insert(0, snakemake.scriptdir + "/../../src")
 from interslice.provenance import logged
 
 with logged(snakemake.log[0]):
+    from pathlib import Path
+
     from interslice.steps.data import index_dataset
 
-    index_dataset(snakemake.params.files, snakemake.params.dataset, snakemake.output[0], snakemake.threads)
+    index_dataset(
+        snakemake.params.dataset,
+        snakemake.params.resources,
+        next(map(Path, snakemake.input.converted), None),
+        Path(snakemake.output.cases),
+        Path(snakemake.output.excluded),
+        snakemake.threads,
+    )

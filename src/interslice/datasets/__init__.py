@@ -1,25 +1,66 @@
-"""Where the volumes come from. Every source yields files; the index turns them into Case records; nothing after the
-index knows the source.
+"""Where the volumes come from. Every source finds its cases; the index turns them into Case records; nothing
+after the index knows the source.
+
+Adding a source: a file here with `find(folder, dataset) -> list[Found]` and COMPANIONS (names of files that
+lie beside the volumes and are not read), a line in SOURCES and its name in
+workflow/schemas/dataset.schema.yaml. A source whose files are not NIfTI or Analyze also has `convert(found)
+-> Nifti1Image`.
 """
 
 import csv
 import dataclasses
+import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interslice.errors import InputError
 from interslice.files import replacing
 
 SPLITS = ("train", "validation", "test")
+# Modules are named, not imported: editing one source reruns its own datasets only.
+SOURCES = {
+    "packages": "interslice.datasets.packages",
+    "folder": "interslice.datasets.folder",
+    "acdc": "interslice.datasets.acdc",
+    "sunnybrook": "interslice.datasets.sunnybrook",
+    "dhcp": "interslice.datasets.dhcp",
+    "oasis": "interslice.datasets.oasis",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One subject as its source found it, before any voxel is read.
+
+    files: what the case is read from, one image file or several files or folders. group: stratum of the
+    split. frames: first and one past the last frame that the case has of its file, None for all. problem: why
+    it cannot be used.
+    """
+
+    subject: str
+    files: tuple[Path, ...]
+    group: str = ""
+    frames: tuple[int, int] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A case that is not used, with the reason in one sentence."""
+
+    dataset: str
+    subject: str
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Case:
     """One subject's volume.
 
-    shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for 3-D.
+    shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for
+    3-D; first_frame: where they begin in the file.
     """
 
     dataset: str
@@ -27,6 +68,7 @@ class Case:
     split: str
     path: str
     frames: int
+    first_frame: int
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     slice_axis: int
@@ -54,6 +96,7 @@ def read_cases(path: Path, split: str | None = None) -> list[Case]:
             row["split"],
             row["path"],
             int(row["frames"]),
+            int(row["first_frame"]),
             _triple(row["shape"], int),
             _triple(row["spacing"], float),
             int(row["slice_axis"]),
@@ -67,11 +110,20 @@ def _triple(text: str, kind: type) -> Any:
     return tuple(kind(number) for number in text.split("x"))
 
 
-def split_of(subject: str, dataset: Mapping[str, Any]) -> str:
-    """The split of a subject by the dataset's `splits`; InputError if it is in none."""
-    for split in SPLITS:
-        if subject in dataset["splits"][split]:
-            return split
-    raise InputError(
-        f"dataset {dataset['name']}: subject {subject} is in none of the splits {', '.join(SPLITS)}"
-    )
+def source_of(dataset: Mapping[str, Any]) -> Any:
+    """The module of a dataset's source."""
+    return importlib.import_module(SOURCES[dataset["source"]])
+
+
+def write_excluded(excluded: Iterable[Excluded], path: Path) -> None:
+    """Write the cases that are not used as CSV."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Excluded)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(one) for one in excluded)
+
+
+def read_excluded(path: Path) -> list[Excluded]:
+    """Read what `write_excluded` wrote."""
+    with open(path, newline="") as file:
+        return [Excluded(**row) for row in csv.DictReader(file)]

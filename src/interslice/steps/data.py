@@ -1,26 +1,76 @@
-"""Data steps: index, normalise, decimate. A shard is every n-th case of the index; each case is its own file."""
+"""Data steps: convert, index, normalise, decimate. A shard is every n-th case of the index; each case is its own file."""
 
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from interslice.datasets import Case, read_cases, write_cases
-from interslice.datasets.index import index_case
+import nibabel as nib
+
+from interslice.datasets import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
+from interslice.datasets.index import (
+    check_complete,
+    find_cases,
+    folder_of,
+    how_to_get,
+    index_case,
+    split_cases,
+)
+from interslice.errors import InputError
 from interslice.files import replacing
 from interslice.parallel import for_each
-from interslice.volumes import decimate, normalise, open_volume, write_volume
+from interslice.protocol import normalise_case
+from interslice.volumes import decimate, open_volume, write_volume
 
 
-def index_dataset(files: Mapping[str, str], dataset: Mapping[str, Any], output: Path, workers: int) -> None:
-    """Write the index of `files` (subject to path), sorted by subject."""
-    index = functools.partial(_index, dataset=dataset)
-    write_cases(for_each(index, sorted(files.items()), workers), output)
+def convert_dataset(dataset: Mapping[str, Any], resources: str, output: Path, workers: int) -> None:
+    """Write SUBJECT.nii for every case of a source that is not NIfTI, or SUBJECT.txt with why it cannot be read."""
+    found = find_cases(dataset, resources)
+    if not found:
+        raise InputError(how_to_get(dataset, folder_of(dataset, resources)))
+    with replacing(output) as folder:
+        folder.mkdir(parents=True)
+        for_each(functools.partial(_convert, source=source_of(dataset), folder=folder), found, workers)
 
 
-def _index(item: tuple[str, str], dataset: Mapping[str, Any]) -> Case:
-    subject, path = item
-    return index_case(path, subject, dataset)
+def _convert(found: Found, source: Any, folder: Path) -> None:
+    if found.problem:
+        return
+    try:
+        image = source.convert(found)
+    except InputError as error:
+        # The index decides whether a case that cannot be read stops the run.
+        (folder / f"{found.subject}.txt").write_text(f"{error}\n")
+    else:
+        nib.save(image, folder / f"{found.subject}.nii")
+
+
+def index_dataset(
+    dataset: Mapping[str, Any],
+    resources: str,
+    converted: Path | None,
+    output: Path,
+    excluded: Path,
+    workers: int,
+) -> None:
+    """Write the index and the table of excluded cases, sorted by subject.
+
+    Every case is read once. With `on_bad_case: stop`, cases that cannot be used are all named in one
+    InputError.
+    """
+    cases = split_cases(dataset, resources)
+    index = functools.partial(index_case, dataset=dataset, converted=converted)
+    outcomes = for_each(index, cases, workers)
+    bad = [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
+    good = [outcome for outcome in outcomes if isinstance(outcome, Case)]
+    if bad and dataset["on_bad_case"] == "stop":
+        raise InputError(
+            f"dataset {dataset['name']}: {len(bad)} of {len(cases)} cases cannot be used (on_bad_case: leave_out goes on "
+            "without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in bad)
+        )
+    check_complete(good, dataset)
+    write_excluded(bad, excluded)
+    write_cases(good, output)
 
 
 def shard_of(cases: Sequence[Case], shard: int, shards: int) -> list[Case]:
@@ -32,12 +82,12 @@ def normalise_shard(index: Path, shard: int, dataset: Mapping[str, Any], output:
     """Write SPLIT/SUBJECT.nii for every case of the shard into the folder `output`."""
     cases = shard_of(read_cases(index), shard, dataset["shards"])
     with replacing(output) as folder:
+        folder.mkdir(parents=True)
         for_each(functools.partial(_normalise, dataset=dataset, folder=folder), cases, workers)
 
 
 def _normalise(case: Case, dataset: Mapping[str, Any], folder: Path) -> None:
-    volume = normalise(case.path, case.slice_axis, dataset["intensity"], dataset["crop"]["margin_mm"])
-    write_volume(volume, folder / case.split / f"{case.subject}.nii")
+    write_volume(normalise_case(case, dataset), folder / case.split / f"{case.subject}.nii")
 
 
 def decimate_shard(normalised: Path, factor: int, slice_profile: str, output: Path, workers: int) -> None:
@@ -53,7 +103,11 @@ def decimate_shard(normalised: Path, factor: int, slice_profile: str, output: Pa
 
 
 def _decimate(path: Path, factor: int, slice_profile: str, folder: Path) -> None:
-    write_volume(decimate(open_volume(path), factor, slice_profile), folder / path.parent.name / path.name)
+    try:
+        low = decimate(open_volume(path), factor, slice_profile)
+    except InputError as error:
+        raise InputError(f"{path.stem}: {error}") from error
+    write_volume(low, folder / path.parent.name / path.name)
 
 
 def volumes_of(shards: Sequence[Path], split: str) -> dict[str, Path]:

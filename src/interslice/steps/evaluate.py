@@ -23,12 +23,14 @@ def evaluate_method(
     settings: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     backbone: Path | None,
-    keep: str,
+    keep: str | None,
     threads: int,
     scores: Path,
     volumes: Path,
 ) -> None:
-    """Write the long table of a shard, and the interpolated volume of the subject `keep` if it is in the shard.
+    """Write the long table of a shard, and the interpolated volume of one subject for the figures.
+
+    That is `keep` if it is in the shard, or with None the shard's first subject.
 
     keys: dataset, method, K, seed of the rows.
     """
@@ -36,6 +38,7 @@ def evaluate_method(
     method = load_method(settings, checkpoint)
     references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
     cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
+    shown = keep or next(iter(lows), None)
     with replacing(volumes) as folder:
         folder.mkdir(parents=True)
         table = evaluate(
@@ -44,6 +47,6 @@ def evaluate_method(
             keys["K"],
             evaluation=evaluation,
             lpips_network=load_lpips(evaluation["lpips"], backbone) if backbone else None,
-            keep={keep: folder / f"{keep}.nii"},
+            keep={shown: folder / f"{shown}.nii"} if shown else None,
         )
         write_scores(table.assign(**keys, protocol="strict"), scores)

@@ -55,15 +55,18 @@ def plot_panel(
     normalised: Sequence[Path],
     interpolated: Mapping[str, Sequence[Path]],
     *,
-    subject: str,
+    subject: str | None,
     factor: int,
     labels: Mapping[str, str],
     outputs: Sequence[str],
 ) -> None:
-    """A synthesised slice half-way through the subject's middle gap, and the through-plane view in its middle.
+    """A synthesised slice half-way through the subject's middle gap, and the through-plane view in its
+    middle.
 
-    The first frame is shown. The plane that is reformatted is coronal for axial slices, so that no face is in profile.
+    With None the subject is the first whose volumes were kept. The first frame is shown. The plane that is
+    reformatted is coronal for axial slices, so that no face is in profile.
     """
+    subject = subject or first_kept(interpolated)
     reference = open_volume(volumes_of(normalised, "test")[subject])
     target = reference_slices(reference.data, factor)[0]
     volumes = {
@@ -82,6 +85,16 @@ def plot_panel(
         labels=labels,
     )
     save_all(figure, outputs)
+
+
+def first_kept(interpolated: Mapping[str, Sequence[Path]]) -> str:
+    """The first subject by name among the kept volumes; every method kept the same ones."""
+    return min(
+        path.stem
+        for folders in interpolated.values()
+        for folder in folders
+        for path in Path(folder).glob("*.nii")
+    )
 
 
 def plot_training(histories: Mapping[str, str], select: str, outputs: Sequence[str]) -> None:

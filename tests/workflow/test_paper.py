@@ -1,0 +1,212 @@
+"""The paper's study: planned on stand-ins of the real numbers, and run to the scores on small generated data."""
+
+import functools
+import shutil
+import threading
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+import yaml
+
+from conftest import COPIED, Checkout
+from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
+from interslice.config import read_yaml
+from interslice.datasets import read_cases, read_excluded
+from interslice.files import sha256_of
+from interslice.longtable import read_scores
+from phantoms import ellipsoids
+from settings import ROOT, SHORT_TRAINING, SMALL_NETWORK
+
+SUNNYBROOK = [
+    f"SC-{group}-{n:02d}"
+    for group, size in (("HF-I", 12), ("HF-NI", 12), ("HYP", 12), ("N", 9))
+    for n in range(1, size + 1)
+]
+DISCS = [f"oasis_cross-sectional_disc{number}.tar.gz" for number in range(1, 13)]
+
+
+def copy_of_the_code(folder):
+    for name in COPIED:
+        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
+        copy(ROOT / name, folder / name)
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    """A checkout with an empty file for every volume of the paper's datasets."""
+    copy_of_the_code(tmp_path)
+    resources = tmp_path / "resources"
+    for number in range(1, 101):
+        patient = resources / "acdc" / "training" / f"patient{number:03d}"
+        write_info(patient / "Info.cfg", "ABCDE"[(number - 1) // 20], 30)
+        (patient / f"{patient.name}_4d.nii.gz").touch()
+    for name in SUNNYBROOK:
+        (resources / "sunnybrook" / name).mkdir(parents=True)
+    for number in range(240):
+        anat = resources / "dhcp" / f"sub-CC{number:05d}XX01" / "ses-1" / "anat"
+        anat.mkdir(parents=True)
+        (anat / f"sub-CC{number:05d}XX01_ses-1_T2w.nii.gz").touch()
+    (resources / "oasis" / "archives").mkdir(parents=True)
+    for disc in DISCS:
+        (resources / "oasis" / "archives" / disc).touch()
+    return Checkout(tmp_path, tmp_path / "config" / "paper.yaml", resources)
+
+
+def test_the_whole_paper_is_planned_quickly(stand_ins):
+    started = time.monotonic()
+    planned = stand_ins.planned()
+    seconds = time.monotonic() - started
+    # (K, shards): ACDC (1, 8), Sunnybrook (1, 5), dHCP (5, 4), OASIS (5, 4): 12 pairs of dataset and K, 53 with shards.
+    assert planned == {
+        "prepare_backbone": 1,
+        "unpack_archive": 12,
+        "convert_dataset": 1,
+        "index_dataset": 4,
+        "normalise_volumes": 21,
+        "decimate_volumes": 53,
+        "train_method": 22,  # two networks, 11 pairs: Sunnybrook borrows those of ACDC
+        "evaluate_method": 371,  # seven methods
+        "collect_scores": 1,
+        "compare_methods": 1,
+        "tabulate_results": 1,
+        "plot_boxes": 1,
+        "plot_factor": 1,
+        "plot_panel": 12,
+        "plot_training": 11,
+        "write_page": 1,
+    }
+    assert sum(planned.values()) < 2000
+    assert seconds < 20, f"the plan took {seconds:.0f} s"
+
+
+def test_data_that_is_not_there_is_said_by_the_job_that_needs_it(stand_ins):
+    shutil.rmtree(stand_ins.resources / "acdc")
+    run = stand_ins.snakemake("--cores", "1", "results/index_dataset/acdc.csv")
+    assert run.returncode != 0
+    output = run.stdout + run.stderr
+    assert (
+        "dataset acdc: found no case in resources/acdc; get the data from https://humanheart-project"
+        in output
+    )
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The small study with generated data, a disc of OASIS on a server of 127.0.0.1, and one broken infant."""
+    folder = tmp_path_factory.mktemp("paper")
+    copy_of_the_code(folder)
+    place, web = folder / "tiny", folder / "web"
+    write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23])
+    write_sunnybrook(place / "sunnybrook", ["SC-HF-I-01", "SC-N-02"])
+    write_dhcp(place / "dhcp", 4)
+    next((place / "dhcp").rglob("sub-CC00053*_T2w.nii.gz")).write_bytes(b"broken")
+    for name in "abc":
+        write_nifti(
+            place / "own" / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz",
+            ellipsoids((9, 40, 44)),
+            (1, 1, 4),
+        )
+    write_oasis_disc(web / DISCS[0], [1, 2, 3], repeats=[1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(web)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    disc = {
+        "urls": [f"http://127.0.0.1:{server.server_port}/{DISCS[0]}"],
+        "size": (web / DISCS[0]).stat().st_size,
+        "sha256": sha256_of(web / DISCS[0]),
+    }
+    small = {"factors": [2], "shards": 1}
+    three = {"train": 1, "validation": 1, "test": 1}
+    centre = {"margin_mm": None, "centre_px": 32}
+    changes = {
+        "acdc": {
+            "splits": {"order": "grouped", "train": 2, "validation": 2, "test": 2},
+            "crop": centre,
+            "shards": 3,
+        },
+        "sunnybrook": {"crop": centre},
+        "dhcp": {
+            "splits": {"train": 1, "validation": 1, "test": 2},
+            "pad_px": 48,
+            "on_bad_case": "leave_out",
+        },
+        "oasis": {"splits": three, "pad_px": 48, "archives": {DISCS[0]: disc}},
+    }
+    for name, change in changes.items():
+        settings = read_yaml(ROOT / "config" / "datasets" / f"{name}.yaml") | small | change
+        if name != "oasis":
+            settings["folder"] = str(place / name)
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(settings))
+    own = {
+        "name": "own",
+        "title": "Own",
+        "source": "folder",
+        "folder": str(place / "own"),
+        "splits": three,
+        "shards": 1,
+    }
+    own |= {"slice_axis": "auto", "slice_profile": "none", "crop": {"margin_mm": 2}}
+    own |= {"intensity": {"scaling": "percentile", "low": 1, "high": 99.8}}
+    (place / "own.yaml").write_text(yaml.safe_dump(own))
+    network = {
+        "base": "cae_mse",
+        "network": SMALL_NETWORK,
+        "training": SHORT_TRAINING | {"steps": 10, "validate_every": 5},
+    }
+    (place / "cae.yaml").write_text(yaml.safe_dump(network))
+    config = (ROOT / "tests" / "workflow" / "paper_tiny.yaml").read_text().replace("PLACE", str(place))
+    (folder / "paper_tiny.yaml").write_text(config)
+    yield Checkout(folder, folder / "paper_tiny.yaml", folder / "resources")
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def scored(tiny):
+    run = tiny.snakemake("--cores", "1", "results/paper_tiny/scores.parquet")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return tiny
+
+
+def test_every_source_is_scored(scored):
+    table = read_scores(scored.folder / "results" / "paper_tiny" / "scores.parquet")
+    subjects = {name: sorted(part["subject"].unique()) for name, part in table.groupby("dataset")}
+    assert subjects == {
+        "acdc": ["patient003", "patient023"],
+        "sunnybrook": ["SC-HF-I-01", "SC-N-02"],
+        "dhcp": ["sub-CC00052XX12"],
+        "oasis": ["OAS1_0003"],
+        "own": ["sub-c"],
+    }
+    frames = table.groupby("dataset")["frame"].nunique().to_dict()
+    assert frames == {"acdc": 2, "sunnybrook": 2, "dhcp": 1, "oasis": 1, "own": 1}
+
+
+def test_the_broken_case_is_counted(scored):
+    excluded = read_excluded(scored.folder / "results" / "index_dataset" / "dhcp_excluded.csv")
+    assert [one.subject for one in excluded] == ["sub-CC00053XX13"]
+    assert "not a readable image" in excluded[0].reason
+    cases = read_cases(scored.folder / "results" / "index_dataset" / "dhcp.csv")
+    assert len(cases) == 3
+
+
+def test_nothing_is_fetched_or_made_twice(scored):
+    assert scored.planned("results/paper_tiny/scores.parquet") == {}
+
+
+def test_a_model_is_borrowed(scored):
+    """Sunnybrook has no train split: the network that it is evaluated with is the one of ACDC."""
+    place = scored.folder / "tiny"
+    overrides = f"datasets=[{place}/acdc.yaml,{place}/sunnybrook.yaml]", f"methods=[linear,{place}/cae.yaml]"
+    options = ["--config", "study=borrowed", f"resources={scored.resources}", *overrides]
+    run = scored.snakemake("--cores", "1", "results/borrowed/scores.parquet", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    table = read_scores(scored.folder / "results" / "borrowed" / "scores.parquet")
+    assert set(table[table["method"] == "cae"]["dataset"]) == {"acdc", "sunnybrook"}
+    assert [path.parts[-5] for path in (scored.folder / "results" / "borrowed").rglob("model.pt")] == ["acdc"]
+    assert pd.notna(table["value"]).all()
