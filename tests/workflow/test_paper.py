@@ -97,10 +97,8 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def write_tiny(folder):
     """The small study with generated data, a disc of OASIS on a server of 127.0.0.1, and one broken infant."""
-    folder = tmp_path_factory.mktemp("paper")
     copy_of_the_code(folder)
     place, web = folder / "tiny", folder / "web"
     write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23])
@@ -162,7 +160,13 @@ def tiny(tmp_path_factory):
     (place / "cae.yaml").write_text(yaml.safe_dump(network))
     config = (ROOT / "tests" / "workflow" / "paper_tiny.yaml").read_text().replace("PLACE", str(place))
     (folder / "paper_tiny.yaml").write_text(config)
-    yield Checkout(folder, folder / "paper_tiny.yaml", folder / "resources")
+    return Checkout(folder, folder / "paper_tiny.yaml", folder / "resources"), server
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    checkout, server = write_tiny(tmp_path_factory.mktemp("paper"))
+    yield checkout
     server.shutdown()
 
 
