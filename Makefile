@@ -7,7 +7,7 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 CORES ?= all
 ARGS ?=
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint lock envs clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -25,7 +25,7 @@ demo: $(VENV)/.synced
 	$(SNAKEMAKE) --cores $(CORES) $(ARGS)
 
 test: lint
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff check .
@@ -37,6 +37,11 @@ lint: $(VENV)/.synced
 lock: | $(UV)
 	$(UV) pip compile --quiet --universal --generate-hashes --extra dev --no-header --no-annotate \
 		pyproject.toml --output-file requirements.lock
+
+# Conda environments from the lock file; the last step checks them.
+envs: | $(UV) $(VENV)/.synced
+	$(BIN)/python envs/generate.py $(UV)
+	$(BIN)/pytest -q tests/test_envs.py
 
 clean:
 	rm -rf results .snakemake

@@ -201,6 +201,43 @@ def test_cae_loss_is_equation_three_written_out():
     assert losses["autoencoder"].item() == pytest.approx((reconstruction + synthesis).item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("factor", [2, 3])
+def test_an_untrained_residual_autoencoder_is_linear_interpolation(factor):
+    method = build_method(small_settings("cae_residual"))
+    method.network.eval()
+    low = ellipsoids((19, 17, 22))
+    linear = build_method(small_settings("linear")).interpolate(low, factor)
+    np.testing.assert_allclose(method.interpolate(low, factor), linear, atol=1e-6)
+
+
+def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_between():
+    torch.manual_seed(0)
+    method = build_method(small_settings("cae_residual"))
+    torch.nn.init.normal_(method.decoder[-2].weight, std=0.1)
+    method.network.eval()
+    low = ellipsoids((10, 16, 20))
+    result = method.interpolate(low, 4)
+    np.testing.assert_array_equal(result[::4], low)
+    with torch.no_grad():
+        images = torch.from_numpy(low[:, np.newaxis])
+        latents = method.encode(images)
+        for gap, step in [(0, 1), (7, 2), (8, 3)]:  # 7 to 8 is the seam between two internal batches
+            alpha = step / 4
+            mixed = (1 - alpha) * latents[gap] + alpha * latents[gap + 1]
+            features = torch.cat([mixed, (latents[gap] - latents[gap + 1]).abs()])[np.newaxis]
+            linear = (1 - alpha) * low[gap] + alpha * low[gap + 1]
+            expected = linear + 4 * alpha * (1 - alpha) * method.decode(features)[0, 0].numpy()
+            np.testing.assert_allclose(result[4 * gap + step], expected, atol=1e-5)
+
+
+def test_a_residual_autoencoder_without_any_synthesis_term_is_refused():
+    settings = small_settings("cae_residual") | {
+        "synthesis": {"lpips": 0.0, "mse": 0.0, "l1": 0.0, "backbone": "alex"}
+    }
+    with pytest.raises(InputError, match="key synthesis: found only weights of 0"):
+        build_method(settings)
+
+
 def test_without_synthesis_weights_the_middle_slice_has_no_influence():
     settings = small_settings("cae_mse") | {
         "synthesis": {"lpips": 0.0, "mse": 0.0, "l1": 0.0, "backbone": "alex"}

@@ -8,7 +8,7 @@ weights so far.
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -78,12 +78,14 @@ def train(
     resume: Path,
     perceptual: nn.Module | None = None,
     progress: TextIO | None = None,
+    stop: Callable[[State], bool] | None = None,
 ) -> dict[str, Any]:
     """Train `run.settings["method"]` on low-resolution volumes (frames, slices, rows, columns) float32 in [0, 1].
 
     Returns the finished checkpoint's state: the run's identity, the weights of the step with the best validation score,
     the history and the seconds taken. `perceptual` is the LPIPS module, for settings that use it; `resume` is written
-    every `checkpoint_every` steps and read first if it exists. Raises InputError for volumes without triplets, a resume
+    every `checkpoint_every` steps and read first if it exists. `stop`, asked after every step, ends the training early; the
+    step at which it does is validated like the last one. Raises InputError for volumes without triplets, a resume
     file of another run, or a loss that is not finite (naming the step).
     """
     training = run.settings["training"]
@@ -104,10 +106,11 @@ def train(
     ]
 
     started = time.monotonic() - state.seconds
+    stopped = False
     with tqdm(
         total=training["steps"], initial=state.step, desc=run.label, file=progress, mininterval=1
     ) as bar:
-        while state.step < training["steps"]:
+        while state.step < training["steps"] and not stopped:
             batch = torch.from_numpy(draw_batch(volumes, training, run.seed, state.step)).to(device)
             torch.manual_seed(run.seed * 1_000_003 + state.step)
             terms = take_step(method, optimisers, batch, training, state.step)
@@ -115,7 +118,8 @@ def train(
             state.step += 1
             bar.update()
             bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
-            if state.step % training["validate_every"] == 0 or state.step == training["steps"]:
+            stopped = stop is not None and stop(state)
+            if state.step % training["validate_every"] == 0 or state.step == training["steps"] or stopped:
                 record(state, method, validate(method, slabs, run.factor), training["select"])
             if state.step % training["checkpoint_every"] == 0:
                 state.seconds = time.monotonic() - started

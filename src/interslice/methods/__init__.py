@@ -22,6 +22,7 @@ METHODS = {
     "bspline": "interslice.methods.conventional",
     "lanczos": "interslice.methods.conventional",
     "cae": "interslice.methods.cae",
+    "cae_residual": "interslice.methods.cae_residual",
 }
 
 

@@ -52,9 +52,13 @@ class Autoencoder(TrainedMethod):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self.encoder, self.decoder = build_encoder(settings["network"]), build_decoder(settings["network"])
+        self.encoder, self.decoder = build_encoder(settings["network"]), self.make_decoder()
         self.network = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
         self.network.to(memory_format=torch.channels_last)
+
+    def make_decoder(self) -> nn.Sequential:
+        """The untrained decoder."""
+        return build_decoder(self.settings["network"])
 
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 1, H, W) to the latent (batch, C, h, w) that is interpolated."""
@@ -78,27 +82,35 @@ class Autoencoder(TrainedMethod):
             terms["l1"] = weights["l1"] * nn.functional.l1_loss(synthesised, target)
         return terms
 
+    def kept(self, images: Tensor, latents: Tensor) -> Tensor:
+        """What comes out at the input slices (batch, 1, H, W) themselves: here their reconstruction."""
+        return self.decode(latents)
+
+    def between(self, images: tuple[Tensor, Tensor], latents: tuple[Tensor, Tensor], alpha: float) -> Tensor:
+        """The slice at `alpha` in (0, 1) between two slices (batch, 1, H, W) with latents (batch, C, h, w)."""
+        return self.decode(torch.lerp(*latents, alpha))
+
     @torch.no_grad()
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         count, height, width = volume.shape
         result = np.empty((output_size(count, factor), height, width), dtype=np.float32)
-        previous: Tensor | None = None
-        for start in range(0, count, SLICES_AT_ONCE):
-            images = torch.tensor(volume[start : start + SLICES_AT_ONCE, np.newaxis], device=self.device)
-            latents = self.encode(pad_to_multiple(images, self.stride))
-            result[start * factor : (start + len(images)) * factor : factor] = self._decoded(
-                latents, height, width
-            )
-            chain = latents if previous is None else torch.cat([previous, latents])
-            first = start if previous is None else start - 1
-            for step in range(1, factor):
-                mixed = torch.lerp(chain[:-1], chain[1:], step / factor)
-                stop = (first + len(mixed)) * factor
-                result[first * factor + step : stop : factor] = self._decoded(mixed, height, width)
-            previous = latents[-1:]
-        return result
 
-    def _decoded(self, latents: Tensor, height: int, width: int) -> np.ndarray:
-        if not len(latents):
-            return np.empty((0, height, width), dtype=np.float32)
-        return self.decode(latents)[:, 0, :height, :width].float().cpu().numpy()
+        def write(decoded: Tensor, first: int, step: int) -> None:
+            """Put the slices at `step` of the gaps from `first` on into the result."""
+            places = slice(first * factor + step, (first + len(decoded) - 1) * factor + step + 1, factor)
+            result[places] = decoded[:, 0, :height, :width].float().cpu().numpy()
+
+        images = latents = None
+        for start in range(0, count, SLICES_AT_ONCE):
+            batch = torch.tensor(volume[start : start + SLICES_AT_ONCE, np.newaxis], device=self.device)
+            batch = pad_to_multiple(batch, self.stride)
+            encoded = self.encode(batch)
+            write(self.kept(batch, encoded), start, 0)
+            # The last slice of the batch before begins the first gap of this one.
+            images = batch if images is None else torch.cat([images[-1:], batch])
+            latents = encoded if latents is None else torch.cat([latents[-1:], encoded])
+            first = start + len(batch) - len(images)
+            for step in range(1, factor) if len(images) > 1 else ():
+                neighbours = (images[:-1], images[1:]), (latents[:-1], latents[1:])
+                write(self.between(*neighbours, step / factor), first, step)
+        return result

@@ -1,0 +1,113 @@
+"""The command line: `interslice upsample`. Options are read here, everything else is elsewhere."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from interslice import __version__
+from interslice.errors import InputError
+
+BAD_INPUT, SOME_FAILED, INTERRUPTED = 2, 1, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Bad options are bad input like any other: one sentence, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 (some files of a dataset failed) or 2 (bad input)."""
+    try:
+        options = build_parser().parse_args(arguments)
+        return int(options.run(options))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> Parser:
+    """A sub-command per `add_...` function; each sets `run`."""
+    parser = Parser(prog="interslice", description="Through-plane interpolation of MRI.")
+    parser.add_argument("--version", action="version", version=f"interslice {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    add_upsample(commands)
+    return parser
+
+
+def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = commands.add_parser(
+        "upsample",
+        help="add slices to a scan of your own",
+        description="Add slices between those of a thick-slice scan. Not a medical device.",
+    )
+    add = command.add_argument
+    add(
+        "source",
+        type=Path,
+        metavar="SCAN",
+        help="NIfTI, Analyze or MGH file, DICOM series folder, or dataset",
+    )
+    add("-o", "--output", type=Path, help=".nii or .nii.gz; a folder for a dataset")
+    add("--factor", metavar="K", help="K - 1 new slices per gap (default: nearest to isotropic)")
+    add("--spacing", type=float, metavar="MM", help="take the factor nearest to this slice spacing")
+    add("--method", help="bspline (default), lanczos, linear, nearest, or a trained one such as cae")
+    add("--model", metavar="FILE", help="checkpoint of a trained method, or the name of a pretrained one")
+    add("--axis", help="slice axis: i, j, k, sagittal, coronal or axial (default: largest spacing)")
+    add(
+        "--keep-original", action=argparse.BooleanOptionalAction, default=True,
+        help="copy the original slices bit by bit (default)",
+    )  # fmt: skip
+    add("--force", action="store_true", help="overwrite what exists")
+    add("--quiet", action="store_true", help="say nothing but errors and the result of --check")
+    trust = command.add_argument_group("how far to trust it")
+    trust.add_argument("--check", action="store_true", help="hold out every second slice and predict it back")
+    trust.add_argument("--uncertainty", type=Path, metavar="FILE", help="map of where methods disagree")
+    trust.add_argument("--preview", type=Path, metavar="FILE", help="picture of before and after (.png)")
+    training = command.add_argument_group("training on the scan itself (--method cae)")
+    training.add_argument("--train-here", action="store_true", help="train on this scan, then interpolate it")
+    training.add_argument(
+        "--also", type=Path, nargs="+", default=[], metavar="SCAN", help="train on these too"
+    )
+    training.add_argument("--minutes", type=float, default=10.0, help="time for the training (default: 10)")
+    training.add_argument(
+        "--loss", default="mse", help="synthesis loss: mse (default) or lpips (the paper's)"
+    )
+    training.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    training.add_argument("--save-model", type=Path, metavar="FILE.pt", help="keep the model for --model")
+    dataset = command.add_argument_group("a dataset: a folder of images or a BIDS tree")
+    dataset.add_argument("--jobs", type=int, default=1, metavar="N", help="files at a time (default: 1)")
+    dataset.add_argument("--include", metavar="GLOB", help="which files (default: anat/ of BIDS, else all)")
+    command.set_defaults(run=run_upsample)
+
+
+def run_upsample(arguments: argparse.Namespace) -> int:
+    from interslice.batch import is_batch, run_batch
+    from interslice.upsample_command import Options, run_one, say_to_stderr
+
+    given = vars(arguments).copy()
+    quiet, _ = given.pop("quiet"), given.pop("run")
+    options = Options(**given | {"also": tuple(arguments.also)})
+    say = (lambda text: None) if quiet else say_to_stderr
+    if not is_batch(options.source):
+        run_one(options, say, answer=print)
+        return 0
+    outcomes = run_batch(options, say)
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in failed:
+        print(outcome.reason, file=sys.stderr)
+    counts = {
+        state: sum(one.state == state for one in outcomes) for state in ("written", "skipped", "failed")
+    }
+    say(", ".join(f"{count} {state}" for state, count in counts.items()))
+    return SOME_FAILED if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
