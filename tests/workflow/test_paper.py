@@ -9,8 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pandas as pd
 import pytest
 import yaml
+from checkout import Checkout, copy_of_the_code
 
-from conftest import COPIED, Checkout
 from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
 from interslice.config import read_yaml
 from interslice.datasets import read_cases, read_excluded
@@ -25,12 +25,6 @@ SUNNYBROOK = [
     for n in range(1, size + 1)
 ]
 DISCS = [f"oasis_cross-sectional_disc{number}.tar.gz" for number in range(1, 13)]
-
-
-def copy_of_the_code(folder):
-    for name in COPIED:
-        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
-        copy(ROOT / name, folder / name)
 
 
 @pytest.fixture
