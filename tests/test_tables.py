@@ -284,3 +284,9 @@ def test_bad_input_is_refused_with_what_was_found(scores: pd.DataFrame):
         results_table(scores.replace({"metric": {"vif": "sharpness"}}), labels=LABELS, controls=CONTROLS)
     with pytest.raises(InputError, match=r"method \['cae'\]"):
         statistics_markdown(synthetic_statistics(scores), labels)
+
+
+def test_one_subject_and_one_metric_are_a_table_too():
+    table = table_of({"a": [0.8], "b": [0.7]})
+    assert table["ssim_mean"].tolist() == [0.8, 0.7]
+    assert table["ssim_n"].tolist() == [1, 1]

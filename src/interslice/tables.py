@@ -72,7 +72,7 @@ def results_table(
     for dataset, factor, method in sorted(
         set(subjects.index), key=lambda key: (*key[:2], order.index(key[2]))
     ):
-        part = pd.DataFrame(subjects.xs((dataset, factor, method)))
+        part = subjects.loc[[(dataset, factor, method)]]  # a list: one row stays a table
         row = {"dataset": dataset, "K": factor, "protocol": protocol, "kind": kind, "region": region}
         row |= {"method": method, "label": labels[method], "control": method in controls}
         row |= {"supervised": method in supervised, "seeds": seeds[dataset, factor, method]}

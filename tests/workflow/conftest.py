@@ -1,53 +1,18 @@
 """A copy of the workflow in a temporary folder, with synthetic volumes, run once for all tests."""
 
 import itertools
-import os
-import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from checkout import Checkout, copy_of_the_code
 
 from phantoms import ellipsoids
 from settings import ROOT, SMALL_NETWORK
 
 SPLITS = {"train": ["a1", "a2"], "validation": ["b1"], "test": ["c1", "c2", "c3"]}
-COPIED = ["Snakefile", "workflow", "config", "src", "envs"]
-
-
-@dataclass
-class Checkout:
-    """A copy of the repository's code that a test may edit and run."""
-
-    folder: Path
-    config: Path
-    resources: Path
-
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--configfile", str(self.config), *arguments]
-        overrides = [] if "--config" in arguments else ["--config"]
-        command += [*overrides, f"resources={self.resources}"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """Rule to number of jobs that a dry run plans; the target rule `all` is left out."""
-        run = self.snakemake("--dry-run", *arguments)
-        assert run.returncode == 0, run.stdout + run.stderr
-        text = run.stdout + run.stderr
-        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", text, re.DOTALL)
-        if table is None:
-            assert "Nothing to be done" in text, text
-            return {}
-        counts = {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()}
-        counts.pop("all", None)
-        return counts
 
 
 def write_volumes(folder: Path) -> None:
@@ -64,9 +29,7 @@ def new_checkout(tmp_path_factory, lpips_weights):
 
     def make() -> Checkout:
         folder = tmp_path_factory.mktemp("checkout")
-        for name in COPIED:
-            copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
-            copy(ROOT / name, folder / name)
+        copy_of_the_code(folder)
         place = folder / "tiny"
         place.mkdir()
         write_volumes(place)

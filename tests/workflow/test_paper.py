@@ -9,8 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pandas as pd
 import pytest
 import yaml
+from checkout import Checkout, copy_of_the_code
 
-from conftest import COPIED, Checkout
 from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
 from interslice.config import read_yaml
 from interslice.datasets import read_cases, read_excluded
@@ -25,12 +25,6 @@ SUNNYBROOK = [
     for n in range(1, size + 1)
 ]
 DISCS = [f"oasis_cross-sectional_disc{number}.tar.gz" for number in range(1, 13)]
-
-
-def copy_of_the_code(folder):
-    for name in COPIED:
-        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
-        copy(ROOT / name, folder / name)
 
 
 @pytest.fixture
@@ -97,10 +91,8 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def write_tiny(folder):
     """The small study with generated data, a disc of OASIS on a server of 127.0.0.1, and one broken infant."""
-    folder = tmp_path_factory.mktemp("paper")
     copy_of_the_code(folder)
     place, web = folder / "tiny", folder / "web"
     write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23])
@@ -162,7 +154,13 @@ def tiny(tmp_path_factory):
     (place / "cae.yaml").write_text(yaml.safe_dump(network))
     config = (ROOT / "tests" / "workflow" / "paper_tiny.yaml").read_text().replace("PLACE", str(place))
     (folder / "paper_tiny.yaml").write_text(config)
-    yield Checkout(folder, folder / "paper_tiny.yaml", folder / "resources")
+    return Checkout(folder, folder / "paper_tiny.yaml", folder / "resources"), server
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    checkout, server = write_tiny(tmp_path_factory.mktemp("paper"))
+    yield checkout
     server.shutdown()
 
 

@@ -1,10 +1,9 @@
 """Evaluation step: interpolate and score one shard of the test subjects with one method."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from interslice.evaluation import TestCase, evaluate
 from interslice.files import replacing
@@ -34,8 +33,12 @@ def evaluate_method(
 
     keys: dataset, method, K, seed of the rows.
     """
-    torch.set_num_threads(threads)
     method = load_method(settings, checkpoint)
+    lpips_network = load_lpips(evaluation["lpips"], backbone) if backbone else None
+    if (
+        "torch" in sys.modules
+    ):  # conventional methods without LPIPS do without: its import takes seconds a job
+        sys.modules["torch"].set_num_threads(threads)
     references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
     cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
     shown = keep or next(iter(lows), None)
@@ -46,7 +49,7 @@ def evaluate_method(
             cases,
             keys["K"],
             evaluation=evaluation,
-            lpips_network=load_lpips(evaluation["lpips"], backbone) if backbone else None,
+            lpips_network=lpips_network,
             keep={shown: folder / f"{shown}.nii"} if shown else None,
         )
         write_scores(table.assign(**keys, protocol="strict"), scores)
