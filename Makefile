@@ -7,7 +7,7 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 CORES ?= all
 ARGS ?=
 
-.PHONY: demo test lint lock envs clean
+.PHONY: demo test lint lock envs docs clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -42,6 +42,11 @@ lock: | $(UV)
 envs: | $(UV) $(VENV)/.synced
 	$(BIN)/python envs/generate.py $(UV)
 	$(BIN)/pytest -q tests/test_envs.py
+
+# The pictures of the README, after `make demo`; needs graphviz.
+docs: $(VENV)/.synced
+	$(SNAKEMAKE) --rulegraph | dot -Tsvg > docs/rules.svg
+	$(BIN)/python docs/make_panel.py
 
 clean:
 	rm -rf results .snakemake

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -418,3 +419,24 @@ def test_the_installed_command_prints_one_sentence_and_exits_with_2(tmp_path):
     version = subprocess.run([command, "--version"], capture_output=True, text=True)
     assert version.stdout.startswith("interslice ")
     assert json.loads("0") == version.returncode
+
+
+def test_every_option_in_the_documentation_exists(capsys):
+    """docs/own-scan.md against the parser: a renamed option must not survive in the examples."""
+    text = (Path(__file__).parent.parent / "docs" / "own-scan.md").read_text()
+    with pytest.raises(SystemExit) as left:
+        main(["upsample", "--help"])
+    assert left.value.code == 0
+    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert len(used) > 10
+    assert used <= known
+
+
+def test_the_python_example_of_the_documentation_runs(tmp_path, monkeypatch, scan):
+    text = (Path(__file__).parent.parent / "docs" / "own-scan.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert names["fine"].shape == (20, 18, 25)

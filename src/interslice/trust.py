@@ -87,7 +87,7 @@ def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_
     )
     lines = [f"check: {which} held out and interpolated back at {2 * scan.slice_spacing_mm:.4g} mm"]
     lines += [
-        f"  {name:<10} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
+        f"  {name:<12} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
     ]
     lines.append("  " + recommendation(model.name, other, scores))
     if held_out is None and Path(scan.name).name in model.subjects:
