@@ -5,8 +5,9 @@ import io
 import yaml
 
 from generators import write_acdc, write_nifti, write_sunnybrook
-from interslice.config import load_dataset, read_yaml
+from interslice.config import load_dataset
 from interslice.files import sha256_of
+from interslice.schemas import read_yaml
 from interslice.steps.check import check_data, check_dataset
 from phantoms import ellipsoids
 from settings import ROOT

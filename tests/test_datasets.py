@@ -22,13 +22,14 @@ from generators import (
     write_sunnybrook,
 )
 from interslice.archives import unpack
-from interslice.config import load_dataset, read_yaml
+from interslice.config import load_dataset
 from interslice.datasets import Found, read_cases, read_excluded
 from interslice.datasets.index import find_cases, input_files, split_cases
 from interslice.datasets.mnist import read_idx
 from interslice.datasets.splits import assign_splits
 from interslice.datasets.sunnybrook import convert
 from interslice.errors import InputError
+from interslice.schemas import read_yaml
 from interslice.steps.data import convert_dataset, index_dataset
 from phantoms import ellipsoids
 from settings import ROOT

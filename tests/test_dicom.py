@@ -6,7 +6,8 @@ import SimpleITK as sitk
 from pydicom.uid import RLELossless
 
 from generators import cine, edit_dicom, write_dicom_series
-from interslice.dicom import list_series, only_series, read_series, read_stack
+from interslice.dicom import read_series, read_stack
+from interslice.dicom_headers import list_series, only_series
 from interslice.errors import InputError
 
 SHAPE = (5, 12, 16)

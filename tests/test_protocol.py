@@ -5,10 +5,11 @@ from scipy import ndimage
 from skimage.transform import rescale
 
 from generators import cine, write_nifti
-from interslice.config import load_dataset, read_yaml
+from interslice.config import load_dataset
 from interslice.datasets import Case
 from interslice.masks import foreground_mask
 from interslice.protocol import fit_in_plane, normalise_case, resample_in_plane, scale_frames
+from interslice.schemas import read_yaml
 from interslice.volumes import Volume, normalise
 from phantoms import ellipsoids
 from settings import ROOT

@@ -18,7 +18,8 @@ from settings import ROOT
 MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from interslice.config import load_dataset, read_yaml
+from interslice.config import load_dataset
+from interslice.schemas import read_yaml
 from interslice.steps.data import decimate_shard, index_dataset, normalise_shard
 
 place, root = Path(sys.argv[1]), Path(sys.argv[2])

@@ -5,7 +5,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from interslice.dicom import only_series, read_stack
+from interslice.dicom import read_stack
+from interslice.dicom_headers import only_series
 
 WHOLE_TYPES = (np.int16, np.uint16, np.int32)
 

@@ -12,10 +12,10 @@ import yaml
 from checkout import Checkout, copy_of_the_code
 
 from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
-from interslice.config import read_yaml
 from interslice.datasets import read_cases, read_excluded
 from interslice.files import sha256_of
 from interslice.longtable import read_scores
+from interslice.schemas import read_yaml
 from phantoms import ellipsoids
 from settings import ROOT, SHORT_TRAINING, SMALL_NETWORK
 

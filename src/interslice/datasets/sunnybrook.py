@@ -16,7 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from interslice.datasets import Found
-from interslice.dicom import LPS_TO_RAS, Series, Slice, list_series, read_stack
+from interslice.dicom import LPS_TO_RAS, read_stack
+from interslice.dicom_headers import Series, Slice, list_series
 from interslice.errors import InputError
 
 CASE = re.compile(r"SC-(HF-I|HF-NI|HYP|N)-0*(\d{1,2})(?!\d)")
