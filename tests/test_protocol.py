@@ -10,7 +10,7 @@ from interslice.datasets import Case
 from interslice.masks import foreground_mask
 from interslice.protocol import fit_in_plane, normalise_case, resample_in_plane, scale_frames
 from interslice.schemas import read_yaml
-from interslice.volumes import Volume, normalise
+from interslice.volumes import Volume, crop, foreground_box, read_volume, scale_intensities
 from phantoms import ellipsoids
 from settings import ROOT
 
@@ -124,7 +124,9 @@ def test_padding_never_cuts():
 def test_the_default_protocol_is_the_plain_normalisation(tmp_path):
     write_nifti(tmp_path / "scan.nii.gz", ellipsoids((12, 40, 44)), (1, 1.2, 3))
     t1 = published("t1")
-    plain = normalise(tmp_path / "scan.nii.gz", 2, t1["intensity"], t1["crop"]["margin_mm"])
+    raw = read_volume(tmp_path / "scan.nii.gz", 2)
+    scaled = Volume(scale_intensities(raw.data, t1["intensity"], "scan"), raw.affine, raw.slice_axis)
+    plain = crop(scaled, foreground_box(scaled.data[0], scaled.spacing, t1["crop"]["margin_mm"]))
     ours = normalise_case(case_of(tmp_path / "scan.nii.gz", (44, 40, 12)), t1)
     np.testing.assert_array_equal(ours.data, plain.data)
     np.testing.assert_array_equal(ours.affine, plain.affine)

@@ -4,12 +4,13 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+from interslice.datasets import Case
 from interslice.errors import InputError
+from interslice.protocol import normalise_case
 from interslice.volumes import (
     Volume,
     decimate,
     find_slice_axis,
-    normalise,
     open_volume,
     output_positions,
     output_size,
@@ -29,6 +30,14 @@ AFFINES = {
         [[0.98, -0.17, 0.1, -30], [0.17, 0.98, -0.05, 12], [-0.09, 0.07, 2.0, 7], [0, 0, 0, 1]]
     ),
 }
+
+
+def normalise(path, slice_axis, intensity, margin_mm):
+    """What the workflow does to a 3-D scan of a dataset without resampling, padding or background removal."""
+    case = Case("d", "s", "test", str(path), 1, 0, (1, 1, 1), (1.0, 1.0, 1.0), slice_axis, "")
+    crop = {"margin_mm": margin_mm, "centre_px": None}
+    options = {"in_plane_mm": None, "background": "keep", "pad_px": None}
+    return normalise_case(case, {"intensity": {"per": "volume"} | intensity, "crop": crop} | options)
 
 
 def write_scan(path, affine, landmark=(14, 20, 11), shape=(30, 34, 24)):

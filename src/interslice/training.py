@@ -150,7 +150,7 @@ def take_step(
     for name, value in values.items():
         if not math.isfinite(value):
             raise InputError(
-                f"training {run_name(method)}: {name} is {value} at step {step}; try a lower learning_rate"
+                f"training {method.settings['method']}: {name} is {value} at step {step}; try a lower learning_rate"
             )
     groups = method.groups()
     for name, loss in losses.items():
@@ -161,10 +161,6 @@ def take_step(
             group["lr"] = learning_rate(training, step)
         optimiser.step()
     return values
-
-
-def run_name(method: TrainedMethod) -> str:
-    return str(method.settings["method"])
 
 
 def learning_rate(training: Mapping[str, Any], step: int) -> float:

@@ -7,7 +7,7 @@ is 1.
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +177,6 @@ def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | Non
         raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
     data = data[..., np.newaxis] if data.ndim == 3 else data
     return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
-
-
-def normalise(
-    path: str | Path, slice_axis: int, intensity: Mapping[str, Any], margin_mm: float | None
-) -> Volume:
-    """Read an image, bring it to RAS axes and [0, 1] once, and crop it to the foreground (`margin_mm` None: no crop)."""
-    volume = read_volume(path, slice_axis)
-    volume = replace(volume, data=scale_intensities(volume.data, intensity, str(path)))
-    if margin_mm is None:
-        return volume
-    return crop(volume, foreground_box(volume.data.mean(axis=0), volume.spacing, margin_mm))
 
 
 def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
