@@ -7,7 +7,7 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 CORES ?= all
 ARGS ?=
 
-.PHONY: demo test lint lock envs docs clean
+.PHONY: demo test test-cluster chaos bench lint lock envs docs pretrained clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -26,6 +26,20 @@ demo: $(VENV)/.synced
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# Three SLURM nodes on the loopback interface (root, Debian); skipped elsewhere.
+test-cluster: $(VENV)/.synced
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m cluster tests/cluster $(ARGS)
+
+# Kills the tiny study at 20 random moments; minutes.
+chaos: $(VENV)/.synced
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m chaos tests/workflow $(ARGS)
+
+# Costs on this machine and what they mean for the paper's study: docs/scale.md.
+bench: $(VENV)/.synced
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/measure.py
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/devices.py
+	PYTHONPATH=src $(BIN)/python benchmarks/scale.py
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff check .
@@ -47,6 +61,11 @@ envs: | $(UV) $(VENV)/.synced
 docs: $(VENV)/.synced
 	$(SNAKEMAKE) --rulegraph | dot -Tsvg > docs/rules.svg
 	$(BIN)/python docs/make_panel.py
+
+# The models of resources/pretrained and their card, trained anew with the long budget.
+pretrained: $(VENV)/.synced
+	$(SNAKEMAKE) pretrained --cores $(CORES) $(ARGS)
+	cp results/long/pretrained/* resources/pretrained/
 
 clean:
 	rm -rf results .snakemake

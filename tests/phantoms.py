@@ -22,3 +22,10 @@ def ramp(slices: int, rows: int = 24, columns: int = 20, low: float = 0.1, high:
     """Constant slices whose value rises linearly along the slice axis."""
     values = np.linspace(low, high, slices, dtype=np.float32)
     return np.broadcast_to(values[:, np.newaxis, np.newaxis], (slices, rows, columns)).copy()
+
+
+def shells(side: int) -> np.ndarray:
+    """A cube (side, side, side) float32 of concentric shells, 7 voxels apart: alike along all axes, too fine for a spline."""
+    axes = np.meshgrid(*(np.arange(side) - side // 2,) * 3, indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    return (0.5 + 0.4 * np.tanh(3 * np.sin(radius * 2 * np.pi / 7))).astype(np.float32)

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from interslice.config import load_method_settings
+import yaml
+
+from interslice.config import Study, load_method_settings, load_study
 
 ROOT = Path(__file__).parent.parent
 SMALL_NETWORK = {"depth": 8, "latent": 8}
@@ -11,6 +13,7 @@ SHORT_TRAINING = {
     "steps": 60,
     "batch": 4,
     "crop": 16,
+    "in_plane": 0.0,  # phantoms are too thin for it
     "learning_rate": 0.005,
     "warmup_steps": 5,
     "validate_every": 30,
@@ -18,6 +21,15 @@ SHORT_TRAINING = {
     "checkpoint_every": 20,
     "device": "cpu",
 }
+# Methods that learn from the scan that they are given train inside `interpolate`.
+SHORT_SELF_TRAINING = {
+    "self_sr": {
+        "network": {"blocks": 2, "channels": 16, "residual_scale": 0.1},
+        "training": {"steps": 60, "batch": 4, "crop": 24, "learning_rate": 0.003},
+    },
+    "fourier_burst": {"samples": 500, "anchors": 4, "neighbours": 100},
+}
+SMALL_SUPERVISED = {"srcnn3d": {}, "srrecnn3d": {"layers": 4, "channels": 8}, "unet": {"depth": 4}}
 NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 
 
@@ -25,9 +37,28 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
     settings = load_method_settings(method, ROOT)
     if settings["role"] != "trained":
-        return settings
+        return settings | SHORT_SELF_TRAINING.get(method, {})
+    if method in SMALL_SUPERVISED:
+        return settings | {
+            "network": settings["network"] | SMALL_SUPERVISED[method],
+            "training": settings["training"] | SHORT_TRAINING | {"depth": 13} | training,
+        }
     return settings | {
         "network": settings["network"] | SMALL_NETWORK,
         "synthesis": settings["synthesis"] | NO_PERCEPTUAL_LOSS,
         "training": settings["training"] | SHORT_TRAINING | training,
     }
+
+
+def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Two configurations as Snakemake lays one over the other: mappings are merged, lists replaced."""
+    both = {key: merged(first[key], second[key]) for key in first if isinstance(second.get(key), dict)}
+    return {**first, **second, **both}
+
+
+def study_of(*files: str, **changes: Any) -> Study:
+    """The study of config/config.yaml with files of config/ and single keys laid over it."""
+    config: dict[str, Any] = {}
+    for name in ("config.yaml", *files):
+        config = merged(config, yaml.safe_load((ROOT / "config" / name).read_text()))
+    return load_study(merged(config, changes), ROOT)

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from interslice.longtable import HIGHER_IS_BETTER, check_scores, subject_means
+from interslice.longtable import check_scores, subject_means
 from interslice.statistics import compare
 
 LABELS = {
@@ -31,9 +31,7 @@ def synthetic_scores(seeds: tuple[int, ...] = (0,), slices: int = 9, subjects: i
     rows = []
     names = [f"sub-{i:02d}" for i in range(subjects)]
     level = {name: draw.normal(0, 0.02) for name in names}
-    for K, method, subject, region, metric in product(
-        (2, 4), LABELS, names, ("whole", "foreground"), HIGHER_IS_BETTER
-    ):
+    for K, method, subject, region, metric in product((2, 4), LABELS, names, ("whole", "foreground"), LEVEL):
         for seed, i in product(seeds if method in TRAINED else seeds[:1], range(slices)):
             kind = "kept" if i % K == 0 else "synthesised"
             passed_through = kind == "kept" and method not in TRAINED

@@ -5,7 +5,7 @@ import io
 import yaml
 
 from generators import write_acdc, write_nifti, write_sunnybrook
-from interslice.config import load_dataset
+from interslice.dataset_files import load_dataset
 from interslice.files import sha256_of
 from interslice.schemas import read_yaml
 from interslice.steps.check import check_data, check_dataset

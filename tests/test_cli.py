@@ -408,7 +408,9 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(scan, tmp_path, 
 
     monkeypatch.setattr("interslice.scans.nib.save", save)
     arguments = ["upsample", scan, "--factor", 2, "-o", tmp_path / "fine.nii", "--quiet"]
-    refused(capsys, tmp_path, arguments, "fine.nii: cannot be written (No space left on device)")
+    refused(
+        capsys, tmp_path, arguments, "fine.nii: not written, its file system is full or a quota is reached"
+    )
 
 
 def test_the_installed_command_prints_one_sentence_and_exits_with_2(tmp_path):

@@ -22,10 +22,10 @@ from generators import (
     write_sunnybrook,
 )
 from interslice.archives import unpack
-from interslice.config import load_dataset
+from interslice.dataset_files import load_dataset
 from interslice.datasets import Found, read_cases, read_excluded
+from interslice.datasets.idx import read_idx
 from interslice.datasets.index import find_cases, input_files, split_cases
-from interslice.datasets.mnist import read_idx
 from interslice.datasets.splits import assign_splits
 from interslice.datasets.sunnybrook import convert
 from interslice.errors import InputError

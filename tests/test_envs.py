@@ -1,16 +1,19 @@
 """The conda environments against the lock file. No conda runs here: the files must be right by construction."""
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from checkout import copy_of_the_code
 
 from settings import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-LIGHT_STEPS = ["data", "scores", "tables", "figures", "page"]
+LIGHT_STEPS = ["data", "scores", "tables", "figures", "page", "viewer", "audit", "gaps"]
 
 
 def locked_versions():
@@ -102,3 +105,50 @@ def test_every_rule_names_an_environment_that_exists(path):
     scripted = len(re.findall(r"^\s+script:$", text, re.MULTILINE))
     assert len(named) == scripted
     assert set(named) <= {environment.stem for environment in ENVIRONMENTS}
+
+
+SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_finds_the_package_first(path):
+    lines = [line for line in path.read_text().splitlines() if line]
+    assert lines[:2] == ["import sys", 'sys.path.insert(0, snakemake.scriptdir + "/../../src")']
+
+
+def test_the_package_is_found_where_it_is_not_installed(tmp_path):
+    """As in a rule's environment: its packages, but not this one. -S leaves out the .pth file of the editable install."""
+    import numpy
+
+    head = (SCRIPTS[0].read_text().split("from interslice")[0]) + "import interslice, interslice.provenance\n"
+    code = f"""
+import sys, types
+sys.path.append({str(Path(numpy.__file__).parent.parent)!r})
+try:
+    import interslice
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("the package is installed")
+snakemake = types.SimpleNamespace(scriptdir={str(ROOT / "workflow" / "scripts")!r})
+{head}
+print(interslice.__file__)
+"""
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.stderr == ""
+    assert Path(run.stdout.strip()) == (ROOT / "workflow/scripts/../../src/interslice/__init__.py")
+
+
+def test_use_conda_without_conda_is_snakemakes_own_error(tmp_path):
+    """And not one of ours; how to get conda is in docs/cluster.md."""
+    copy_of_the_code(tmp_path)
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    if shutil.which("conda", path=environment["PATH"]):
+        pytest.skip("conda is installed here")
+    command = [sys.executable, "-m", "snakemake", "--use-conda", "--cores", "1"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "conda" in run.stderr + run.stdout
+    assert "Is conda installed and accessible?" in run.stderr + run.stdout

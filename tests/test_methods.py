@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 
 from interslice.config import load_method_settings
 from interslice.errors import InputError
-from interslice.methods import METHODS, build_method, load_method
+from interslice.methods import METHODS, SUPERVISED, build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
 from interslice.methods.networks import parameter_count
 from interslice.training import Pair, Run, train
@@ -25,14 +25,24 @@ CONVENTIONAL = ["nearest", "linear", "bspline", "lanczos"]
 def trained_on_ramps(name):
     """A small network that has seen ramps of many slopes, which is all that the ramp test asks of a trained method."""
     ranges = np.random.default_rng(0).uniform(0.02, 0.98, (60, 2))
-    volumes = [ramp(5, 16, 16, low, high)[np.newaxis] for low, high in ranges]
+    volumes = [ramp(7, 16, 16, low, high)[np.newaxis] for low, high in ranges]
+    references = [ramp(13, 16, 16, low, high)[np.newaxis] for low, high in ranges]
     settings = small_settings(name, steps=400, batch=8, validate_every=50, contrast=False)
-    settings["network"] |= {"normalisation": "none"}
-    settings["synthesis"] |= {"mse": 1.0}
+    if name not in SUPERVISED:
+        settings["network"] |= {"normalisation": "none"}
+        settings["synthesis"] |= {"mse": 1.0}
+    if name == "vae":
+        settings["beta"] = (
+            1e-3  # flat images are not worth their divergence at 1: the latent would be left unused
+        )
     pair = Pair(ramp(5, 16, 16), ramp(9, 16, 16))
     with tempfile.TemporaryDirectory() as folder:
         state = train(
-            Run("ramps", settings, 1, 2, "", ["ramps"]), volumes, [pair], resume=Path(folder) / "resume.pt"
+            Run("ramps", settings, 1, 2, "", ["ramps"]),
+            volumes,
+            [pair],
+            resume=Path(folder) / "resume.pt",
+            references=references if name in SUPERVISED else None,
         )
     trained = build_method(settings)
     trained.network.load_state_dict(state["weights"])
@@ -62,9 +72,13 @@ def test_every_method_returns_a_ramp_on_the_aligned_grid(name, factor):
         assert np.abs(error).max() < 0.5 * step
         assert abs(error.mean()) < 0.1 * step
     else:
-        tolerances = {"oracle": 0, "nearest": step / 2 + 1e-6, "lanczos": 0.02 * step}
+        # Self-SR has no pretraining but trains on the ramp's own, constant slices: what it adds there is rounding noise.
+        tolerances = {"oracle": 0, "nearest": step / 2 + 1e-6, "lanczos": 0.02 * step, "self_sr": 0.1 * step}
         assert np.abs(error).max() <= tolerances.get(name, 1e-5)
         np.testing.assert_array_equal(result[::factor], low)
+
+
+HALF = torch.full((1, 1, 1, 1), 0.5)
 
 
 def test_a_shifted_grid_misses_the_tolerances_of_the_ramp_test():
@@ -179,6 +193,22 @@ def test_cae_decodes_convex_combinations_of_latents():
         np.testing.assert_allclose(result[::4], method.decode(latents)[:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["cae", "cae_residual"])
+def test_asking_for_some_gaps_changes_nothing_in_them(name):
+    torch.manual_seed(0)
+    method = build_method(small_settings(name))
+    torch.nn.init.normal_(method.decoder[-2].weight, std=0.1)
+    method.network.eval()
+    low = ellipsoids((26, 16, 20))
+    whole = method.interpolate(low, 3)
+    gaps = [0, 1, 4, 5, 6, 11, 12, 13, 14, 15, 20, 24, 25]
+    some = method.interpolate(low, 3, gaps)
+    asked = [3 * gap + step for gap in gaps for step in range(3) if 3 * gap + step < len(whole)]
+    np.testing.assert_allclose(some[asked], whole[asked], atol=1e-6)
+    assert np.isnan(some[3 * 9 + 1]).all()  # far from all gaps: no time was spent on it
+    assert np.isfinite(whole).all()
+
+
 def test_cae_loss_is_equation_three_written_out():
     torch.manual_seed(0)
     settings = small_settings("cae") | {
@@ -189,7 +219,7 @@ def test_cae_loss_is_equation_three_written_out():
     method.perceptual = lambda first, second: (first - second).abs().mean(dim=(1, 2, 3), keepdim=True)
     triplets = torch.rand(3, 3, 16, 16)
     with torch.no_grad():
-        losses, terms = method.losses(triplets)
+        losses, terms = method.losses(triplets, HALF)
         before, middle, after = (triplets[:, index : index + 1] for index in range(3))
         rebuilt = [method.decode(method.encode(images)) for images in (before, after)]
         reconstruction = ((rebuilt[0] - before) ** 2).mean() / 2 + ((rebuilt[1] - after) ** 2).mean() / 2
@@ -201,13 +231,37 @@ def test_cae_loss_is_equation_three_written_out():
     assert losses["autoencoder"].item() == pytest.approx((reconstruction + synthesis).item(), rel=1e-5)
 
 
+def keys_matrix(slices, factor):
+    """Cubic convolution as weights: the piecewise cubic kernel of Keys 1981 with a = -1/2, end slices taken again."""
+    weights = np.zeros(((slices - 1) * factor + 1, slices))
+    for place in range(len(weights)):
+        position = place / factor
+        for tap in range(int(position) - 1, int(position) + 3):
+            t = abs(position - tap)
+            near = 1.5 * t**3 - 2.5 * t**2 + 1
+            far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+            kernel = near if t <= 1 else far if t < 2 else 0
+            weights[place, min(max(tap, 0), slices - 1)] += kernel
+    return weights
+
+
 @pytest.mark.parametrize("factor", [2, 3])
-def test_an_untrained_residual_autoencoder_is_linear_interpolation(factor):
+def test_an_untrained_residual_autoencoder_is_cubic_convolution(factor):
     method = build_method(small_settings("cae_residual"))
     method.network.eval()
     low = ellipsoids((19, 17, 22))
-    linear = build_method(small_settings("linear")).interpolate(low, factor)
-    np.testing.assert_allclose(method.interpolate(low, factor), linear, atol=1e-6)
+    expected = np.tensordot(keys_matrix(19, factor), low, 1)
+    np.testing.assert_allclose(method.interpolate(low, factor), expected, atol=1e-6)
+
+
+def test_cubic_convolution_reproduces_parabolas():
+    low = np.broadcast_to((np.arange(9.0) ** 2 / 64)[:, np.newaxis, np.newaxis], (9, 16, 16)).astype(
+        np.float32
+    )
+    method = build_method(small_settings("cae_residual"))
+    method.network.eval()
+    result = method.interpolate(low, 4)[:, 3, 3]
+    np.testing.assert_allclose(result[4:-4], np.arange(4, 29) ** 2 / 1024, atol=1e-6)
 
 
 def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_between():
@@ -218,6 +272,7 @@ def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_betwe
     low = ellipsoids((10, 16, 20))
     result = method.interpolate(low, 4)
     np.testing.assert_array_equal(result[::4], low)
+    base = np.tensordot(keys_matrix(10, 4), low, 1)
     with torch.no_grad():
         images = torch.from_numpy(low[:, np.newaxis])
         latents = method.encode(images)
@@ -225,9 +280,91 @@ def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_betwe
             alpha = step / 4
             mixed = (1 - alpha) * latents[gap] + alpha * latents[gap + 1]
             features = torch.cat([mixed, (latents[gap] - latents[gap + 1]).abs()])[np.newaxis]
-            linear = (1 - alpha) * low[gap] + alpha * low[gap + 1]
-            expected = linear + 4 * alpha * (1 - alpha) * method.decode(features)[0, 0].numpy()
-            np.testing.assert_allclose(result[4 * gap + step], expected, atol=1e-5)
+            correction = 4 * alpha * (1 - alpha) * method.decode(features)[0, 0].numpy()
+            np.testing.assert_allclose(result[4 * gap + step], base[4 * gap + step] + correction, atol=1e-5)
+
+
+def test_the_residual_loss_is_the_error_of_the_slice_that_interpolate_writes():
+    """Training sees what `interpolate` does: the same four slices around a gap, the same alpha, the same slice."""
+    torch.manual_seed(0)
+    settings = small_settings("cae_residual")
+    settings["synthesis"] |= {"mse": 1.0}
+    method = build_method(settings)
+    torch.nn.init.normal_(method.decoder[-2].weight, std=0.1)
+    method.network.eval()
+    low, target = ellipsoids((4, 16, 20)), ellipsoids((1, 16, 20))
+    window = np.concatenate([low[:2], target, low[2:]])[np.newaxis]
+    with torch.no_grad():
+        losses, _ = method.losses(torch.from_numpy(window), torch.full((1, 1, 1, 1), 0.25))
+    written = method.interpolate(low, 4)[5]
+    assert losses["autoencoder"].item() == pytest.approx(((written - target[0]) ** 2).mean(), rel=1e-4)
+
+
+def four_endpoints(gain):
+    """A cae_multi with weights that no two layers share."""
+    torch.manual_seed(0)
+    settings = small_settings("cae_multi")
+    settings["network"] |= {"gain": gain}
+    method = build_method(settings)
+    method.network.eval()
+    return method
+
+
+def test_four_endpoints_mix_latents_with_the_weights_of_cubic_convolution():
+    """Half-way -1/16, 9/16, 9/16, -1/16; elsewhere Keys' kernel; the end slices are taken twice."""
+    method = four_endpoints("cubic")
+    low = ellipsoids((19, 16, 20))  # more than two internal batches
+    result = method.interpolate(low, 4)
+    with torch.no_grad():
+        latents = method.encode(torch.from_numpy(low[:, np.newaxis]))
+        for gap, step in [(0, 1), (0, 2), (7, 3), (8, 2), (15, 1), (17, 3)]:
+            distances = np.abs(np.array([1, 0, -1, -2]) + step / 4)
+            weights = np.where(
+                distances <= 1,
+                1.5 * distances**3 - 2.5 * distances**2 + 1,
+                -0.5 * distances**3 + 2.5 * distances**2 - 4 * distances + 2,
+            )
+            if step == 2:
+                np.testing.assert_allclose(weights, [-1 / 16, 9 / 16, 9 / 16, -1 / 16])
+            places = np.clip(np.arange(gap - 1, gap + 3), 0, 18)
+            mixed = sum(
+                float(weight) * latents[place : place + 1]
+                for weight, place in zip(weights, places, strict=True)
+            )
+            np.testing.assert_allclose(result[4 * gap + step], method.decode(mixed)[0, 0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(result[::4], method.decode(latents)[:, 0].numpy(), atol=1e-5)
+
+
+def test_a_learned_gain_runs_from_two_endpoints_to_cubic_and_is_trained():
+    method, low = four_endpoints("learned"), ellipsoids((6, 16, 20))
+    (gain,) = method.network["gain"]
+    assert parameter_count(method.network) == parameter_count(build_method(small_settings("cae")).network) + 8
+    np.testing.assert_array_equal(method.interpolate(low, 3), four_endpoints("cubic").interpolate(low, 3))
+    torch.manual_seed(0)
+    two = build_method(small_settings("cae"))
+    two.network.eval()
+    with torch.no_grad():
+        gain.fill_(-0.1)  # 1 + 10 * -0.1 = 0: no share of the cubic
+    np.testing.assert_allclose(method.interpolate(low, 3), two.interpolate(low, 3), atol=1e-6)
+    losses, _ = method.losses(torch.rand(2, 5, 16, 16), torch.full((2, 1, 1, 1), 0.5))
+    (slope,) = torch.autograd.grad(losses["autoencoder"], [gain])
+    assert (slope != 0).all()
+
+
+def test_the_loss_of_four_endpoints_is_equation_three_with_four_latents():
+    method = four_endpoints("cubic")
+    windows = torch.rand(3, 5, 16, 16)
+    with torch.no_grad():
+        _, terms = method.losses(windows, torch.full((3, 1, 1, 1), 0.5))
+        slices = [windows[:, place : place + 1] for place in range(5)]
+        rebuilt = [
+            ((method.decode(method.encode(slices[place])) - slices[place]) ** 2).mean() for place in (1, 3)
+        ]
+        latents = [method.encode(slices[place]) for place in (0, 1, 3, 4)]
+        middle = method.decode((-latents[0] + 9 * latents[1] + 9 * latents[2] - latents[3]) / 16)
+        synthesis = 0.5 * ((middle - slices[2]) ** 2).mean()
+    assert terms["reconstruction"].item() == pytest.approx((sum(rebuilt) / 2).item(), rel=1e-5)
+    assert terms["synthesis"].item() == pytest.approx(synthesis.item(), rel=1e-5)
 
 
 def test_a_residual_autoencoder_without_any_synthesis_term_is_refused():
@@ -248,7 +385,8 @@ def test_without_synthesis_weights_the_middle_slice_has_no_influence():
     changed = triplets.clone()
     changed[:, 1] = 0
     with torch.no_grad():
-        assert method.losses(triplets)[0]["autoencoder"] == method.losses(changed)[0]["autoencoder"]
+        losses = [method.losses(images, HALF)[0]["autoencoder"] for images in (triplets, changed)]
+    assert losses[0] == losses[1]
 
 
 def test_checkpoints_are_asked_for_where_they_belong(tmp_path):

@@ -62,8 +62,9 @@ def test_every_method_that_trains_here_is_one_of_the_study_with_the_same_network
     for name, settings in SETTINGS.items():
         study = load_method_settings(name, ROOT)
         assert settings["network"] == study["network"]
-        assert settings.keys() == study.keys()
-        assert settings["training"].keys() == study["training"].keys()
+        assert settings.keys() == study.keys() - {"output"}  # sigmoid where it is not given
+        # In-plane windows need more slices than a scan of one's own may have.
+        assert settings["training"].keys() == study["training"].keys() - {"in_plane"}
         assert settings["synthesis"].keys() == study["synthesis"].keys()
 
 

@@ -1,16 +1,17 @@
 import base64
 import re
-import shutil
-import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import Page as PlaywrightPage
 
 from interslice.errors import InputError
 from interslice.figures import save, training_curves
+from interslice.leaderboard import FILTERS, leaderboard, views_of
 from interslice.pages import (
     Details,
     Picture,
@@ -22,9 +23,10 @@ from interslice.pages import (
     write_page,
 )
 from interslice.rendering import Cell, Row, ShownTable
-from interslice.tables import results_table
+from interslice.tables import results_table, shown_results
 from synthetic_scores import CONTROLS, LABELS, synthetic_scores, synthetic_statistics
 
+OpenPage = Callable[..., PlaywrightPage]
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -123,9 +125,7 @@ def test_links_lead_to_sections(path: Path, sections: list[Section]):
 def test_tables_can_be_read_and_sorted_without_a_mouse(path: Path):
     page = Page(path)
     tables = len(page.all("table"))
-    assert (
-        tables == 2 + 2 + 2 + 1 + 1 + 1
-    )  # results, those of kept slices, statistics, not finite, left out, time
+    assert tables == 2 + 1 + 2 + 1 + 1 + 1  # results, leaderboard, statistics, not finite, left out, time
     assert len(page.all("caption")) == tables
     heads = [a for a in page.all("th") if a.get("scope") == "col"]
     assert len(heads) == len([a for a in page.all("button") if a.get("type") == "button"])
@@ -223,26 +223,100 @@ def test_benchmarks_add_time_and_take_the_peak():
         shown_benchmarks(BENCHMARKS.drop(columns="max_rss"))
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_a_click_sorts_by_value_with_nan_last(tmp_path: Path):
+def test_a_click_sorts_by_value_with_nan_last(tmp_path: Path, open_page: OpenPage):
     values = {"a": 10.0, "b": float("nan"), "c": 9.0, "d": float("inf")}
     rows = tuple(Row((Cell(name, name), Cell(str(value), value))) for name, value in values.items())
     write_page(
         tmp_path / "x.html", title="t", sections=[Section("S", [Table(ShownTable("C", ("N", "V"), rows))])]
     )
-    click = """<script>const table = document.querySelector("table"), out = [];
-    for (let i = 0; i < 2; i++) { table.tHead.rows[0].cells[1].firstElementChild.click();
-      out.push(table.tHead.rows[0].cells[1].getAttribute("aria-sort"),
-        [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join("")); }
-    document.title = out.join(" ");</script></body>"""
-    page = (tmp_path / "x.html").read_text().replace("</body>", click)
-    (tmp_path / "click.html").write_text(page)
-    run = subprocess.run(
-        [
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "click.html").as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "<title>ascending cadb descending dacb</title>" in run.stdout
+    page = open_page(tmp_path / "x.html")
+    for direction, order in (("ascending", "cadb"), ("descending", "dacb")):
+        page.get_by_role("button", name="V").click()
+        assert page.locator("thead th").nth(1).get_attribute("aria-sort") == direction
+        assert "".join(page.locator("tbody th").all_text_contents()) == order
+
+
+def shown_rows(page: PlaywrightPage) -> list[list[str]]:
+    """The texts of the visible cells of the leaderboard."""
+    return page.locator(".filtered tbody tr:visible").evaluate_all(
+        "rows => rows.map((row) => [...row.cells].filter((cell) => !cell.hidden).map((cell) => cell.textContent))"
+    )
+
+
+def test_the_leaderboard_is_filtered(path: Path, open_page: OpenPage):
+    page = open_page(path)
+    assert page.get_by_role("status").first.text_content() == "14 of 28 rows"
+    assert {row[2] for row in shown_rows(page)} == {"2", "4"}
+    page.get_by_role("combobox", name="K", exact=True).select_option("4")
+    page.get_by_role("combobox", name="Slices", exact=True).select_option("kept")
+    page.get_by_role("combobox", name="Metric", exact=True).select_option(label="PSNR (dB)")
+    rows = shown_rows(page)
+    assert [row[0] for row in rows] == list(LABELS.values())
+    assert {len(row) for row in rows} == {3}  # method, dataset, PSNR: what is filtered by is not repeated
+    assert rows[0][2] == "∞"
+    page.get_by_role("combobox", name="Slices", exact=True).select_option("all")
+    assert len(shown_rows(page)) == 14
+    page.get_by_role("combobox", name="Metric", exact=True).select_option("all")
+    heads = page.locator(".filtered thead th:visible")
+    heads.filter(has_text="PSNR").get_by_role("button").press("Enter")
+    shown = [row[4] for row in shown_rows(page)]
+    finite = [float(text.split()[0]) for text in shown if "∞" not in text]
+    assert finite == sorted(finite)
+
+
+def test_without_scripts_there_is_the_whole_table(path: Path, open_page: OpenPage):
+    page = open_page(path, java_script_enabled=False)
+    assert page.locator(".filtered tbody tr:visible").count() == 28
+    assert page.locator("select").count() == 0
+    assert page.locator("figure img:visible").count() == 1
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_is_no_wider_than_the_window(path: Path, width: int, open_page: OpenPage):
+    assert open_page(path, width).evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_leaderboard_has_every_view_of_a_table():
+    scores = synthetic_scores()
+    assert views_of(scores)[:2] == [
+        ("synthesised", "whole", "strict"),
+        ("synthesised", "foreground", "strict"),
+    ]
+    assert len(views_of(scores)) == 6
+    only = scores[scores["kind"] == "synthesised"]
+    two = pd.concat([only.assign(protocol="as_published"), scores])
+    assert {view[0] for view in views_of(two) if view[2] == "as_published"} == {"synthesised"}
+    tables = [
+        results_table(two, kind=k, region=r, protocol=p, labels=LABELS, controls=CONTROLS)
+        for k, r, p in views_of(two)
+    ]
+    table = leaderboard(tables)
+    assert len(table.rows) == (6 + 2) * 2 * len(LABELS)
+    assert table.columns[:6] == ("Method", *FILTERS)
+    kept = [
+        row
+        for row in table.rows
+        if [cell.text for cell in row.cells[2:6]] == ["4", "kept", "whole", "strict"]
+    ]
+    (shown,) = [
+        one
+        for one in shown_results(tables[views_of(two).index(("kept", "whole", "strict"))])
+        if "K = 4" in one.caption
+    ]
+    assert [row.cells[6:] for row in kept] == [row.cells[1:] for row in shown.rows]
+
+
+def test_a_metric_that_only_some_views_have_is_not_scored_in_the_others():
+    scores = synthetic_scores()
+    scores = scores[(scores["metric"] != "vif") | (scores["kind"] == "kept")]
+    tables = [
+        results_table(scores, kind=kind, labels=LABELS, controls=CONTROLS) for kind in ("synthesised", "kept")
+    ]
+    table = leaderboard(tables)
+    column = table.columns.index("VIF ↑")
+    assert {
+        row.cells[column].text == "not scored" for row in table.rows if row.cells[3].text == "synthesised"
+    } == {True}
+    assert {row.cells[column].text == "not scored" for row in table.rows if row.cells[3].text == "kept"} == {
+        False
+    }

@@ -5,7 +5,7 @@ from scipy import ndimage
 from skimage.transform import rescale
 
 from generators import cine, write_nifti
-from interslice.config import load_dataset
+from interslice.dataset_files import load_dataset
 from interslice.datasets import Case
 from interslice.masks import foreground_mask
 from interslice.protocol import fit_in_plane, normalise_case, resample_in_plane, scale_frames

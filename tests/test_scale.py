@@ -18,7 +18,7 @@ from settings import ROOT
 MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from interslice.config import load_dataset
+from interslice.dataset_files import load_dataset
 from interslice.schemas import read_yaml
 from interslice.steps.data import decimate_shard, index_dataset, normalise_shard
 
@@ -30,7 +30,7 @@ index_dataset(dataset, "", None, place / "index.csv", place / "excluded.csv", 1)
 peaks["index"] = peak()
 normalise_shard(place / "index.csv", 0, dataset, place / "normalised", 1)
 peaks["normalise"] = peak()
-decimate_shard(place / "normalised", 2, "gaussian", place / "low", 1)
+decimate_shard(place / "normalised", 2, dataset | {"slice_profile": "gaussian"}, place / "low", 1)
 peaks["decimate"] = peak()
 print(json.dumps(peaks))
 """

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from interslice.errors import InputError
 from interslice.longtable import subject_means
-from interslice.statistics import COLUMNS, compare, median_interval, rank_biserial, signed_rank_p
+from interslice.statistics import COLUMNS, adjusted, compare, median_interval, rank_biserial, signed_rank_p
 
 
 def subject_table(
@@ -312,3 +312,10 @@ def test_bad_input(change: dict, settings: dict, message: str) -> None:
     means = means.assign(**{k: v for k, v in change.items() if v is not None})
     with pytest.raises(InputError, match=message):
         compare(means, **{"trained": ["cae"], "baselines": ["linear"], **settings})
+
+
+@pytest.mark.parametrize("method", ["holm", "bonferroni"])
+def test_corrections_equal_statsmodels(method: str) -> None:
+    for size in (1, 2, 12):
+        p = np.round(np.random.default_rng(size).random(size) / 3, 2)  # with ties
+        assert adjusted(p, method) == pytest.approx(multipletests(p, method=method)[1], abs=1e-15)

@@ -147,8 +147,10 @@ def test_seeds_decide_and_methods_see_the_same_draw(tmp_path):
     assert same_weights(first["weights"], again["weights"])
     assert not same_weights(first["weights"], other["weights"])
     training = settings["training"]
-    np.testing.assert_array_equal(draw_batch(volumes, training, 1, 3), draw_batch(volumes, training, 1, 3))
-    assert not np.array_equal(draw_batch(volumes, training, 1, 3), draw_batch(volumes, training, 1, 4))
+    np.testing.assert_array_equal(
+        draw_batch(volumes, training, 1, 3)[0], draw_batch(volumes, training, 1, 3)[0]
+    )
+    assert not np.array_equal(draw_batch(volumes, training, 1, 3)[0], draw_batch(volumes, training, 1, 4)[0])
 
 
 def test_a_resume_file_of_another_run_is_refused(tmp_path):
@@ -184,9 +186,9 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 def test_a_loss_that_is_not_finite_names_the_step(tmp_path, monkeypatch):
     volumes, pairs = phantom_data()
 
-    def draw(volumes, training, seed, step):
-        batch = draw_batch(volumes, training, seed, step)
-        return batch * np.float32(np.nan) if step == 12 else batch
+    def draw(volumes, training, seed, step, *args):
+        windows, alphas = draw_batch(volumes, training, seed, step, *args)
+        return (windows * np.float32(np.nan) if step == 12 else windows), alphas
 
     monkeypatch.setattr("interslice.training.draw_batch", draw)
     with pytest.raises(InputError, match=r"reconstruction is nan at step 12|loss is nan at step 12"):
@@ -201,6 +203,11 @@ def test_unusable_training_volumes_are_refused(tmp_path):
     ]:
         with pytest.raises(InputError, match=message):
             train(run_of(settings), [volume], [], resume=tmp_path / "resume.pt")
+    thin = small_settings("cae_residual", in_plane=0.5)
+    with pytest.raises(
+        InputError, match=r"training.in_plane: found a volume of 9 slices, 2 pixels apart; .* 13 slices"
+    ):
+        train(run_of(thin), [np.zeros((1, 9, 32, 32), np.float32)], [], resume=tmp_path / "resume.pt")
     with pytest.raises(InputError, match="no training volumes"):
         train(run_of(settings), [], [], resume=tmp_path / "resume.pt")
 
@@ -212,7 +219,8 @@ def test_triplets_are_consecutive_slices_of_one_volume_and_frame():
     row, column = np.arange(rows)[:, None] * 1e-4, np.arange(columns) * 1e-6
     volume = (address + row + column).astype(np.float64)
     training = small_settings("cae")["training"] | {"contrast": False, "crop": 16, "batch": 200}
-    batch = draw_batch([volume], training, 0, 0)
+    batch, alphas = draw_batch([volume], training, 0, 0)
+    assert (alphas == 0.5).all()
     middle_steps = (batch[:, 2] - batch[:, 0]).mean(axis=(1, 2))
     np.testing.assert_allclose(np.abs(middle_steps), 0.02, atol=1e-5)
     assert {round(float(step), 3) for step in middle_steps} == {0.02, -0.02}
@@ -220,6 +228,55 @@ def test_triplets_are_consecutive_slices_of_one_volume_and_frame():
     assert set(np.round(batch[:, 1].mean(axis=(1, 2)) / 0.3).astype(int)) == {0, 1, 2}
     vertical = {round(float(value), 5) for value in np.diff(batch[:, 1], axis=1).mean(axis=(1, 2))}
     assert {1e-4, -1e-4} <= vertical  # rotations turn rows both ways
+
+
+def test_windows_of_four_neighbours_reach_one_gap_further_and_repeat_the_ends():
+    """Slices of constant grey c / 100: the grey says which slice was drawn."""
+    volume = np.broadcast_to(np.arange(8.0)[:, None, None] / 100, (1, 8, 20, 20)).astype(np.float32)
+    training = small_settings("cae")["training"] | {"contrast": False, "crop": 16, "batch": 200}
+    windows, _ = draw_batch([volume], training, 0, 0, 4)
+    assert windows.shape == (200, 5, 16, 16)
+    drawn = {tuple(int(grey) for grey in np.round(100 * window[:, 0, 0])) for window in windows}
+    ascending = {window if window[0] <= window[-1] else window[::-1] for window in drawn}
+    assert ascending == {
+        (0, 0, 1, 2, 4), (1, 1, 2, 3, 5), (0, 2, 3, 4, 6), (1, 3, 4, 5, 7), (2, 4, 5, 6, 6), (3, 5, 6, 7, 7),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("neighbours", [2, 4])
+def test_in_plane_windows_are_planes_a_gap_apart_with_their_target_at_alpha(neighbours):
+    """A volume linear in mm along every axis: planes, target and alpha must satisfy the linear relation exactly."""
+    gap, slope = 3, np.array([0.015, 0.005, 0.002])
+    grid = np.meshgrid(np.arange(20) * gap, np.arange(40), np.arange(44), indexing="ij")
+    volume = 0.01 + 0.3 * sum(rate * axis for rate, axis in zip(slope, grid, strict=True)).astype(np.float32)
+    training = small_settings("cae")["training"] | {
+        "contrast": False,
+        "crop": 16,
+        "batch": 100,
+        "in_plane": 1.0,
+    }
+    windows, alphas = draw_batch([volume[np.newaxis]], training, 0, 0, neighbours, [gap])
+    assert set(np.round(alphas.ravel(), 4)) == {np.float32(0.3333), np.float32(0.6667)}
+    before, target, after = (windows[:, neighbours // 2 + offset] for offset in (-1, 0, 1))
+    across = np.round(np.abs(after - before).mean(axis=(1, 2)) / (0.3 * gap), 4)
+    assert set(across) == {np.float32(0.005), np.float32(0.002)}  # across the rows and across the columns
+    np.testing.assert_allclose(target, (1 - alphas[:, 0]) * before + alphas[:, 0] * after, atol=1e-5)
+    # Pixels of a plane are square: a step through the slices is a third of the slice spacing.
+    steps = {
+        round(float(np.abs(np.diff(image, axis=axis)).mean()) / 0.3, 4) for image in before for axis in (0, 1)
+    }
+    assert {0.015, 0.005, 0.002} >= steps
+    assert 0.015 in steps
+    if neighbours == 4:
+        np.testing.assert_allclose(windows[:, 4] - windows[:, 3], after - before, atol=1e-5)
+        np.testing.assert_allclose(windows[:, 1] - windows[:, 0], after - before, atol=1e-5)
+
+
+def test_half_of_the_windows_are_in_plane_when_half_is_asked_for():
+    volume = np.random.default_rng(0).random((1, 20, 40, 44), dtype=np.float32)
+    training = small_settings("cae")["training"] | {"crop": 16, "batch": 400, "in_plane": 0.5}
+    _, alphas = draw_batch([volume], training, 0, 0, 2, [5])
+    assert 150 < (alphas != 0.5).sum() < 250
 
 
 def test_contrast_augmentation_is_the_papers_sigmoid():
@@ -256,12 +313,16 @@ def test_losses_reach_only_their_own_group():
     encoder, decoder = (list(method.network[part].parameters()) for part in ("encoder", "decoder"))
     method.groups = lambda: {"encoder": encoder, "decoder": decoder}
     whole = method.losses
-    method.losses = lambda batch: (
-        {"encoder": 0 * whole(batch)[0]["autoencoder"], "decoder": whole(batch)[0]["autoencoder"]},
+    method.losses = lambda *batch: (
+        {"encoder": 0 * whole(*batch)[0]["autoencoder"], "decoder": whole(*batch)[0]["autoencoder"]},
         {},
     )
     optimisers = {name: torch.optim.Adam(group) for name, group in method.groups().items()}
     before = [weight.clone() for weight in encoder], [weight.clone() for weight in decoder]
-    take_step(method, optimisers, torch.rand(2, 3, 16, 16), settings["training"], 10)
+    batch = (
+        np.random.default_rng(0).random((2, 3, 16, 16), dtype=np.float32),
+        np.full((2, 1, 1, 1), 0.5, np.float32),
+    )
+    take_step(method, optimisers, batch, settings["training"], 10)
     assert all(torch.equal(old, new) for old, new in zip(before[0], encoder, strict=True))
     assert not any(torch.equal(old, new) for old, new in zip(before[1], decoder, strict=True) if old.ndim > 1)

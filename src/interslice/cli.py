@@ -1,4 +1,4 @@
-"""The command line: `interslice upsample`. Options are read here, everything else is elsewhere."""
+"""The command line: one sub-command per task. Options are read here, everything else is elsewhere."""
 
 import argparse
 import sys
@@ -38,6 +38,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"interslice {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     add_upsample(commands)
+    add_reader_study(commands)
+    add_reader_analysis(commands)
     return parser
 
 
@@ -57,7 +59,10 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("-o", "--output", type=Path, help=".nii or .nii.gz; a folder for a dataset")
     add("--factor", metavar="K", help="K - 1 new slices per gap (default: nearest to isotropic)")
     add("--spacing", type=float, metavar="MM", help="take the factor nearest to this slice spacing")
-    add("--method", help="bspline (default), lanczos, linear, nearest, or a trained one such as cae")
+    add(
+        "--method",
+        help="bspline (default), lanczos, linear, nearest, registration, or a trained one such as cae",
+    )
     add("--model", metavar="FILE", help="checkpoint of a trained method, or the name of a pretrained one")
     add("--axis", help="slice axis: i, j, k, sagittal, coronal or axial (default: largest spacing)")
     add(
@@ -85,6 +90,79 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
     dataset.add_argument("--jobs", type=int, default=1, metavar="N", help="files at a time (default: 1)")
     dataset.add_argument("--include", metavar="GLOB", help="which files (default: anat/ of BIDS, else all)")
     command.set_defaults(run=run_upsample)
+
+
+def add_reader_study(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = commands.add_parser(
+        "reader-study",
+        help="a page that asks readers which slices are real",
+        description="Write an offline page that shows real and synthesised slices in random order and records the answers, and "
+        "beside it the key (….key.json), which no reader should see.",
+    )
+    add = command.add_argument
+    add("study", type=Path, metavar="RESULTS", help="results of a study, such as results/default")
+    add(
+        "-o", "--output", type=Path, default=Path("reader-study.html"), help="the page (default: %(default)s)"
+    )
+    add("--dataset", required=True, help="dataset of the study")
+    add("--factor", type=int, required=True, metavar="K", help="anisotropy factor of the study")
+    add("--methods", nargs="+", required=True, metavar="METHOD", help="methods whose slices are shown")
+    add(
+        "--per-method",
+        type=int,
+        default=10,
+        metavar="N",
+        help="slices of each method (default: 10), and as many real ones",
+    )
+    add("--seed", type=int, default=0, help="of the choice and the order (default: 0); the key stores it")
+    command.set_defaults(run=run_reader_study)
+
+
+def run_reader_study(arguments: argparse.Namespace) -> int:
+    from interslice.reader_study import study_cases, write_reader_study
+
+    cases = study_cases(arguments.study, arguments.dataset, arguments.factor, arguments.methods)
+    key = write_reader_study(
+        cases,
+        factor=arguments.factor,
+        per_method=arguments.per_method,
+        seed=arguments.seed,
+        labels={"dataset": arguments.dataset, "factor": str(arguments.factor)},
+        output=arguments.output,
+    )
+    print(f"{arguments.output}: for the readers. {key}: the truth, for the analysis; give it to no reader.")
+    return 0
+
+
+def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
+    command = commands.add_parser(
+        "reader-analysis",
+        help="what the readers could tell",
+        description="How often readers called the slices of each method synthesised, and how far they agree.",
+    )
+    command.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="the key and the readers' answers, in any order"
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.csv", help="write the rates unrounded as well"
+    )
+    command.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default: 0.95)")
+    command.set_defaults(run=run_reader_analysis)
+
+
+def run_reader_analysis(arguments: argparse.Namespace) -> int:
+    from interslice.files import replacing
+    from interslice.reader_analysis import read_answers, reader_rates, shown_analysis
+    from interslice.rendering import plain
+
+    if not 0 < arguments.confidence < 1:
+        raise InputError(f"--confidence: found {arguments.confidence}, allowed are numbers between 0 and 1")
+    items, answers = read_answers(arguments.files)
+    print("\n".join(plain([shown_analysis(items, answers, arguments.confidence)])))
+    if arguments.output:
+        with replacing(arguments.output) as temporary:
+            reader_rates(items, answers, arguments.confidence).to_csv(temporary, index=False)
+    return 0
 
 
 def run_upsample(arguments: argparse.Namespace) -> int:

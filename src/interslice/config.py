@@ -8,10 +8,9 @@ from typing import Any
 
 import yaml
 
-from interslice.datasets import SPLITS
-from interslice.datasets.splits import REST
+from interslice.dataset_files import load_dataset
 from interslice.errors import InputError
-from interslice.schemas import check, locate, read_yaml, relative
+from interslice.schemas import check, locate, merge, override, read_yaml, relative
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,11 @@ class Study:
         """The study's methods of a role: control, baseline or trained."""
         return [name for name, settings in self.methods.items() if settings["role"] == role]
 
+    @property
+    def trainings(self) -> list[str]:
+        """The methods that the study trains: those of role trained that bring no finished model."""
+        return [name for name in self.named("trained") if not self.methods[name].get("checkpoint")]
+
     def factors(self, dataset: str) -> list[int]:
         """The anisotropy factors K of a dataset: its own, or the study's."""
         return list(self.datasets[dataset]["factors"] or self.config["factors"])
@@ -48,6 +52,16 @@ class Study:
         return self.variants.get((method, self.training_dataset(dataset)), self.methods[method])
 
     @property
+    def ablation_base(self) -> str:
+        """The method that the variants of `ablation` start from and are compared with."""
+        return Path(self.config["ablation"]["base"]).stem
+
+    @property
+    def ablated(self) -> list[str]:
+        """The study's methods that are variants of the base, in the order of the study."""
+        return [name for name in self.methods if name in self.config["ablation"]["variants"]]
+
+    @property
     def labels(self) -> dict[str, str]:
         """Method name to the label of tables and figures, in the order of the study."""
         return {name: settings["label"] for name, settings in self.methods.items()}
@@ -56,9 +70,9 @@ class Study:
 def load_study(config: Mapping[str, Any], root: Path) -> Study:
     """Check `config` and load the dataset and method files that it names.
 
-    A name is looked up as config/datasets/NAME.yaml or config/methods/NAME.yaml below `root`; a value that
-    ends in .yaml is a path below `root`. Raises InputError with the file, the key, what was found and what is
-    allowed.
+    A name is looked up as config/datasets/NAME.yaml or config/methods/NAME.yaml below `root`, a method first
+    among the variants of `ablation`; a value that ends in .yaml is a path below `root`. Raises InputError with
+    the file, the key, what was found and what is allowed.
     """
     schemas = root / "workflow" / "schemas"
     check(config, read_yaml(schemas / "config.schema.yaml"), "config")
@@ -74,56 +88,25 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
             if settings != methods[name]:
                 variants[name, dataset] = settings
     study = Study(deepcopy(dict(config)), {d["name"]: d for d in datasets}, methods, variants)
+    check_bases(study)
     check_trained_on(study)
+    check_checkpoints(study, root)
+    check_ablation(study, method_schema, root)
     return study
 
 
-def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """Read and check a dataset file; keys that it leaves out get the schema's defaults."""
-    path = locate(entry, "datasets", root)
-    dataset = read_yaml(path)
-    name = relative(path, root)
-    check(dataset, schema, name)
-    dataset = with_defaults(dataset, schema)
-    check_source(dataset, name)
-    check_splits(dataset, name)
-    return dataset
-
-
-def with_defaults(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` with the `default` of every key of the schema that it lacks, mapping by mapping."""
-    filled = deepcopy(dict(content))
-    for key, rule in schema.get("properties", {}).items():
-        if key not in filled and "default" in rule:
-            filled[key] = deepcopy(rule["default"])
-        if isinstance(filled.get(key), Mapping):
-            filled[key] = with_defaults(filled[key], rule)
-    return filled
-
-
-def check_source(dataset: Mapping[str, Any], name: str) -> None:
-    """Refuse keys that do not go together: each source needs its own."""
-    needed = {"packages": ("packages", "subjects"), "folder": ("folder",)}.get(dataset["source"], ())
-    for key in needed:
-        if not dataset[key]:
+def check_bases(study: Study) -> None:
+    """A dataset that takes the files of another needs it in the study: the rules fetch them for that one."""
+    for name, dataset in study.datasets.items():
+        if dataset["base"] and Path(dataset["base"]).stem not in study.datasets:
             raise InputError(
-                f"{name}: the key {key!r} is missing, source {dataset['source']} needs {' and '.join(needed)}"
-            )
-    if dataset["folder"] and dataset["archives"]:
-        raise InputError(
-            f"{name}: found the keys folder and archives, allowed is one: what is there, or what is unpacked"
-        )
-    for subject, entry in dataset["subjects"].items():
-        if entry["package"] not in dataset["packages"]:
-            raise InputError(
-                f"{name}: key subjects.{subject}.package: found {entry['package']!r}, "
-                f"allowed are {', '.join(dataset['packages'])}"
+                f"dataset {name}: key base: found {dataset['base']!r}, which must be among the study's datasets as well"
             )
 
 
 def check_trained_on(study: Study) -> None:
     """A dataset that borrows its models needs the lender in the study, with the same factors."""
-    if not study.named("trained"):
+    if not study.trainings:
         return
     for name, dataset in study.datasets.items():
         lender = dataset["trained_on"]
@@ -142,11 +125,59 @@ def check_trained_on(study: Study) -> None:
             )
 
 
+def check_checkpoints(study: Study, root: Path) -> None:
+    """A method that brings finished models needs one for every K."""
+    factors = sorted({factor for dataset in study.datasets for factor in study.factors(dataset)})
+    for name, settings in study.methods.items():
+        files = (
+            {factor: settings["checkpoint"].format(K=factor) for factor in factors}
+            if settings.get("checkpoint")
+            else {}
+        )
+        for factor, file in files.items():
+            if not (root / file).is_file():
+                raise InputError(
+                    f"method {name}: key checkpoint: found no file {file}; leave out the method or K = {factor}"
+                )
+
+
+def check_ablation(study: Study, schema: Mapping[str, Any], root: Path) -> None:
+    """Check every variant, run or not; those that run must differ from the base, which must run as well."""
+    for name in study.config["ablation"]["variants"]:
+        place = f"config: key ablation.variants.{name}"
+        if (root / "config" / "methods" / f"{name}.yaml").exists():
+            raise InputError(
+                f"{place}: found the name of a file in config/methods, allowed is one of its own"
+            )
+        method_settings(name, study.config, schema, root)
+    for name in study.ablated:
+        if study.ablation_base not in study.methods:
+            raise InputError(
+                f"config: key methods: found the variant {name}, its base {study.ablation_base} must be there as well"
+            )
+        if all(same_but_label(study, name, dataset) for dataset in study.datasets):
+            raise InputError(
+                f"config: key ablation.variants.{name}: found the settings of the base {study.ablation_base}, "
+                "allowed is a variant that differs from it"
+            )
+
+
+def same_but_label(study: Study, variant: str, dataset: str) -> bool:
+    """Whether a variant has the settings of its base on a dataset."""
+    ours, theirs = (dict(study.settings(name, dataset)) for name in (variant, study.ablation_base))
+    return {**ours, "label": ""} == {**theirs, "label": ""}
+
+
 def method_settings(
     entry: str, config: Mapping[str, Any], schema: Mapping[str, Any], root: Path, dataset: str | None = None
 ) -> dict[str, Any]:
-    """The checked settings of a method, for one dataset or in general, with the study's training keys."""
-    settings = load_method_settings(entry, root, dataset)
+    """The checked settings of a method or variant, for one dataset or in general, with the study's training keys."""
+    ablation = config["ablation"]
+    if entry in ablation["variants"]:
+        base = load_method_settings(ablation["base"], root, dataset)
+        settings = override(base, ablation["variants"][entry], "config", f"ablation.variants.{entry}.")
+    else:
+        settings = load_method_settings(entry, root, dataset)
     if settings.get("role") == "trained":
         settings["training"] = merge(settings.get("training", {}), config["training"])
     check_method(settings, schema, f"method {Path(entry).stem}" + (f", dataset {dataset}" if dataset else ""))
@@ -156,8 +187,9 @@ def method_settings(
 def load_method_settings(entry: str, root: Path, dataset: str | None = None) -> dict[str, Any]:
     """Read a method file; one with `base` takes that file's settings and overrides keys that the base has.
 
-    `datasets.NAME` in a file overrides its settings for that dataset. What a file says itself goes before what its base
-    says for a dataset: an ablation stays one on every dataset.
+    A file that names another `method` than its base may add that method's own keys. `datasets.NAME` in a file
+    overrides its settings for that dataset. What a file says itself goes before what its base says for a dataset:
+    an ablation stays one on every dataset.
     """
     path = locate(entry, "methods", root)
     settings, name = read_yaml(path), relative(path, root)
@@ -167,30 +199,13 @@ def load_method_settings(entry: str, root: Path, dataset: str | None = None) -> 
             f"{name}: key datasets: found {special!r}, allowed is a mapping of datasets to settings"
         )
     if "base" in settings:
-        settings = override(load_method_settings(settings.pop("base"), root, dataset), settings, name)
+        base = load_method_settings(settings.pop("base"), root, dataset)
+        # Another method on the same settings brings keys of its own; its schema says which.
+        own = {key: settings.pop(key) for key in set(settings) - set(base)} if "method" in settings else {}
+        settings = override(base, settings, name) | own
     return (
         override(settings, special.get(dataset) or {}, name, f"datasets.{dataset}.") if dataset else settings
     )
-
-
-def override(
-    base: Mapping[str, Any], changes: Mapping[str, Any], name: str, prefix: str = ""
-) -> dict[str, Any]:
-    """`base` with the keys of `changes` replaced, mapping by mapping; a key that `base` lacks is refused."""
-    unknown = [key for key in changes if key not in base]
-    if unknown:
-        raise InputError(f"{name}: found key {prefix}{unknown[0]}, allowed are the base's: {', '.join(base)}")
-    nested = {
-        key: override(base[key], value, name, f"{prefix}{key}.")
-        for key, value in changes.items()
-        if isinstance(value, Mapping) and isinstance(base[key], Mapping)
-    }
-    return {**deepcopy(dict(base)), **deepcopy(dict(changes)), **nested}
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `changes` replaced or added."""
-    return {**base, **changes}
 
 
 def typed(overrides: Any) -> Any:
@@ -209,43 +224,3 @@ def check_method(settings: Mapping[str, Any], schema: Mapping[str, Any], name: s
     if method not in blocks:
         raise InputError(f"{name}: key method: found {method!r}, allowed are {', '.join(blocks)}")
     check(settings, {**schema, **blocks[method]}, name)
-
-
-def check_splits(dataset: Mapping[str, Any], name: str) -> None:
-    """Refuse splits that mix lists, counts and a file, lack one, or have a subject twice."""
-    splits = dataset["splits"]
-    parts = [splits.get(split) for split in SPLITS]
-    kinds = {"lists" if isinstance(part, list) else "counts" for part in parts if part is not None}
-    if splits.get("file"):
-        kinds.add("a file")
-    elif None in parts:
-        raise InputError(
-            f"{name}: key splits: the key {SPLITS[parts.index(None)]!r} is missing, required are {', '.join(SPLITS)}"
-        )
-    if len(kinds) > 1:
-        raise InputError(
-            f"{name}: key splits: found {' and '.join(sorted(kinds))}, allowed is one of lists, counts and a file"
-        )
-    if parts.count(REST) > 1:
-        raise InputError(f"{name}: key splits: found {REST} {parts.count(REST)} times, allowed is once")
-    for split, part in zip(SPLITS, parts, strict=True):
-        if part in ([], 0) and (split == "test" or not dataset["trained_on"]):
-            raise InputError(
-                f"{name}: key splits.{split}: found no subject, at least 1 is needed"
-                + ("" if split == "test" else " unless trained_on names another dataset")
-            )
-    check_lists(
-        {split: part for split, part in zip(SPLITS, parts, strict=True) if isinstance(part, list)}, name
-    )
-
-
-def check_lists(splits: Mapping[str, list[str]], name: str) -> None:
-    """Refuse a subject that is in two splits or twice in one."""
-    seen: dict[str, str] = {}
-    for split, subjects in splits.items():
-        for subject in subjects:
-            if subject in seen:
-                raise InputError(
-                    f"{name}: key splits: subject {subject} is in {seen[subject]} and in {split}, allowed is one split"
-                )
-            seen[subject] = split

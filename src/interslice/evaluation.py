@@ -10,8 +10,9 @@ import pandas as pd
 
 from interslice.masks import foreground_mask
 from interslice.methods.base import Method
-from interslice.metrics import score_volume
-from interslice.volumes import Volume, open_volume, reference_slices, write_volume
+from interslice.metrics import score_volume, scored_slices
+from interslice.volumes import Volume, central, open_volume, reference_slices, write_volume
+from interslice.whole_volume import VOLUME_METRICS, Frame, score_whole
 
 
 @dataclass(frozen=True)
@@ -29,45 +30,101 @@ def evaluate(
     factor: int,
     *,
     evaluation: Mapping[str, Any],
+    slice_profile: str = "none",
+    score_px: int | None = None,
     lpips_network: Any = None,
     keep: Mapping[str, Path] | None = None,
 ) -> pd.DataFrame:
     """Score every frame of every case under the strict protocol (METHODS section 2).
 
-    evaluation: `metrics` and `gap_step` of the configuration. `keep` maps subjects to files in which their interpolated
-    volume is kept. Returns subject, frame, slice, kind, region, metric, value; one case is in memory at a time.
+    evaluation: `metrics` and `gap_step` of the configuration. slice_profile: the dataset's, for inserted lesions.
+    score_px: side of the central square that is scored, None for whole slices; masks are made from whole slices.
+    `keep` maps subjects to files in which their interpolated volume is kept. Returns subject, frame, slice, kind,
+    region, metric, value; one case is in memory at a time.
     """
     # A shard without a test case has a table without rows.
     tables = [pd.DataFrame(columns=["subject", "frame", "slice", "kind", "region", "metric", "value"])][
         : not cases
     ]
+    every_gap = bool(set(evaluation["metrics"]) & set(VOLUME_METRICS))
     for case in cases:
         low, reference = open_volume(case.low), open_volume(case.reference)
         frames = []
         for frame in range(low.data.shape[0]):
             target = np.ascontiguousarray(reference_slices(reference.data, factor)[frame])
-            result = interpolate_frame(method, low.data[frame], target, factor)
-            scores = score_volume(
-                result,
-                target,
-                factor,
-                metrics=evaluation["metrics"],
-                gap_step=evaluation["gap_step"],
-                mask=foreground_mask(target),
-                lpips_network=lpips_network,
+            gaps = (
+                None
+                if every_gap or case.subject in (keep or {})
+                else scored_slices(len(target), factor, evaluation["gap_step"]) // factor
             )
-            tables.append(scores.assign(subject=case.subject, frame=frame))
+            result = interpolate_frame(method, low.data[frame], target, factor, gaps)
+            scored = Frame(
+                target,
+                foreground_mask(target),
+                factor,
+                reference.spacing,
+                slice_profile,
+                score_px,
+                f"{case.subject} {frame}",
+            )
+            tables += [
+                table.assign(subject=case.subject, frame=frame)
+                for table in score_frame(result, scored, method, evaluation, lpips_network)
+            ]
             frames.append(result)
         if keep and case.subject in keep:
             write_interpolated(np.stack(frames), low, factor, keep[case.subject])
     return pd.concat(tables, ignore_index=True)
 
 
-def interpolate_frame(method: Method, low: np.ndarray, target: np.ndarray, factor: int) -> np.ndarray:
-    """One frame, clipped to [0, 1]: every method is scored on the range of the data. The oracle gets its answer here."""
+def score_frame(
+    result: np.ndarray,
+    frame: Frame,
+    method: Method,
+    evaluation: Mapping[str, Any],
+    lpips_network: Any,
+) -> list[pd.DataFrame]:
+    """The scores of every scored slice of an interpolated frame, and of the frame as a whole."""
+    of_volumes = [metric for metric in evaluation["metrics"] if metric in VOLUME_METRICS]
+    of_slices = [metric for metric in evaluation["metrics"] if metric not in VOLUME_METRICS]
+    tables = []
+    if of_slices:
+        tables.append(
+            score_volume(
+                central(result, frame.score_px),
+                central(frame.target, frame.score_px),
+                frame.factor,
+                metrics=of_slices,
+                gap_step=evaluation["gap_step"],
+                mask=central(frame.mask, frame.score_px),
+                lpips_network=lpips_network,
+            )
+        )
+    if of_volumes:
+
+        def again(low: np.ndarray, target: np.ndarray) -> np.ndarray:
+            return interpolate_frame(method, low, target, frame.factor)
+
+        tables.append(score_whole(result, frame, of_volumes, again))
+    return tables
+
+
+def interpolate_frame(
+    method: Method, low: np.ndarray, target: np.ndarray, factor: int, gaps: np.ndarray | None = None
+) -> np.ndarray:
+    """One frame, clipped to [0, 1]: every method is scored on the range of the data. The oracle gets its answer here.
+
+    gaps: those that are scored, where the rest of the volume is not kept.
+    """
     if method.needs_reference:
         method.reference = target  # type: ignore[attr-defined]
-    return np.clip(method.interpolate(np.ascontiguousarray(low), factor), 0, 1)
+    return np.clip(
+        method.interpolate(
+            np.ascontiguousarray(low), factor, None if gaps is None else {int(gap) for gap in gaps}
+        ),
+        0,
+        1,
+    )
 
 
 def write_interpolated(frames: np.ndarray, low: Volume, factor: int, path: Path) -> None:

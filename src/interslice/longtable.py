@@ -1,4 +1,7 @@
-"""The long table: one row per scored slice, region and metric. Statistics, tables and figures read nothing else."""
+"""The long table: one row per scored slice, region and metric. Statistics, tables and figures read nothing else.
+
+A metric that has one value for a whole volume has slice -1 and kind synthesised (`whole_volume`).
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +17,22 @@ COLUMNS = [*KEYS, "value"]
 INTEGERS = ["K", "seed", "frame", "slice"]
 KINDS = ("kept", "synthesised")
 REGIONS = ("whole", "foreground")
-HIGHER_IS_BETTER = {"ssim": True, "psnr": True, "vif": True, "lpips": False}
+HIGHER_IS_BETTER = {
+    "ssim": True,
+    "psnr": True,
+    "vif": True,
+    "lpips": False,
+    "edge_error": False,
+    "flat_error": False,
+    "edge_width": False,
+    "dice": True,
+    "volume_error": False,
+    "lesion_3mm": True,
+    "lesion_6mm": True,
+    "lesion_12mm": True,
+    "mean_distance": False,
+    "smoothness": False,
+}
 
 
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ precision). It is NaN where it is not defined: an empty mask, or VIF of a refere
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from interslice.errors import InputError
+from interslice.structure import edge_error, flat_error
 
 WANG_2004 = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 SSIM_RADIUS = 5  # scikit-image truncates the window of sigma 1.5 to 11 x 11 pixels
@@ -21,7 +22,14 @@ VIF_WINDOWS = (17, 9, 5, 3)  # side per scale, sigma = side / 5
 VIF_NOISE_VARIANCE = 2.0  # variance of the visual noise, on a 0-255 scale
 VIF_EPS = 1e-10
 # VIF halves the image three times and must keep a 3 x 3 window; of the LPIPS backbones AlexNet needs most.
-SMALLEST_SIDE = {"ssim": 2 * SSIM_RADIUS + 1, "psnr": 1, "vif": 41, "lpips": 31}
+SMALLEST_SIDE = {
+    "ssim": 2 * SSIM_RADIUS + 1,
+    "psnr": 1,
+    "vif": 41,
+    "lpips": 31,
+    "edge_error": 3,
+    "flat_error": 3,
+}
 VOLUME_AXES = ("slices", "rows", "columns")
 
 
@@ -155,7 +163,13 @@ def lpips_distances(
 
 
 # The strict protocol. LPIPS is apart because it scores slices in batches.
-SLICE_METRICS: dict[str, Callable[..., float]] = {"ssim": ssim, "psnr": psnr, "vif": vif}
+SLICE_METRICS: dict[str, Callable[..., float]] = {
+    "ssim": ssim,
+    "psnr": psnr,
+    "vif": vif,
+    "edge_error": edge_error,
+    "flat_error": flat_error,
+}
 METRICS = (*SLICE_METRICS, "lpips")
 
 
@@ -176,18 +190,20 @@ def score_volume(
     factor: int,
     *,
     metrics: Sequence[str],
-    mask: np.ndarray,
+    mask: np.ndarray | None,
     lpips_network: Any = None,
     gap_step: int = 1,
+    measures: Mapping[str, Callable[..., float]] = SLICE_METRICS,
 ) -> pd.DataFrame:
-    """Score an interpolated volume slice by slice under the strict protocol, whole image and foreground.
+    """Score an interpolated volume slice by slice, whole image and foreground; by default under the strict protocol.
 
     result, reference: (n_out, rows, columns) float, normalised to [0, 1] (data_range is 1), with n_out = (n -
-    1) factor + 1. mask: bool of the same shape (`foreground_mask` of the reference). metrics: some of
-    METRICS; "lpips" needs `lpips_network`. Only `scored_slices` are scored. Returns the columns slice, kind
+    1) factor + 1. mask: bool of the same shape (`foreground_mask` of the reference), or None for the whole image
+    alone. metrics: some of METRICS; "lpips" needs `lpips_network`. measures: the function of every other metric, an
+    audit has its own. Only `scored_slices` are scored. Returns the columns slice, kind
     ("kept" for every factor-th slice, else "synthesised"), region ("whole" or "foreground"), metric, value, with
     inf (PSNR of equal slices) and NaN (VIF of a flat reference) as they come. Region foreground has the scored
-    slices that have any, a choice of the reference alone. Raises InputError for shapes that do not match,
+    slices that have any, a choice of the reference alone. Raises InputError for shapes that do not match, scored
     values that are not finite, slices too small for a metric, and a metric that is unknown, repeated or without its network.
     """
     _check_metrics(metrics, lpips_network)
@@ -197,30 +213,36 @@ def score_volume(
             f"score: {len(result)} slices at factor {factor} found, allowed are (n - 1) * factor + 1 with "
             "n and factor of at least 2"
         )
+    index = scored_slices(len(result), factor, gap_step)
+    result, reference = result[index], reference[index]
     for name, volume in (("result", result), ("reference", reference)):
         bad = volume.size - np.count_nonzero(np.isfinite(volume))
         if bad:
             raise InputError(f"score: {bad} voxels of the {name} are NaN or infinite, all must be finite")
-    index = scored_slices(len(result), factor, gap_step)
-    result, reference, mask = result[index], reference[index], mask[index]
     kind = np.where(index % factor == 0, "kept", "synthesised")
+    regions: list[tuple[str, np.ndarray, np.ndarray | None]] = [("whole", np.full(len(index), True), None)]
+    if mask is not None:
+        inside = mask[index].any(axis=(1, 2))
+        regions.append(("foreground", inside, mask[index][inside]))
     tables = []
-    for region, chosen in (("whole", np.full(len(index), True)), ("foreground", mask.any(axis=(1, 2)))):
-        region_mask = None if region == "whole" else mask[chosen]
+    for region, chosen, region_mask in regions:
         columns = {"slice": index[chosen], "kind": kind[chosen], "region": region}
         for metric in metrics:
-            value = _scores(metric, result[chosen], reference[chosen], region_mask, lpips_network)
+            pair = result[chosen], reference[chosen], region_mask
+            value = (
+                lpips_distances(*pair[:2], lpips_network, mask=region_mask)
+                if metric == "lpips"
+                else _scores(measures[metric], *pair)
+            )
             tables.append(pd.DataFrame({**columns, "metric": metric, "value": value}))
     return pd.concat(tables, ignore_index=True)
 
 
 def _scores(
-    metric: str, result: np.ndarray, reference: np.ndarray, mask: np.ndarray | None, network: Any
+    measure: Callable[..., float], result: np.ndarray, reference: np.ndarray, mask: np.ndarray | None
 ) -> np.ndarray:
     """One value per slice."""
-    if metric == "lpips":
-        return lpips_distances(result, reference, network, mask=mask)
-    measure, masks = SLICE_METRICS[metric], [None] * len(result) if mask is None else mask
+    masks = [None] * len(result) if mask is None else mask
     slices = zip(result, reference, masks, strict=True)
     return np.array([measure(image, target, data_range=1.0, mask=inside) for image, target, inside in slices])
 

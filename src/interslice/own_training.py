@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # The released cardiac architecture (METHODS section 3) on a schedule for minutes, not weeks.
 SHARED: dict[str, Any] = {
     "role": "trained",
+    "checkpoint": None,
     "network": {
         "depth": 32, "scales": 2, "layers": 2, "latent": 128, "normalisation": "batch",
         "upsampling": "nearest",
@@ -214,22 +215,23 @@ def schedule_for(
     """The steps that fit into `seconds`, as measured here, so that the learning rate ends near zero."""
     import torch
 
+    from interslice.devices import select_device
     from interslice.methods import build_method
     from interslice.methods.autoencoder import TrainedMethod
     from interslice.sampling import check_volumes, draw_batch
-    from interslice.training import select_device, take_step
+    from interslice.training import take_step
 
     training = settings["training"] | {"steps": MOST_STEPS}
-    check_volumes(volumes, training["crop"])
     device = select_device(training["device"])
     method: TrainedMethod = build_method(settings)  # type: ignore[assignment]
+    check_volumes(volumes, training, [2] * len(volumes), method.neighbours)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
     optimisers = {name: torch.optim.Adam(parameters) for name, parameters in method.groups().items()}
     taken = []
     for step in range(TIMED_STEPS):
         began = time.monotonic()
-        batch = torch.from_numpy(draw_batch(volumes, training, 0, step)).to(device)
+        batch = draw_batch(volumes, training, 0, step, method.neighbours)
         take_step(method, optimisers, batch, training, step)
         taken.append(time.monotonic() - began)
     steps = int(np.clip(0.9 * seconds / sorted(taken)[1], 1, MOST_STEPS))  # a tenth is for the validations

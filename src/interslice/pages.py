@@ -8,22 +8,21 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from interslice.errors import InputError
 from interslice.files import replacing
+from interslice.leaderboard import FILTERS, leaderboard
 from interslice.rendering import Cell, Row, ShownTable, format_p, legend, metric_name
 from interslice.selection import describe
 from interslice.tables import shown_results, shown_statistics, table_metrics
-
-TEMPLATE = "page.html.j2"
+from interslice.web import render
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,24 @@ class Details:
     kind: str = field(default="details", init=False)
 
 
-Block = Text | Facts | Table | Picture | Code | Details
+@dataclass(frozen=True)
+class Filtered:
+    """A sortable table whose first `filters` columns after the row's name are filtered by; the rest can be picked from."""
+
+    table: ShownTable
+    filters: int
+    kind: str = field(default="filtered", init=False)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Volumes to scroll through, each view a record of `stacks.viewer_record`; one to a page."""
+
+    views: Sequence[Mapping[str, Any]]
+    kind: str = field(default="viewer", init=False)
+
+
+Block = Text | Facts | Table | Picture | Code | Details | Filtered | Viewer
 
 
 @dataclass(frozen=True)
@@ -128,11 +144,12 @@ def write_page(path: str | Path, *, title: str, sections: Sequence[Section], int
     anchors = [section.anchor for section in sections]
     if len(set(anchors)) < len(anchors):
         raise InputError(f"page {title!r}: section titles {anchors} found, allowed are distinct ones")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    viewers = [block for section in sections for block in section.blocks if block.kind == "viewer"]
+    if len(viewers) > 1:
+        raise InputError(f"page {title!r}: {len(viewers)} viewers found, allowed is one")
+    page = render(
+        "page.html.j2", title=title, intro=intro, sections=sections, legend=legend, has_viewer=bool(viewers)
     )
-    template = environment.from_string(files("interslice").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    page = template.render(title=title, intro=intro, sections=sections, legend=legend)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -149,19 +166,16 @@ def study_sections(
     provenance: Mapping[str, str],
     benchmarks: pd.DataFrame,
     excluded: pd.DataFrame,
+    views: Sequence[Mapping[str, Any]] = (),
     confidence: float = 0.95,
 ) -> list[Section]:
     """The sections of a study's page.
 
     `results` are tables of `tables.results_table`, the headline first; `statistics` is that of
     `statistics.compare`; `config` the YAML that was run; `benchmarks` as in `shown_benchmarks`; `excluded`
-    has a row per case left out, its first column naming the case.
+    has a row per case left out, its first column naming the case; `views` are the viewer's records.
     """
-    headline, *others = results
-    more = [
-        Details(describe(t.iloc[0]).capitalize(), [Table(shown) for shown in shown_results(t)])
-        for t in others
-    ]
+    headline = results[0]
     tests = [Table(shown) for shown in shown_statistics(statistics, labels, confidence=confidence)]
     left_out = (
         Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
@@ -169,7 +183,9 @@ def study_sections(
     return [
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
         Section("How to read this", [Text(text) for text in how_to_read(statistics)]),
-        Section("Results", [*(Table(shown) for shown in shown_results(headline)), *more]),
+        Section("Results", [Table(shown) for shown in shown_results(headline)]),
+        Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
+        Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
         Section("Statistics", [Text(f"About {describe(headline.iloc[0])}."), *tests]),
         Section("Figures", figures or [Text("No figure was made.")]),
         Section("Training", curves or [Text("Nothing was trained.")]),

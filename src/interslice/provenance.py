@@ -10,13 +10,14 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
 from interslice.errors import InputError
+from interslice.interruption import Interrupted
 
 PACKAGE = "interslice"
 PACKAGE_ROOT = Path(__file__).parent
@@ -41,24 +42,35 @@ def logged(log_path: str | Path) -> Iterator[TextIO]:
     """Send all that this process and its children print into a log file; yield the terminal, for progress.
 
     File descriptors 1 and 2 are redirected, so that output of subprocesses and of C libraries arrives as
-    well. An exception leaves its traceback in the log. An InputError moreover prints its one sentence on
+    well. An exception leaves its traceback in the log. An InputError or Interrupted moreover prints its one sentence on
     the terminal and ends in SystemExit(1), without a traceback there; any other exception is raised again.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with (
-        open(log_path, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
+        _closing(open(log_path, "w", buffering=1, encoding="utf-8", errors="backslashreplace")) as log,
         os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace") as terminal,
         _redirected(log.fileno()),
     ):
         try:
             yield terminal
-        except InputError as error:
-            traceback.print_exc(file=log)
+        except (InputError, Interrupted) as error:
+            with suppress(OSError):  # the log may be on the file system that is full
+                traceback.print_exc(file=log)
             print(error, file=terminal)
             raise SystemExit(1) from None
         except BaseException:
             traceback.print_exc(file=log)
             raise
+
+
+@contextmanager
+def _closing(file: TextIO) -> Iterator[TextIO]:
+    """Close a file; what cannot be written any more must not hide why."""
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 @contextmanager
@@ -78,8 +90,9 @@ def _redirected(target: int) -> Iterator[None]:
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
 
 
 def environment_record() -> dict[str, Any]:

@@ -20,8 +20,23 @@ LATEX = {
 }  # fmt: skip
 
 
-METRIC_NAMES = {"ssim": "SSIM", "psnr": "PSNR (dB)", "vif": "VIF", "lpips": "LPIPS"}
-DECIMALS = {"psnr": 2}
+METRIC_NAMES = {
+    "ssim": "SSIM",
+    "psnr": "PSNR (dB)",
+    "vif": "VIF",
+    "lpips": "LPIPS",
+    "edge_error": "Error at edges",
+    "flat_error": "Error off edges",
+    "edge_width": "Edge width (mm)",
+    "dice": "Tissue Dice",
+    "volume_error": "Tissue volume error",
+    "lesion_3mm": "Contrast of 3 mm lesions",
+    "lesion_6mm": "Contrast of 6 mm lesions",
+    "lesion_12mm": "Contrast of 12 mm lesions",
+    "mean_distance": "Mean Distance",
+    "smoothness": "Smoothness",
+}
+DECIMALS = {"psnr": 2, "edge_width": 2, "mean_distance": 4}
 
 
 def metric_name(metric: str, arrow: bool = False) -> str:
@@ -79,7 +94,7 @@ class ShownTable:
 
 def legend(table: ShownTable, mark: str) -> tuple[str, ...]:
     """A note on what `mark` and the controls mean, where the table has any."""
-    controls = [row.cells[0].text for row in table.rows if row.control]
+    controls = dict.fromkeys(row.cells[0].text for row in table.rows if row.control)
     marked = any(cell.best for row in table.rows for cell in row.cells)
     parts = [
         f"{mark}: best mean" if marked else "",

@@ -1,6 +1,7 @@
 """YAML files and the JSON schemas that they are checked against; an error is one sentence."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def relative(path: Path, root: Path) -> str:
     """`path` as seen from `root`, for messages."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def override(
+    base: Mapping[str, Any], changes: Mapping[str, Any], name: str, prefix: str = ""
+) -> dict[str, Any]:
+    """`base` with the keys of `changes` replaced, mapping by mapping; a key that `base` lacks is refused."""
+    unknown = [key for key in changes if key not in base]
+    if unknown:
+        raise InputError(f"{name}: found key {prefix}{unknown[0]}, allowed are the base's: {', '.join(base)}")
+    nested = {
+        key: override(base[key], value, name, f"{prefix}{key}.")
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base[key], Mapping)
+    }
+    return {**deepcopy(dict(base)), **deepcopy(dict(changes)), **nested}
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `changes` replaced or added."""
+    return {**base, **changes}

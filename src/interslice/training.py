@@ -19,11 +19,14 @@ from torch import nn
 from tqdm import tqdm
 
 from interslice.checkpoints import read_checkpoint, write_checkpoint
+from interslice.devices import select_device, select_precision
 from interslice.errors import InputError
+from interslice.interruption import Interrupted
 from interslice.methods import build_method
 from interslice.methods.autoencoder import TrainedMethod
 from interslice.metrics import psnr, ssim
 from interslice.sampling import check_volumes, draw_batch
+from interslice.supervised_sampling import check_pairs, draw_pairs
 from interslice.volumes import output_size
 
 
@@ -76,29 +79,42 @@ def train(
     validation: Sequence[Pair],
     *,
     resume: Path,
+    gaps: Sequence[int] | None = None,
+    references: Sequence[np.ndarray] | None = None,
     perceptual: nn.Module | None = None,
     progress: TextIO | None = None,
     stop: Callable[[State], bool] | None = None,
+    interrupted: Callable[[], str | None] | None = None,
 ) -> dict[str, Any]:
     """Train `run.settings["method"]` on low-resolution volumes (frames, slices, rows, columns) float32 in [0, 1].
 
+    gaps: slice spacing of each volume in pixels, rounded, for windows across the plane; K where it is not given.
+    references: the high-resolution volumes of `volumes`, which supervised methods alone are given.
     Returns the finished checkpoint's state: the run's identity, the weights of the step with the best validation score,
     the history and the seconds taken. `perceptual` is the LPIPS module, for settings that use it; `resume` is written
     every `checkpoint_every` steps and read first if it exists. `stop`, asked after every step, ends the training early; the
-    step at which it does is validated like the last one. Raises InputError for volumes without triplets, a resume
-    file of another run, or a loss that is not finite (naming the step).
+    step at which it does is validated like the last one. `interrupted`, asked after every step, gives a reason to save and
+    raise Interrupted: the next call goes on from there. Raises InputError for volumes without triplets, a resume file of
+    another run, or a loss that is not finite (naming the step).
     """
     training = run.settings["training"]
-    check_volumes(volumes, training["crop"])
     device = select_device(training["device"])
+    training = {**training, "precision": select_precision(training["precision"], device)}
     torch.manual_seed(run.seed)
     method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
+    gaps = gaps or [run.factor] * len(volumes)
+    if method.supervised:
+        check_pairs(volumes, references, training)
+    else:
+        check_volumes(volumes, training, gaps, method.neighbours)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
     if training["compile"]:
         method.network.compile()
     optimisers = {name: torch.optim.Adam(parameters) for name, parameters in method.groups().items()}
     state = restore(resume, run, method, optimisers)
+    if state.step:
+        print(f"{run.label}: goes on after step {state.step} of {training['steps']} from {resume}")
     slabs = [
         slab
         for pair in validation
@@ -111,7 +127,11 @@ def train(
         total=training["steps"], initial=state.step, desc=run.label, file=progress, mininterval=1
     ) as bar:
         while state.step < training["steps"] and not stopped:
-            batch = torch.from_numpy(draw_batch(volumes, training, run.seed, state.step)).to(device)
+            draw = (training, run.seed, state.step)
+            if method.supervised and references is not None:
+                batch = draw_pairs(volumes, references, *draw, run.factor)
+            else:
+                batch = draw_batch(volumes, *draw, method.neighbours, gaps)
             torch.manual_seed(run.seed * 1_000_003 + state.step)
             terms = take_step(method, optimisers, batch, training, state.step)
             state.sums = {name: state.sums.get(name, 0.0) + value for name, value in terms.items()}
@@ -121,9 +141,15 @@ def train(
             stopped = stop is not None and stop(state)
             if state.step % training["validate_every"] == 0 or state.step == training["steps"] or stopped:
                 record(state, method, validate(method, slabs, run.factor), training["select"])
-            if state.step % training["checkpoint_every"] == 0:
+            reason = interrupted() if interrupted and state.step < training["steps"] and not stopped else None
+            if state.step % training["checkpoint_every"] == 0 or reason:
                 state.seconds = time.monotonic() - started
                 save(resume, run, method, optimisers, state)
+            if reason:
+                raise Interrupted(
+                    f"{run.label}: stopped after step {state.step} of {training['steps']} ({reason}); "
+                    f"saved as {resume}, the next attempt goes on from it"
+                )
     return run.identity() | {
         "weights": state.best_weights,
         "best_step": state.best_step,
@@ -135,14 +161,18 @@ def train(
 def take_step(
     method: TrainedMethod,
     optimisers: Mapping[str, torch.optim.Optimizer],
-    batch: torch.Tensor,
+    batch: tuple[np.ndarray, np.ndarray],
     training: Mapping[str, Any],
     step: int,
 ) -> dict[str, float]:
-    """One update of every parameter group; returns the terms of the loss. Each loss reaches its own group only."""
+    """One update of every parameter group with the windows and alphas of `draw_batch`; returns the terms of the loss.
+
+    Each loss reaches its own group only.
+    """
+    windows, alphas = (torch.from_numpy(array).to(method.device) for array in batch)
     bfloat16 = training["precision"] == "bfloat16"
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-        losses, terms = method.losses(batch)
+    with torch.autocast(windows.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        losses, terms = method.losses(windows, alphas)
     values = {
         name: float(loss.detach())
         for name, loss in {"loss": sum(losses.values(), torch.tensor(0.0)), **terms}.items()
@@ -253,14 +283,3 @@ def restore(
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(copy.deepcopy(saved["optimisers"][name]))
     return State(**saved["state"])
-
-
-def select_device(setting: str) -> torch.device:
-    """The device of a setting: auto (a CUDA GPU where there is one), cpu or cuda."""
-    if setting == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if setting == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "training.device: found cuda, but no CUDA GPU is visible here; allowed are auto and cpu"
-        )
-    return torch.device(setting)

@@ -20,8 +20,10 @@ CONVENTIONAL: dict[str, dict[str, Any]] = {
     "lanczos": {"method": "lanczos", "lobes": 4},
     "linear": {"method": "linear"},
     "nearest": {"method": "nearest"},
+    "registration": {"method": "registration", "iterations": 30, "smoothing_px": 2.0},
 }
-CONTROLS = ("oracle",)  # bracket a study's tables; not for a scan without a reference
+# Not for the tool: a control needs the reference, the others are peers with settings of a study.
+STUDIES_ONLY = ("oracle", "total_variation", "fourier_burst", "self_sr")
 MAX_FACTOR = 32
 PERCENTILES = (1, 99.8)  # of a frame, to 0 and 1 of a trained method: as the default study normalises
 FLOAT32_COPIES = 4  # of an output frame that are in memory at the same time, with room to spare
@@ -45,7 +47,7 @@ class Model:
 
 def known_methods() -> list[str]:
     """The names that --method takes."""
-    return [*CONVENTIONAL, *(name for name in METHODS if name not in CONVENTIONAL and name not in CONTROLS)]
+    return [*CONVENTIONAL, *(name for name in METHODS if name not in (*CONVENTIONAL, *STUDIES_ONLY))]
 
 
 def check_method_name(name: str) -> None:

@@ -186,14 +186,19 @@ def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
     slice_profile: "none", or "gaussian" (sigma K / 2.355 voxels along the slice axis, i.e. full width at half
     maximum K).
     """
-    data = reference_slices(volume.data, factor)
-    if slice_profile == "gaussian":
-        data = ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=1, mode="nearest")
-    elif slice_profile != "none":
-        raise InputError(f"slice_profile: found {slice_profile!r}, allowed are none and gaussian")
+    data = profile_blur(reference_slices(volume.data, factor), factor, slice_profile, axis=1)
     affine = volume.affine.copy()
     affine[:3, volume.slice_axis] *= factor
     return Volume(data[:, ::factor], affine, volume.slice_axis)
+
+
+def profile_blur(data: np.ndarray, factor: int, slice_profile: str, *, axis: int) -> np.ndarray:
+    """Blur along `axis` with the slice profile of `decimate`; InputError for an unknown one."""
+    if slice_profile == "none":
+        return data
+    if slice_profile != "gaussian":
+        raise InputError(f"slice_profile: found {slice_profile!r}, allowed are none and gaussian")
+    return ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=axis, mode="nearest")
 
 
 def reference_slices(data: np.ndarray, factor: int) -> np.ndarray:
@@ -204,3 +209,14 @@ def reference_slices(data: np.ndarray, factor: int) -> np.ndarray:
     if kept < 2:
         raise InputError(f"K = {factor} leaves {kept} of {data.shape[1]} slices, at least 2 are needed")
     return data[:, : output_size(kept, factor)]
+
+
+def central(volume: np.ndarray, side: int | None) -> np.ndarray:
+    """The central square of `side` pixels of (slices, rows, columns); smaller slices, and all with None, stay whole."""
+    return volume if side is None else np.ascontiguousarray(volume[central_box(volume.shape, side)])
+
+
+def central_box(shape: tuple[int, ...], side: int | None) -> tuple[slice, ...]:
+    """Where `central` is in a volume of a shape."""
+    starts = [0 if side is None else max(0, (size - side) // 2) for size in shape[1:]]
+    return (slice(None), *(slice(start, None if side is None else start + side) for start in starts))

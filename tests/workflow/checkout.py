@@ -10,7 +10,7 @@ from pathlib import Path
 
 from settings import ROOT
 
-COPIED = ["Snakefile", "workflow", "config", "src", "envs"]
+COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles"]
 
 
 @dataclass
@@ -21,12 +21,27 @@ class Checkout:
     config: Path
     resources: Path
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> list[str]:
         command = [sys.executable, "-m", "snakemake", "--configfile", str(self.config), *arguments]
         overrides = [] if "--config" in arguments else ["--config"]
-        command += [*overrides, f"resources={self.resources}"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return [*command, *overrides, f"resources={self.resources}"]
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command, environment = self.command(*arguments), os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def start(self, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        """Snakemake in the background, its output appended to a file."""
+        command, environment = self.command(*arguments), os.environ | {"OMP_NUM_THREADS": "1"}
+        with open(log, "ab") as output:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def recover(self) -> subprocess.CompletedProcess[str]:
+        """What is documented for a Snakemake that was killed."""
+        command = [sys.executable, "workflow/recover.py"]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Rule to number of jobs that a dry run plans; the target rule `all` is left out."""

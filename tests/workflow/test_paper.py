@@ -68,6 +68,7 @@ def test_the_whole_paper_is_planned_quickly(stand_ins):
         "plot_boxes": 1,
         "plot_factor": 1,
         "plot_panel": 12,
+        "pack_viewer": 12,
         "plot_training": 11,
         "write_page": 1,
     }
@@ -149,7 +150,8 @@ def write_tiny(folder):
     network = {
         "base": "cae_mse",
         "network": SMALL_NETWORK,
-        "training": SHORT_TRAINING | {"steps": 10, "validate_every": 5},
+        "training": {key: value for key, value in SHORT_TRAINING.items() if key != "in_plane"}
+        | {"steps": 10, "validate_every": 5},
     }
     (place / "cae.yaml").write_text(yaml.safe_dump(network))
     config = (ROOT / "tests" / "workflow" / "paper_tiny.yaml").read_text().replace("PLACE", str(place))

@@ -48,6 +48,7 @@ def test_a_fresh_checkout_plans_every_job(new_checkout):
         "plot_factor": 1,
         "plot_panel": 1,
         "plot_training": 1,
+        "pack_viewer": 1,
         "write_page": 1,
     }
 
@@ -103,6 +104,37 @@ def test_tables_figures_and_pages_are_there(finished):
     page = (results / "report/index.html").read_text()
     assert "Synthetic ellipsoids" in page
     assert "train_method" in page
+    view = json.loads((results / "viewer/phantoms_K2.json").read_text())
+    assert [stack["label"] for stack in view["stacks"]][:3] == ["Reference", "Nearest", "Linear"]
+    assert len(view["stacks"]) == 7, "the reference and every method but the oracle"
+    assert all(stack["source"] in page for stack in view["stacks"])
+
+
+def test_the_audit_and_the_figures_of_the_paper(finished):
+    """On the finished study: nothing is trained or scored again, and every page follows from the tables."""
+    planned = finished.planned("audit", "figures")
+    assert planned["score_as_published"] == 7, "three baselines, and two methods with two seeds"
+    assert not {"train_method", "evaluate_method", "collect_scores"} & set(planned)
+    run = finished.snakemake("--cores", "2", "audit", "figures")
+    assert run.returncode == 0, run.stdout + run.stderr
+    results = finished.folder / "results/tiny"
+    table = pd.read_csv(results / "audit/audit.csv")
+    assert len(table) == 3 * 2 * 3 * 9  # metrics, trained, baselines, protocols
+    psnr = table[(table["metric"] == "psnr") & (table["protocol"] == "shifted_baselines")]
+    strict = table[(table["metric"] == "psnr") & (table["protocol"] == "strict")]
+    assert (psnr["baseline_mean"].to_numpy() < strict["baseline_mean"].to_numpy()).all()
+    prose = (results / "audit/audit.md").read_text()
+    assert prose.count("beats") == 2 * 3 * 3, "a verdict for every trained method, baseline and metric"
+    assert "not comparable: this study has no dataset of source acdc" in prose
+    assert "Where the ranking flips" in (results / "audit/index.html").read_text()
+    names = {path.name for path in (results / "figures").iterdir()}
+    assert {"audit_phantoms_cae.pdf", "examples_phantoms_K2.png", "gap_phantoms_K2_cae.gif"} <= names
+    assert "gap_phantoms_K2_bspline.webp" in names
+    captions = (results / "figures/captions.md").read_text()
+    assert "Dataset phantoms (n = 3 test subjects); K = 2; protocol strict." in captions
+    assert "6 updates of 2 triplets" in captions
+    assert "every 4th gap" in (results / "tables/methods.md").read_text()
+    assert finished.planned("audit", "figures") == {}
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -122,6 +154,11 @@ def test_editing_figures_reruns_figures_only(finished, edit):
     edit("src/interslice/figures.py", "__all__ =", "EDITED = True\n__all__ =")
     planned = finished.planned()
     assert set(planned) == FIGURES | {"write_page"}
+
+
+def test_editing_the_page_reruns_the_page_only(finished, edit):
+    edit("src/interslice/web/viewer.js", "(() => {", "(() => { // edited")
+    assert set(finished.planned()) == {"write_page"}
 
 
 def test_editing_the_autoencoder_retrains_it_and_what_follows(finished, edit):

@@ -12,11 +12,12 @@ from interslice.config import load_study, typed
 from interslice.datasets import SOURCES
 from interslice.datasets.index import input_files, is_converted
 from interslice.errors import InputError
-from interslice.methods import METHODS
+from interslice.files import sha256_of
+from interslice.methods import METHODS, SUPERVISED
 from interslice.provenance import code_digest
 
 try:
-    update_config(config, typed(workflow.config_settings.overwrite_config))
+    update_config(config, typed(dict(workflow.config_settings.config)))
     STUDY = load_study(config, ROOT)
 except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
@@ -38,7 +39,8 @@ wildcard_constraints:
     shard=r"\d+",
     backbone="alex|vgg",
     subject=r"[A-Za-z0-9_-]+",
-    ending=r"\.nii(\.gz)?",
+    archive=r"[A-Za-z0-9][A-Za-z0-9_.+-]*",
+    ending=r"(\.(nii|csv)(\.gz)?)?",
 
 
 def dataset_of(wildcards):
@@ -49,13 +51,9 @@ def settings_of(wildcards):
     return STUDY.settings(wildcards.method, wildcards.dataset)
 
 
-def is_trained(method):
-    return STUDY.methods[method]["role"] == "trained"
-
-
 def seeds_of(method):
-    """Only trained methods are random: the others run once."""
-    return config["seeds"] if is_trained(method) else [1]
+    """Only what is trained here is random: the others run once."""
+    return config["seeds"] if method in STUDY.trainings else [1]
 
 
 def shards_of(dataset):
@@ -115,14 +113,35 @@ def all_shards(rule_folder):
 
 def checkpoint_of(wildcards):
     """The model of a trained method; a dataset without training borrows that of another."""
+    finished = settings_of(wildcards).get("checkpoint")
+    if finished:
+        return [finished.format(K=wildcards.K)]
     run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
     model = f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)
-    return [model] if is_trained(wildcards.method) else []
+    return [model] if wildcards.method in STUDY.trainings else []
+
+
+def memory_of(step):
+    """Input for `resources`: what an attempt asks for, doubled with every retry."""
+    return lambda wildcards, attempt: config["memory_mb"][step] * 2 ** (attempt - 1)
+
+
+def minutes_of(step):
+    """As memory_of, for the time. A training that is stopped by it goes on from where it was."""
+    return lambda wildcards, attempt: config["minutes"][step] * 2 ** (attempt - 1)
 
 
 def digest_of(step):
     """Input for `params`: the digest of a step's code, so that editing the package reruns what depends on it."""
     return code_digest(f"interslice.steps.{step}")
+
+
+def web_digest():
+    """The digests of the page's templates, styles and scripts, which are no Python."""
+    files = (
+        path for ending in ("j2", "css", "js") for path in (ROOT / "src/interslice/web").glob(f"*.{ending}")
+    )
+    return {path.name: sha256_of(path) for path in sorted(files)}
 
 
 def method_digest(step):

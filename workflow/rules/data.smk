@@ -56,6 +56,9 @@ rule unpack_archive:
         f"{RESOURCES}/logs/unpack_archive/{{dataset}}/{{archive}}.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
     params:
         unpack=lambda wildcards: dataset_of(wildcards)["unpack"],
     script:
@@ -86,6 +89,9 @@ rule convert_dataset:
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
     params:
         dataset=dataset_of,
         resources=RESOURCES,
@@ -108,6 +114,9 @@ rule index_dataset:
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
     params:
         dataset=dataset_of,
         resources=RESOURCES,
@@ -128,6 +137,9 @@ rule normalise_volumes:
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
     params:
         dataset=dataset_of,
         code=digest_of("data"),
@@ -147,8 +159,14 @@ rule decimate_volumes:
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
     params:
-        slice_profile=lambda wildcards: dataset_of(wildcards)["slice_profile"],
+        # Not the whole dataset: another split or title makes the same low-resolution volumes.
+        dataset=lambda wildcards: {
+            key: dataset_of(wildcards)[key] for key in ("slice_profile", "slice_shift", "already_low")
+        },
         code=digest_of("data"),
     script:
         "../scripts/decimate_volumes.py"

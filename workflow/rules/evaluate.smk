@@ -17,9 +17,14 @@ rule evaluate_method:
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["evaluate"]
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
     params:
         settings=settings_of,
         evaluation=config["evaluation"],
+        slice_profile=lambda wildcards: dataset_of(wildcards)["slice_profile"],
+        score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
         keep=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         code=method_digest("evaluate"),
     script:
@@ -42,6 +47,9 @@ rule collect_scores:
         f"{LOGS}/collect_scores.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         code=digest_of("scores"),
     script:

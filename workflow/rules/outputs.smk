@@ -1,10 +1,18 @@
 # The names of what a study makes: tables, figures with their captions, trainings.
+import time
+
+STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
-DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": []}
+SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
+DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": SUPERVISED_METHODS}
+RESOLVED = {"config": config, "datasets": STUDY.datasets, "methods": STUDY.methods}
 TRAINED = STUDY.named("trained")
+TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
 PANEL_METHODS = [method for method in config["figures"]["panel_methods"] if method in STUDY.methods]
+LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric.startswith("lesion_")]
+VIEWER_METHODS = [method for method, settings in STUDY.methods.items() if settings["method"] != "oracle"]
 VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 
 
@@ -32,12 +40,13 @@ def figure_names():
         for dataset in STUDY.datasets
         for K in STUDY.factors(dataset)
     }
-    return metric_figures("boxes") | metric_figures("factor") | panels
+    lesions = {"lesions": "Contrast recovered of inserted lesions, against their size"} if LESIONS else {}
+    return metric_figures("boxes") | metric_figures("factor") | lesions | panels
 
 
 def curve_names():
     return {
-        f"training_{view}": f"Training curves, {view.replace('_K', ', K = ')}" for view in VIEWS if TRAINED
+        f"training_{view}": f"Training curves, {view.replace('_K', ', K = ')}" for view in VIEWS if TRAININGS
     }
 
 
@@ -49,6 +58,11 @@ def figures():
     )
 
 
+def figure_files(names, *endings):
+    """The files of figures."""
+    return [f"{RESULTS}/figures/{name}.{ending}" for name in names for ending in endings]
+
+
 def figure_outputs(caption, *names):
     """PDF and PNG of every figure; the PNG is shown in Snakemake's report."""
     stems = [f"{RESULTS}/figures/{name}" for name in names]
@@ -57,16 +71,30 @@ def figure_outputs(caption, *names):
     return [*(f"{stem}.pdf" for stem in stems), *shown]
 
 
-def volumes_of_panel(wildcards):
-    """For every method of the panel, the folders of kept volumes of its first seed."""
-    stem = f"{RESULTS}/evaluate_method/{wildcards.dataset}/K{wildcards.K}"
-    return {
-        method: [
-            f"{stem}/{method}/seed{seeds_of(method)[0]}/{shard}_volumes"
-            for shard in shards_of(wildcards.dataset)
-        ]
-        for method in PANEL_METHODS
-    }
+def kept_volumes(methods):
+    """Input function: for every method the folders of kept volumes of its first seed."""
+
+    def folders(wildcards):
+        stem = f"{RESULTS}/evaluate_method/{wildcards.dataset}/K{wildcards.K}"
+        return {
+            method: [
+                f"{stem}/{method}/seed{seeds_of(method)[0]}/{shard}_volumes"
+                for shard in shards_of(wildcards.dataset)
+            ]
+            for method in methods
+        }
+
+    return folders
+
+
+def viewer_stacks():
+    """The viewer's files, one per dataset and K; none where there is nothing to see but the reference."""
+    return [
+        f"{RESULTS}/viewer/{dataset}_K{K}.json"
+        for dataset in STUDY.datasets
+        for K in STUDY.factors(dataset)
+        if VIEWER_METHODS
+    ]
 
 
 def trainings(file, dataset=None, factor=None):
@@ -75,13 +103,77 @@ def trainings(file, dataset=None, factor=None):
         f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}": f"{RESULTS}/train_method/{d}/K{K}/{method}/seed{seed}/{file}"
         for d in ([dataset] if dataset else STUDY.trained_datasets())
         for K in ([factor] if factor else STUDY.factors(d))
-        for method in TRAINED
+        for method in TRAININGS
         for seed in seeds_of(method)
     }
 
 
+def line_volumes():
+    """The folders of interpolated lines of every method and seed: [method, seed, folders]."""
+    return [
+        [
+            method,
+            seed,
+            [
+                f"{RESULTS}/evaluate_method/{dataset}/K{K}/{method}/seed{seed}/{shard}_volumes"
+                for dataset, settings in STUDY.datasets.items()
+                if settings["source"] == "lines"
+                for K in STUDY.factors(dataset)
+                for shard in shards_of(dataset)
+            ],
+        ]
+        for method in STUDY.methods
+        for seed in seeds_of(method)
+    ]
+
+
+def measured_costs():
+    """One measurement of each method, with the model of its first seed. A control is no rival."""
+    return [
+        f"{RESULTS}/measure_cost/{dataset}/K{K}/{method}/seed{seeds_of(method)[0]}.json"
+        for dataset in STUDY.datasets
+        for K in STUDY.factors(dataset)
+        for method in STUDY.methods
+        if method not in DISPLAY["controls"]
+    ]
+
+
+def ablation_trainings():
+    """[dataset, K, method, provenance.json] of every training of the base and its variants."""
+    return [
+        [
+            dataset,
+            K,
+            method,
+            f"{RESULTS}/train_method/{STUDY.training_dataset(dataset)}/K{K}/{method}/seed{seed}/provenance.json",
+        ]
+        for dataset in STUDY.datasets
+        for K in STUDY.factors(dataset)
+        for method in STUDY.trainings
+        if STUDY.ablated and method in [STUDY.ablation_base, *STUDY.ablated]
+        for seed in seeds_of(method)
+    ]
+
+
+ABLATION_FIGURES = [f"ablation_{region}_{{dataset}}_K{{K}}" for region in ("whole", "foreground")]
+
+
+def ablation_outputs():
+    """The table and the figures, for a study with variants."""
+    figures = [
+        f"{RESULTS}/figures/{name}.{ending}".format(dataset=dataset, K=K)
+        for name in ABLATION_FIGURES
+        for ending in ("pdf", "png")
+        for dataset in STUDY.datasets
+        for K in STUDY.factors(dataset)
+    ]
+    return [f"{RESULTS}/ablation", *figures] if STUDY.ablated else []
+
+
 def print_summary():
-    summary = Path(f"{RESULTS}/summary.txt")
-    if summary.exists():
-        print(summary.read_text())
-        print(f"Report: {RESULTS}/report/index.html")
+    for summary in (Path(f"{RESULTS}/summary.txt"), Path(f"{RESULTS}/lines/lines.txt")):
+        # A target that makes no summary must not show the one of an earlier run.
+        if summary.exists() and summary.stat().st_mtime >= STARTED:
+            print(summary.read_text())
+            page = Path(f"{RESULTS}/report/index.html")
+            print(f"Report: {page if page.exists() else summary.parent}")

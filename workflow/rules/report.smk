@@ -10,6 +10,9 @@ rule compare_methods:
         f"{LOGS}/compare_methods.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         trained=TRAINED,
         baselines=STUDY.named("baseline"),
@@ -30,9 +33,12 @@ rule tabulate_results:
         f"{LOGS}/tabulate_results.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         display=DISPLAY,
-        confidence=config["statistics"]["confidence"],
+        study=RESOLVED,
         code=digest_of("tables"),
     script:
         "../scripts/tabulate_results.py"
@@ -47,6 +53,9 @@ rule plot_factor:
         f"{LOGS}/plot_factor.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         display=DISPLAY,
         code=digest_of("figures"),
@@ -64,6 +73,9 @@ rule plot_boxes:
         f"{LOGS}/plot_boxes.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         display=DISPLAY,
         code=digest_of("figures"),
@@ -71,9 +83,28 @@ rule plot_boxes:
         "../scripts/plot_boxes.py"
 
 
+rule plot_lesions:
+    input:
+        f"{RESULTS}/scores.parquet",
+    output:
+        figure_outputs("lesions", "lesions"),
+    log:
+        f"{LOGS}/plot_lesions.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        display=DISPLAY,
+        code=digest_of("figures"),
+    script:
+        "../scripts/plot_lesions.py"
+
+
 rule plot_panel:
     input:
-        unpack(volumes_of_panel),
+        unpack(kept_volumes(PANEL_METHODS)),
         normalised=all_shards("results/normalise_volumes/{dataset}"),
     output:
         figure_outputs("panel", "panel_{dataset}_K{K}"),
@@ -81,6 +112,9 @@ rule plot_panel:
         f"{LOGS}/plot_panel/{{dataset}}_K{{K}}.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         methods=PANEL_METHODS,
         labels=STUDY.labels,
@@ -99,12 +133,39 @@ rule plot_training:
         f"{LOGS}/plot_training/{{dataset}}_K{{K}}.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         histories=lambda wildcards: trainings("history.csv", wildcards.dataset, wildcards.K),
-        select=STUDY.methods[TRAINED[0]]["training"]["select"] if TRAINED else None,
+        select=STUDY.methods[TRAININGS[0]]["training"]["select"] if TRAININGS else None,
         code=digest_of("figures"),
     script:
         "../scripts/plot_training.py"
+
+
+rule pack_viewer:
+    input:
+        unpack(kept_volumes(VIEWER_METHODS)),
+        normalised=all_shards("results/normalise_volumes/{dataset}"),
+    output:
+        f"{RESULTS}/viewer/{{dataset}}_K{{K}}.json",
+    log:
+        f"{LOGS}/pack_viewer/{{dataset}}_K{{K}}.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        methods=VIEWER_METHODS,
+        labels=STUDY.labels,
+        subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        opened=[method for method in PANEL_METHODS if method in VIEWER_METHODS] or VIEWER_METHODS,
+        budget=int(1e6 * config["page"]["viewer_mb"] / max(1, len(viewer_stacks()))),
+        code=digest_of("viewer"),
+    script:
+        "../scripts/pack_viewer.py"
 
 
 rule write_page:
@@ -114,6 +175,7 @@ rule write_page:
         f"{RESULTS}/tables",
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        stacks=viewer_stacks(),
         excluded=expand("results/index_dataset/{dataset}_excluded.csv", dataset=STUDY.datasets),
     output:
         PAGE,
@@ -121,13 +183,17 @@ rule write_page:
         f"{LOGS}/write_page.log",
     conda:
         "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
     params:
         figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in figure_names().items()},
         curves={f"{RESULTS}/figures/{name}.png": caption for name, caption in curve_names().items()},
         trainings=trainings("provenance.json"),
         benchmarks=["results/benchmarks", BENCHMARKS],
-        study={"config": config, "datasets": STUDY.datasets, "methods": STUDY.methods},
+        study=RESOLVED,
         display=DISPLAY,
         code=digest_of("page"),
+        web=web_digest(),
     script:
         "../scripts/write_page.py"

@@ -17,8 +17,13 @@ rule train_method:
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["train"]
+    resources:
+        mem_mb=memory_of("train"),
+        runtime=minutes_of("train"),
+        gpu=config["gpus"]["train"],
     params:
         settings=settings_of,
+        validation_frames=lambda wildcards: dataset_of(wildcards)["validation_frames"],
         # Not an output: Snakemake deletes the outputs of a failed job, and this file is what it continues from.
         resume=f"{RESULTS}/train_method/{RUN}/resume.pt",
         code=method_digest("train"),

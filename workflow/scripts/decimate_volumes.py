@@ -9,5 +9,5 @@ with logged(snakemake.log[0]):
 
     from interslice.steps.data import decimate_shard
 
-    factor, profile = int(snakemake.wildcards.K), snakemake.params.slice_profile
-    decimate_shard(Path(snakemake.input.normalised), factor, profile, snakemake.output[0], snakemake.threads)
+    factor, dataset = int(snakemake.wildcards.K), snakemake.params.dataset
+    decimate_shard(Path(snakemake.input.normalised), factor, dataset, snakemake.output[0], snakemake.threads)

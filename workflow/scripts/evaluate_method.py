@@ -18,6 +18,8 @@ with logged(snakemake.log[0]):
         settings=snakemake.params.settings,
         evaluation=snakemake.params.evaluation,
         backbone=next(map(Path, snakemake.input.backbone), None),
+        slice_profile=snakemake.params.slice_profile,
+        score_px=snakemake.params.score_px,
         keep=snakemake.params.keep,
         threads=snakemake.threads,
         scores=Path(snakemake.output.scores),

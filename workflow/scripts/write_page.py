@@ -17,6 +17,7 @@ with logged(snakemake.log[0]):
         curves=snakemake.params.curves,
         trainings=snakemake.params.trainings,
         benchmarks=[Path(folder) for folder in snakemake.params.benchmarks],
+        stacks=snakemake.input.stacks,
         study=snakemake.params.study,
         display=snakemake.params.display,
         output=Path(snakemake.output[0]),

@@ -26,6 +26,8 @@ SOURCES = {
     "sunnybrook": "interslice.datasets.sunnybrook",
     "dhcp": "interslice.datasets.dhcp",
     "oasis": "interslice.datasets.oasis",
+    "mnist": "interslice.datasets.mnist",
+    "lines": "interslice.datasets.lines",
 }
 
 
@@ -35,7 +37,8 @@ class Found:
 
     files: what the case is read from, one image file or several files or folders. group: stratum of the
     split. frames: first and one past the last frame that the case has of its file, None for all. problem: why
-    it cannot be used.
+    it cannot be used. split and members: of a source that draws its volumes, which decides the split itself; what
+    the volume is drawn from.
     """
 
     subject: str
@@ -43,6 +46,8 @@ class Found:
     group: str = ""
     frames: tuple[int, int] | None = None
     problem: str = ""
+    split: str = ""
+    members: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The index: what a source found becomes Case records and excluded cases, one volume in memory at a time."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ MIN_SLICES = 3  # so that one can be dropped between two
 
 
 def folder_of(dataset: Mapping[str, Any], resources: str | Path) -> Path:
-    """Where a dataset's files are: its `folder`, or the place in `resources` where rules put what they fetched."""
+    """Where a dataset's files are: its `folder`, or the place in `resources` where rules put what they fetched for it or
+    its base.
+    """
     if dataset["folder"]:
         return Path(dataset["folder"]).expanduser()
-    own = Path(resources) / dataset["name"]
+    own = Path(resources) / Path(dataset["base"] or dataset["name"]).stem
     return own / "unpacked" if dataset["archives"] else own
 
 
@@ -41,7 +44,7 @@ def input_files(dataset: Mapping[str, Any], resources: str | Path) -> list[str]:
     Empty where nothing is there yet: the job then says what to get from where.
     """
     folder = folder_of(dataset, resources)
-    if dataset["source"] == "packages":
+    if dataset["packages"]:
         return [str(folder / file_name(subject, entry)) for subject, entry in dataset["subjects"].items()]
     if dataset["archives"]:
         return [str(folder / archive) for archive in dataset["archives"]]
@@ -58,9 +61,19 @@ def split_cases(dataset: Mapping[str, Any], resources: str | Path) -> list[tuple
     if not found:
         raise InputError(how_to_get(dataset, folder_of(dataset, resources)))
     splits = assign_splits(list(found.values()), dataset)
+    for subject in {*found, *splits}:
+        check_name(subject, dataset)
     missing = f"no file was found in {folder_of(dataset, resources)}"
     cases = [(split, found.get(s, Found(s, (), problem=missing))) for s, split in splits.items()]
     return sorted(cases, key=lambda case: case[1].subject)
+
+
+def check_name(subject: str, dataset: Mapping[str, Any]) -> None:
+    """Refuse a name from the data that could mean more than a name in a path."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", subject):
+        raise InputError(
+            f"dataset {dataset['name']}: found the subject {subject!r}, allowed are letters, digits, _ and -"
+        )
 
 
 def how_to_get(dataset: Mapping[str, Any], folder: Path) -> str:

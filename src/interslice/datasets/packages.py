@@ -7,11 +7,12 @@ from typing import Any
 from interslice.datasets import Found
 
 COMPANIONS: tuple[str, ...] = ()
+ENDINGS = (".nii.gz", ".nii", ".csv.gz")
 
 
 def file_name(subject: str, entry: Mapping[str, Any]) -> str:
     """The name of an extracted member: the subject with the member's own ending."""
-    return f"{subject}.nii.gz" if entry["member"].endswith(".gz") else f"{subject}.nii"
+    return subject + next((ending for ending in ENDINGS if entry["member"].endswith(ending)), "")
 
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:

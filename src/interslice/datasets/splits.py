@@ -23,6 +23,8 @@ def assign_splits(found: Sequence[Found], dataset: Mapping[str, Any]) -> dict[st
     found.
     """
     splits = dataset["splits"]
+    if any(one.split for one in found):
+        return {one.subject: one.split for one in found}
     if splits.get("file"):
         return read_split_file(Path(splits["file"]))
     if isinstance(splits["train"], list):

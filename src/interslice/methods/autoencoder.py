@@ -1,6 +1,6 @@
 """What every trained method shares, and the latent interpolation of every autoencoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from interslice.methods.base import Method
 from interslice.methods.networks import build_decoder, build_encoder, pad_to_multiple
 from interslice.volumes import output_size
 
-SLICES_AT_ONCE = 8  # bounds the memory of inference whatever the size of the volume
+GAPS_AT_ONCE = 8  # bounds the memory of inference whatever the size of the volume
 
 
 class TrainedMethod(Method):
@@ -37,8 +37,12 @@ class TrainedMethod(Method):
         """Parameters by optimiser: `losses` returns one loss per group."""
         return {"autoencoder": list(self.network.parameters())}
 
-    def losses(self, triplets: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The loss of each group and the terms to record, for triplets (batch, 3, H, W) float32 in [0, 1]."""
+    def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss of each group and the terms to record.
+
+        windows: (batch, neighbours + 1, H, W) float32 in [0, 1], the target in the middle; alphas: (batch, 1, 1, 1)
+        float32, where it lies between the images before and after it.
+        """
         raise TypeError(f"{type(self).__name__} has no losses: a trained method must write them")
 
     def load(self, checkpoint: Path) -> None:
@@ -52,13 +56,18 @@ class Autoencoder(TrainedMethod):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self.encoder, self.decoder = build_encoder(settings["network"]), self.make_decoder()
+        self.encoder, self.decoder = self.make_encoder(), self.make_decoder()
         self.network = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
         self.network.to(memory_format=torch.channels_last)
 
+    def make_encoder(self) -> nn.Sequential:
+        """The untrained encoder."""
+        return build_encoder(self.settings["network"])
+
     def make_decoder(self) -> nn.Sequential:
-        """The untrained decoder."""
-        return build_decoder(self.settings["network"])
+        """The untrained decoder; a linear output has an identity as its last layer."""
+        linear = self.settings.get("output") == "linear"
+        return build_decoder(self.settings["network"], activation=nn.Identity() if linear else None)
 
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 1, H, W) to the latent (batch, C, h, w) that is interpolated."""
@@ -67,6 +76,11 @@ class Autoencoder(TrainedMethod):
     def decode(self, latents: Tensor) -> Tensor:
         """(batch, C, h, w) to (batch, 1, H, W) in (0, 1)."""
         return self.decoder(latents)
+
+    @property
+    def needs_middle(self) -> bool:
+        """Whether any synthesis weight is above 0: without one the middle slice is not decoded."""
+        return any(self.settings["synthesis"][term] for term in ("lpips", "mse", "l1"))
 
     def synthesis_terms(self, synthesised: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The configured terms on the middle slice, weighted: LPIPS (Eq. 3 of the paper), MSE, L1; only those not 0."""
@@ -82,35 +96,73 @@ class Autoencoder(TrainedMethod):
             terms["l1"] = weights["l1"] * nn.functional.l1_loss(synthesised, target)
         return terms
 
+    def mix(self, latents: Sequence[Tensor], alpha: Tensor) -> Tensor:
+        """The latent at `alpha` between the middle two of `neighbours` latents (batch, C, h, w)."""
+        before, after = latents
+        return torch.lerp(before, after, alpha.to(before.dtype))
+
     def kept(self, images: Tensor, latents: Tensor) -> Tensor:
         """What comes out at the input slices (batch, 1, H, W) themselves: here their reconstruction."""
         return self.decode(latents)
 
-    def between(self, images: tuple[Tensor, Tensor], latents: tuple[Tensor, Tensor], alpha: float) -> Tensor:
-        """The slice at `alpha` in (0, 1) between two slices (batch, 1, H, W) with latents (batch, C, h, w)."""
-        return self.decode(torch.lerp(*latents, alpha))
+    def between(self, images: Sequence[Tensor], latents: Sequence[Tensor], alpha: Tensor) -> Tensor:
+        """The slice at `alpha` in (0, 1), a tensor that broadcasts to (batch, 1, 1, 1), between the middle two of
+        `neighbours` slices (batch, 1, H, W) with latents (batch, C, h, w)."""
+        return self.decode(self.mix(latents, alpha))
+
+    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+        return self._interpolate_gaps(volume, factor, range(len(volume)))
 
     @torch.no_grad()
-    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+    def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
+        """Gap n - 1 is the last slice alone."""
         count, height, width = volume.shape
-        result = np.empty((output_size(count, factor), height, width), dtype=np.float32)
-
-        def write(decoded: Tensor, first: int, step: int) -> None:
-            """Put the slices at `step` of the gaps from `first` on into the result."""
-            places = slice(first * factor + step, (first + len(decoded) - 1) * factor + step + 1, factor)
-            result[places] = decoded[:, 0, :height, :width].float().cpu().numpy()
-
-        images = latents = None
-        for start in range(0, count, SLICES_AT_ONCE):
-            batch = torch.tensor(volume[start : start + SLICES_AT_ONCE, np.newaxis], device=self.device)
-            batch = pad_to_multiple(batch, self.stride)
-            encoded = self.encode(batch)
-            write(self.kept(batch, encoded), start, 0)
-            # The last slice of the batch before begins the first gap of this one.
-            images = batch if images is None else torch.cat([images[-1:], batch])
-            latents = encoded if latents is None else torch.cat([latents[-1:], encoded])
-            first = start + len(batch) - len(images)
-            for step in range(1, factor) if len(images) > 1 else ():
-                neighbours = (images[:-1], images[1:]), (latents[:-1], latents[1:])
-                write(self.between(*neighbours, step / factor), first, step)
+        result = np.full((output_size(count, factor), height, width), np.nan, dtype=np.float32)
+        reach = self.neighbours // 2
+        slices: dict[int, tuple[Tensor, Tensor]] = {}  # image and latent of those around the gaps
+        for start in range(0, len(gaps), GAPS_AT_ONCE):
+            batch = np.array(gaps[start : start + GAPS_AT_ONCE])
+            inner = batch[batch < count - 1]
+            # Beyond the ends the last slice is taken again, as in training.
+            around = [np.clip(inner + offset, 0, count - 1) for offset in range(1 - reach, reach + 1)]
+            needed = sorted({int(index) for index in np.concatenate([batch, *around])})
+            slices = {index: slices[index] for index in needed if index in slices}
+            fresh = [index for index in needed if index not in slices]
+            if fresh:
+                images = pad_to_multiple(
+                    torch.tensor(volume[fresh][:, np.newaxis], device=self.device), self.stride
+                )
+                latents = self.encode(images)
+                result[np.array(fresh) * factor] = crop_to(self.kept(images, latents), height, width)
+                slices |= {index: (images[n : n + 1], latents[n : n + 1]) for n, index in enumerate(fresh)}
+            pairs = [[slices[int(index)] for index in indices] for indices in around]
+            for step in range(1, factor) if len(inner) else ():
+                synthesised = self.between(
+                    [torch.cat([image for image, _ in pair]) for pair in pairs],
+                    [torch.cat([latent for _, latent in pair]) for pair in pairs],
+                    torch.tensor(step / factor, device=self.device),
+                )
+                result[inner * factor + step] = crop_to(synthesised, height, width)
         return result
+
+
+def cubic(images: Sequence[Tensor], alpha: Tensor) -> Tensor:
+    """Cubic convolution of four images or latents (batch, C, H, W) at `alpha` between the middle two (Keys 1981, a = -1/2).
+
+    It reproduces straight lines and, away from the ends, parabolas; 0 and 1 give the middle images back.
+    """
+    square, cube = alpha**2, alpha**3
+    weights = (
+        (-alpha + 2 * square - cube) / 2,
+        (2 - 5 * square + 3 * cube) / 2,
+        (alpha + 4 * square - 3 * cube) / 2,
+        (-square + cube) / 2,
+    )
+    return sum(
+        (weight * image for weight, image in zip(weights, images, strict=True)), torch.zeros_like(images[0])
+    )
+
+
+def crop_to(images: Tensor, height: int, width: int) -> np.ndarray:
+    """(batch, 1, H, W) on any device to (batch, height, width) float32: without the padding."""
+    return images[:, 0, :height, :width].float().cpu().numpy()

@@ -1,6 +1,6 @@
 """The contract of every method."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,9 +24,11 @@ class Method:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 
-    def interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
+    def interpolate(self, volume: np.ndarray, factor: int, gaps: Collection[int] | None = None) -> np.ndarray:
         """(n, rows, columns) float32 in [0, 1] to ((n - 1) K + 1, rows, columns) float32; output i K lies on input i.
 
+        gaps: the only gaps that are asked for, each its kept slice i K and the K - 1 after it. A method that works gap by
+        gap may leave the other slices NaN and save their time; the values of those asked for do not depend on it.
         Raises InputError for fewer than 2 slices, another number of dimensions, K < 2 or values that are not finite.
         """
         if volume.ndim != 3 or volume.shape[0] < 2:
@@ -37,7 +39,12 @@ class Method:
             raise InputError(f"K: found {factor}, allowed are whole numbers from 2")
         if not np.isfinite(volume).all():
             raise InputError("volume: found NaN or infinite voxels, allowed are finite ones")
-        result = self._interpolate(np.asarray(volume, dtype=np.float32), int(factor))
+        volume = np.asarray(volume, dtype=np.float32)
+        result = (
+            self._interpolate(volume, int(factor))
+            if gaps is None
+            else self._interpolate_gaps(volume, int(factor), sorted(gaps))
+        )
         expected = (output_size(volume.shape[0], factor), *volume.shape[1:])
         if result.shape != expected:
             raise ValueError(
@@ -47,6 +54,9 @@ class Method:
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} has no _interpolate: a method must write one")
+
+    def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
+        return self._interpolate(volume, factor)
 
     def load(self, checkpoint: Path) -> None:
         """Read trained weights; only trained methods have any."""

@@ -1,28 +1,33 @@
-"""Our own method, in no paper: the autoencoder's latents correct an aligned linear interpolation.
+"""Our own method, in no paper: the autoencoder's latents correct an aligned cubic interpolation.
 
 The plain autoencoder must pass the whole image through its latent and can lose to B-spline on sharp slices for that reason
 alone. Here the decoder only adds what interpolation misses. It is trained without high-resolution data, on the middle slice
-of low-resolution triplets, like the synthesis term of Sander, de Vos and Isgum 2022.
+of low-resolution triplets, like the synthesis term of Sander, de Vos and Isgum 2022, and (`in_plane`) on planes across the
+rows and columns of the same volumes, whose gaps are as wide as those between slices.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from interslice.errors import InputError
-from interslice.methods.autoencoder import Autoencoder
+from interslice.methods.autoencoder import Autoencoder, cubic
 from interslice.methods.networks import build_decoder
 
 
 class CAEResidual(Autoencoder):
-    """x_j = (1 - a) x_i + a x_(i+1) + 4 a (1 - a) d(z_j, |z_i - z_(i+1)|), z_j = (1 - a) z_i + a z_(i+1), a = j / K.
+    """x_j = c(x_(i-1) .. x_(i+2)) + 4 a (1 - a) d(z_j, |z_i - z_(i+1)|), z_j = (1 - a) z_i + a z_(i+1), a = j / K.
 
-    The last layer of the decoder d starts at zero, so an untrained network is linear interpolation; at a = 0 and 1 the
-    correction vanishes and input slices come back as they were.
+    c is the cubic convolution of the four slices around the gap. The last layer of the decoder d starts at zero, so an
+    untrained network is that interpolation; at a = 0 and 1 the correction vanishes and input slices come back as they were.
     """
+
+    neighbours = 4
 
     def make_decoder(self) -> nn.Sequential:
         """Fed with the mixed latent and the absolute difference of the two; its last layer starts at zero."""
-        if not any(self.settings["synthesis"][term] for term in ("lpips", "mse", "l1")):
+        if not self.needs_middle:
             raise InputError(
                 "method cae_residual: key synthesis: found only weights of 0, at least one must be above 0"
             )
@@ -37,21 +42,21 @@ class CAEResidual(Autoencoder):
         """The input slices, untouched."""
         return images
 
-    def between(self, images: tuple[Tensor, Tensor], latents: tuple[Tensor, Tensor], alpha: float) -> Tensor:
-        """The slice at `alpha` between two slices (batch, 1, H, W) with latents (batch, C, h, w)."""
-        mixed = torch.lerp(*latents, alpha)
-        correction = self.decoder(torch.cat([mixed, (latents[0] - latents[1]).abs()], dim=1))
-        return torch.lerp(*images, alpha) + 4 * alpha * (1 - alpha) * correction
+    def between(self, images: Sequence[Tensor], latents: Sequence[Tensor], alpha: Tensor) -> Tensor:
+        """The slice at `alpha` between the middle two of four slices (batch, 1, H, W) with latents (batch, C, h, w)."""
+        before, after = latents[len(latents) // 2 - 1 : len(latents) // 2 + 1]
+        mixed = torch.lerp(before, after, alpha.to(before.dtype))
+        correction = self.decoder(torch.cat([mixed, (before - after).abs()], dim=1))
+        return cubic(images, alpha) + 4 * alpha * (1 - alpha) * correction
 
-    def losses(self, triplets: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The synthesis terms of the middle slice alone: there is nothing to reconstruct."""
-        batch = len(triplets)
-        outer = torch.cat([triplets[:, :1], triplets[:, 2:]])
-        latents = self.encode(outer)
-        images = outer[:batch], outer[batch:]
-        middle = self.between(images, (latents[:batch], latents[batch:]), 0.5)
+        batch = len(windows)
+        images = [windows[:, place : place + 1] for place in (0, 1, 3, 4)]
+        latents = self.encode(torch.cat(images[1:3]))
+        middle = self.between(images, (latents[:batch], latents[batch:]), alphas)
         terms = {
-            f"synthesis_{name}": term for name, term in self.synthesis_terms(middle, triplets[:, 1:2]).items()
+            f"synthesis_{name}": term for name, term in self.synthesis_terms(middle, windows[:, 2:3]).items()
         }
         return {"autoencoder": torch.stack(list(terms.values())).sum()}, terms
 

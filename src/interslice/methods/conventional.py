@@ -5,9 +5,9 @@ is a function of the output positions alone: the aligned grid here, any other fo
 """
 
 import numpy as np
-from scipy import ndimage
 
 from interslice.methods.base import Method
+from interslice.spline import bspline_weights
 from interslice.volumes import output_positions
 
 
@@ -23,16 +23,9 @@ def linear_weights(slices: int, positions: np.ndarray) -> np.ndarray:
     return np.clip(1 - distance, 0, None)
 
 
-def bspline_weights(slices: int, positions: np.ndarray) -> np.ndarray:
-    """The interpolating cubic B-spline with mirrored ends: scipy's answer to every unit impulse."""
-    clamped = np.clip(positions, 0, slices - 1)
-    columns = [ndimage.map_coordinates(unit, [clamped], order=3, mode="mirror") for unit in np.eye(slices)]
-    return np.stack(columns, axis=1)
-
-
 def lanczos_weights(slices: int, positions: np.ndarray, lobes: int) -> np.ndarray:
     """Windowed sinc with `lobes` lobes (3 to 5), normalised to sum 1; slices beyond the ends are left out."""
-    distance = np.clip(positions, 0, slices - 1)[:, np.newaxis] - np.arange(slices)
+    distance = positions[:, np.newaxis] - np.arange(slices)
     weights = np.where(np.abs(distance) < lobes, np.sinc(distance) * np.sinc(distance / lobes), 0)
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -44,10 +37,13 @@ class Conventional(Method):
         """(len(positions), slices) float64; positions in units of input slices."""
         raise TypeError(f"{type(self).__name__} has no weights: a conventional method must write them")
 
+    def interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """(slices, rows, columns) float32 at `positions`, in units of input slices: (len(positions), rows, columns)."""
+        weights = self.weights(volume.shape[0], positions).astype(np.float32)
+        return (weights @ volume.reshape(volume.shape[0], -1)).reshape(-1, *volume.shape[1:])
+
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        slices = volume.shape[0]
-        weights = self.weights(slices, output_positions(slices, factor)).astype(np.float32)
-        result = (weights @ volume.reshape(slices, -1)).reshape(-1, *volume.shape[1:])
+        result = self.interpolate_at(volume, output_positions(volume.shape[0], factor))
         result[::factor] = (
             volume  # the weights are 0 and 1 there up to rounding: give the samples back exactly
         )

@@ -1,6 +1,7 @@
 """Data steps: convert, index, normalise, decimate. A shard is every n-th case of the index; each case is its own file."""
 
 import functools
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from interslice.datasets.index import (
 )
 from interslice.errors import InputError
 from interslice.files import replacing
+from interslice.misalignment import misalign
 from interslice.parallel import for_each
 from interslice.protocol import normalise_case
 from interslice.volumes import decimate, open_volume, write_volume
@@ -90,23 +92,35 @@ def _normalise(case: Case, dataset: Mapping[str, Any], folder: Path) -> None:
     write_volume(normalise_case(case, dataset), folder / case.split / f"{case.subject}.nii")
 
 
-def decimate_shard(normalised: Path, factor: int, slice_profile: str, output: Path, workers: int) -> None:
-    """Write the low-resolution version of every volume of a normalised shard, in the same layout."""
+def decimate_shard(
+    normalised: Path, factor: int, dataset: Mapping[str, Any], output: Path, workers: int
+) -> None:
+    """Write the low-resolution version of every volume of a normalised shard, in the same layout.
+
+    dataset: `slice_profile`, `slice_shift` and `already_low` of its file; volumes of the splits in the last are taken
+    as they are.
+    """
     files = sorted(normalised.glob("*/*.nii"))
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         for_each(
-            functools.partial(_decimate, factor=factor, slice_profile=slice_profile, folder=folder),
+            functools.partial(_decimate, factor=factor, dataset=dataset, folder=folder),
             files,
             workers,
         )
 
 
-def _decimate(path: Path, factor: int, slice_profile: str, folder: Path) -> None:
+def _decimate(path: Path, factor: int, dataset: Mapping[str, Any], folder: Path) -> None:
+    if path.parent.name in dataset["already_low"]:
+        with replacing(folder / path.parent.name / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+        return
     try:
-        low = decimate(open_volume(path), factor, slice_profile)
+        low = decimate(open_volume(path), factor, dataset["slice_profile"])
     except InputError as error:
         raise InputError(f"{path.stem}: {error}") from error
+    if dataset["slice_shift"]:
+        low = misalign(low, path.stem, factor, dataset["slice_shift"])
     write_volume(low, folder / path.parent.name / path.name)
 
 

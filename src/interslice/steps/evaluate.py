@@ -1,10 +1,11 @@
 """Evaluation step: interpolate and score one shard of the test subjects with one method."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from interslice.errors import InputError
 from interslice.evaluation import TestCase, evaluate
 from interslice.files import replacing
 from interslice.longtable import write_scores
@@ -22,14 +23,16 @@ def evaluate_method(
     settings: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     backbone: Path | None,
+    slice_profile: str,
+    score_px: int | None,
     keep: str | None,
     threads: int,
     scores: Path,
     volumes: Path,
 ) -> None:
-    """Write the long table of a shard, and the interpolated volume of one subject for the figures.
+    """Write the long table of a shard, and interpolated volumes for figures, viewer and readers.
 
-    That is `keep` if it is in the shard, or with None the shard's first subject.
+    evaluation["keep"]: "all" subjects, or "one": `keep` if it is in the shard, or with None the shard's first.
 
     keys: dataset, method, K, seed of the rows.
     """
@@ -40,8 +43,10 @@ def evaluate_method(
     ):  # conventional methods without LPIPS do without: its import takes seconds a job
         sys.modules["torch"].set_num_threads(threads)
     references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
+    if settings.get("checkpoint"):
+        refuse_seen(checkpoint, keys["dataset"], lows)
     cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
-    shown = keep or next(iter(lows), None)
+    shown = list(lows) if evaluation["keep"] == "all" else [keep] if keep else list(lows)[:1]
     with replacing(volumes) as folder:
         folder.mkdir(parents=True)
         table = evaluate(
@@ -49,7 +54,26 @@ def evaluate_method(
             cases,
             keys["K"],
             evaluation=evaluation,
+            slice_profile=slice_profile,
+            score_px=score_px,
             lpips_network=lpips_network,
-            keep={shown: folder / f"{shown}.nii"} if shown else None,
+            keep={subject: folder / f"{subject}.nii" for subject in shown},
         )
         write_scores(table.assign(**keys, protocol="strict"), scores)
+
+
+def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]) -> None:
+    """InputError where a finished model was trained on one of the test subjects that it is to be scored on."""
+    from interslice.checkpoints import read_checkpoint
+
+    assert checkpoint is not None
+    state = read_checkpoint(checkpoint)
+    # A model file that does not say its dataset is taken to be of this one.
+    if state.get("dataset", dataset) != dataset:
+        return
+    seen = sorted(set(subjects) & set(state["subjects"]))
+    if seen:
+        raise InputError(
+            f"{checkpoint}: was trained on {', '.join(seen)}, which the test split of {dataset} holds; "
+            "allowed are models that saw no test subject"
+        )

@@ -13,9 +13,9 @@ from interslice.figures import (
     save,
     training_curves,
 )
+from interslice.lesion_figure import contrast_against_size
 from interslice.longtable import read_scores
-from interslice.steps.data import volumes_of
-from interslice.volumes import open_volume, reference_slices
+from interslice.steps.kept import kept_volumes
 
 
 def save_all(figure: Any, paths: Sequence[str]) -> None:
@@ -42,11 +42,16 @@ def plot_boxes(scores: str, statistics: str, display: Mapping[str, Any], outputs
         save_all(figure, paths)
 
 
+def plot_lesions(scores: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Recovered contrast against the size of inserted lesions."""
+    save_all(contrast_against_size(read_scores(Path(scores)), **display), outputs)
+
+
 def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:
     """The files KIND_REGION_METRIC.SUFFIX of every figure."""
     figures: dict[tuple[str, str], list[str]] = {}
     for path in outputs:
-        _, region, metric = Path(path).stem.split("_")
+        _, region, metric = Path(path).stem.split("_", 2)
         figures.setdefault((region, metric), []).append(path)
     return figures
 
@@ -66,17 +71,10 @@ def plot_panel(
     With None the subject is the first whose volumes were kept. The first frame is shown. The plane that is
     reformatted is coronal for axial slices, so that no face is in profile.
     """
-    subject = subject or first_kept(interpolated)
-    reference = open_volume(volumes_of(normalised, "test")[subject])
-    target = reference_slices(reference.data, factor)[0]
-    volumes = {
-        method: open_volume(
-            next(Path(f) / f"{subject}.nii" for f in folders if (Path(f) / f"{subject}.nii").exists())
-        )
-        for method, folders in interpolated.items()
-    }
+    _, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    target = reference.data[0]
     figure = qualitative_panel(
-        {method: volume.data[0] for method, volume in volumes.items()},
+        volumes,
         target,
         spacing_mm=reference.spacing,
         slice_index=(target.shape[0] - 1) // factor // 2 * factor + factor // 2,
@@ -85,16 +83,6 @@ def plot_panel(
         labels=labels,
     )
     save_all(figure, outputs)
-
-
-def first_kept(interpolated: Mapping[str, Sequence[Path]]) -> str:
-    """The first subject by name among the kept volumes; every method kept the same ones."""
-    return min(
-        path.stem
-        for folders in interpolated.values()
-        for folder in folders
-        for path in Path(folder).glob("*.nii")
-    )
 
 
 def plot_training(histories: Mapping[str, str], select: str, outputs: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ import pandas as pd
 import yaml
 
 from interslice.datasets import read_excluded
+from interslice.leaderboard import views_of
 from interslice.longtable import read_scores
 from interslice.pages import Picture, study_sections, write_page
 from interslice.provenance import environment_record
-from interslice.steps.tables import VIEWS
 from interslice.tables import results_table
 
 
@@ -25,12 +25,13 @@ def write_study_page(
     curves: Mapping[str, str],
     trainings: Mapping[str, str],
     benchmarks: Sequence[Path],
+    stacks: Sequence[str],
     study: Mapping[str, Any],
     display: Mapping[str, Any],
     output: Path,
 ) -> None:
     """Write the page. excluded: the tables of cases that were left out; figures, curves: PNG file to caption;
-    trainings: label to provenance.json.
+    trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
     study: the configuration with its datasets and methods; display: labels, controls and supervised methods.
     """
@@ -39,7 +40,10 @@ def write_study_page(
     tests = tests[tests["region"] == "whole"].drop(columns="region")
     config = study["config"]
     sections = study_sections(
-        results=[results_table(table, kind=kind, region=region, **display) for kind, region in VIEWS],
+        results=[
+            results_table(table, kind=kind, region=region, protocol=protocol, **display)
+            for kind, region, protocol in views_of(table)
+        ],
         statistics=tests,
         labels=display["labels"],
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
@@ -49,6 +53,7 @@ def write_study_page(
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
         provenance=flattened(environment_record()),
         benchmarks=read_benchmarks(benchmarks),
+        views=[json.loads(Path(path).read_text(encoding="utf-8")) for path in stacks],
         excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
         confidence=config["statistics"]["confidence"],
     )

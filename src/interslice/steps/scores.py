@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from interslice.files import replacing
-from interslice.longtable import read_scores, subject_means, write_scores
+from interslice.inference import supplement
+from interslice.longtable import REGIONS, read_scores, subject_means, write_scores
 from interslice.statistics import compare
 
 
@@ -19,17 +20,22 @@ def collect_scores(parts: Sequence[str], output: str) -> None:
 def compare_methods(
     scores: str, trained: Sequence[str], baselines: Sequence[str], settings: Mapping[str, Any], output: str
 ) -> None:
-    """The paired tests of every trained method against every baseline, on synthesised slices, for both regions."""
+    """The paired tests of every trained method against every baseline, on synthesised slices, for both regions.
+
+    settings: the study's `statistics`. Each region is a family of its own.
+    """
     table = read_scores(Path(scores))
-    tests = [
-        compare(
+    tests = []
+    for region in REGIONS:
+        compared = compare(
             subject_means(table, kind="synthesised", region=region),
             list(trained),
             list(baselines),
             confidence=settings["confidence"],
             bootstrap=settings["bootstrap"],
-        ).assign(region=region)
-        for region in ("whole", "foreground")
-    ]
+            family=settings["family"],
+        )
+        more = {key: settings[key] for key in ("margins", "family", "confidence", "power")}
+        tests.append(supplement(compared, table, region=region, **more).assign(region=region))
     with replacing(output) as temporary:
         pd.concat(tests, ignore_index=True).to_csv(temporary, index=False)

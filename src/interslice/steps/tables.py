@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from interslice.files import replacing
-from interslice.longtable import read_scores
+from interslice.inference_tables import shown_inference
+from interslice.longtable import REGIONS, read_scores
+from interslice.methods_text import methods_paragraph
+from interslice.provenance import environment_record
+from interslice.rendering import markdown
 from interslice.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
 
 VIEWS = (("synthesised", "whole"), ("synthesised", "foreground"), ("kept", "whole"), ("all", "whole"))
@@ -25,11 +30,14 @@ def tabulate_results(
     labels: Mapping[str, str],
     controls: Sequence[str],
     supervised: Sequence[str],
-    confidence: float,
+    study: Mapping[str, Any],
     folder: Path,
     summary: Path,
 ) -> None:
-    """Write KIND_REGION.csv, .md and .tex for every view, statistics.md, and the headline as plain text."""
+    """Write KIND_REGION.csv, .md and .tex for every view, statistics.md, methods.md, and the headline as plain text.
+
+    study: the configuration with its datasets and methods.
+    """
     table = read_scores(Path(scores))
     with replacing(folder) as tables:
         tables.mkdir(parents=True)
@@ -48,12 +56,14 @@ def tabulate_results(
             if (kind, region) == VIEWS[0]:
                 headline = results
         tests = pd.read_csv(statistics, keep_default_na=False, na_values=[""])
-        shown = [
-            f"## Synthesised slices, {region}\n\n"
-            + statistics_markdown(
-                tests[tests["region"] == region].drop(columns="region"), labels, confidence=confidence
-            )
-            for region in ("whole", "foreground")
-        ]
+        shown, confidence = [], study["config"]["statistics"]["confidence"]
+        for region in REGIONS:
+            own = tests[tests["region"] == region].drop(columns="region")
+            shown += [
+                f"## Synthesised slices, {region}\n",
+                statistics_markdown(own, labels, confidence=confidence),
+                markdown(shown_inference(own, labels)),
+            ]
         write_text("\n".join(shown), tables / "statistics.md")
+        write_text(methods_paragraph(study, tests, environment_record()), tables / "methods.md")
     write_text("\n".join(summary_lines(headline)) + "\n", summary)

@@ -5,15 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import pandas as pd
 import torch
 
 from interslice.checkpoints import write_checkpoint
-from interslice.files import replacing
+from interslice.devices import select_device, select_precision
+from interslice.errors import InputError
+from interslice.files import remove_abandoned, replacing
+from interslice.interruption import budget_of, interruptions
+from interslice.methods import SUPERVISED
 from interslice.perceptual import load_lpips
 from interslice.provenance import environment_record, seed_for
 from interslice.steps.data import volumes_of
-from interslice.training import Pair, Run, select_device, train
+from interslice.training import Pair, Run, train
 from interslice.volumes import open_volume, reference_slices
 
 
@@ -25,29 +30,47 @@ def train_method(
     factor: int,
     repetition: int,
     settings: Mapping[str, Any],
+    validation_frames: Sequence[int] | None,
     digest: str,
     backbone: Path | None,
     resume: Path,
     threads: int,
+    minutes: float | None,
     model: Path,
     history: Path,
     provenance: Path,
     progress: TextIO | None = None,
 ) -> None:
-    """Train on the low-resolution volumes of the train split; validate against the validation split's references."""
+    """Train on the low-resolution volumes of the train split; validate against the validation split's references.
+
+    The high-resolution volumes of the train split are opened for supervised methods only. minutes: after which a
+    scheduler kills the job; None where none does. Raises Interrupted before that, or after SIGTERM.
+    """
     torch.set_num_threads(threads)
     training_files = volumes_of(low, "train")
     seed = seed_for(dataset, factor, repetition)
     label = f"{settings['label']}, {dataset}, K={factor}, seed {repetition}"
     run = Run(label, settings, seed, factor, digest, list(training_files))
-    state = train(
-        run,
-        [open_volume(path).data for path in training_files.values()],
-        validation_pairs(volumes_of(normalised, "validation"), volumes_of(low, "validation"), factor),
-        resume=resume,
-        perceptual=load_lpips(settings["synthesis"]["backbone"], backbone) if backbone else None,
-        progress=progress,
+    volumes = [open_volume(path) for path in training_files.values()]
+    references = None
+    if settings["method"] in SUPERVISED:
+        sharp = volumes_of(normalised, "train")
+        references = [reference_slices(open_volume(sharp[name]).data, factor) for name in training_files]
+    pairs = validation_pairs(
+        volumes_of(normalised, "validation"), volumes_of(low, "validation"), factor, validation_frames
     )
+    with interruptions(budget_of(minutes) if minutes else None) as interrupted:
+        state = train(
+            run,
+            [volume.data for volume in volumes],
+            pairs,
+            resume=resume,
+            gaps=[round(volume.spacing[0] / np.mean(volume.spacing[1:])) for volume in volumes],
+            references=references,
+            perceptual=load_lpips(settings["synthesis"]["backbone"], backbone) if backbone else None,
+            progress=progress,
+            interrupted=interrupted,
+        )
     write_checkpoint(state, model)
     with replacing(history) as temporary:
         pd.DataFrame(state["history"]).to_csv(temporary, index=False)
@@ -58,9 +81,11 @@ def train_method(
         "best_step": state["best_step"],
         "seconds": state["seconds"],
     }
+    device = select_device(settings["training"]["device"])
     facts |= {
         "steps_per_second": steps / state["seconds"],
-        "device": str(select_device(settings["training"]["device"])),
+        "device": str(device),
+        "precision": select_precision(settings["training"]["precision"], device),
     }
     facts |= {
         "parameters": sum(weight.numel() for name, weight in state["weights"].items() if _trainable(name))
@@ -70,21 +95,32 @@ def train_method(
         provenance,
     )
     resume.unlink(missing_ok=True)
+    remove_abandoned(resume)
 
 
 def _trainable(name: str) -> bool:
     return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
 
 
-def validation_pairs(references: Mapping[str, Path], lows: Mapping[str, Path], factor: int) -> list[Pair]:
-    """Every frame of every validation volume, memory-mapped."""
+def validation_pairs(
+    references: Mapping[str, Path], lows: Mapping[str, Path], factor: int, frames: Sequence[int] | None
+) -> list[Pair]:
+    """The frames of every validation volume that it has of `frames`, or all, memory-mapped; InputError if there is none."""
     pairs = []
     for subject, path in lows.items():
         low, reference = (
             open_volume(path).data,
             reference_slices(open_volume(references[subject]).data, factor),
         )
-        pairs += [Pair(low[frame], reference[frame]) for frame in range(low.shape[0])]
+        pairs += [
+            Pair(low[frame], reference[frame])
+            for frame in range(low.shape[0])
+            if frames is None or frame in frames
+        ]
+    if frames is not None and not pairs:
+        raise InputError(
+            f"validation_frames: found {list(frames)}, no validation volume has that many frames"
+        )
     return pairs
 
 

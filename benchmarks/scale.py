@@ -1,0 +1,244 @@
+"""Write docs/scale.md: what config/paper.yaml and 10,000 volumes would take, from the costs that measure.py found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from interslice.config import Study, load_study
+from interslice.files import replacing
+from interslice.schemas import read_yaml
+
+ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent
+CORES = 32  # of a node
+GPU_TFLOPS = 20.0  # sustained, assumed: to be replaced by what benchmarks/devices.py finds
+# Volumes as they are after preprocessing: subjects (train, validation, test), frames, slices, pixels of a slice. Cases from the
+# dataset files; frames and slices are typical of the published data, not counted by us, who do not have it.
+SIZES = {
+    "acdc": ((70, 10, 20), 27, 10, 160 * 160),
+    "sunnybrook": ((0, 0, 45), 2, 11, 140 * 140),
+    "dhcp": ((200, 20, 20), 1, 200, 256 * 256),
+    "oasis": ((200, 20, 50), 1, 176, 220 * 220),
+}
+REGIONS = 2
+MANY, TESTED = 10_000, 2000  # volumes, and of them in the test split
+GB, HOUR = 1e9, 3600.0
+
+
+def study() -> Study:
+    config = read_yaml(ROOT / "config/config.yaml")
+    for key, value in read_yaml(ROOT / "config/paper.yaml").items():
+        config[key] = config[key] | value if isinstance(value, dict) else value
+    return load_study(config, ROOT)
+
+
+def dataset_costs(name: str, paper: Study, costs: dict[str, Any]) -> dict[str, float]:
+    """Voxels, storage in bytes, and CPU seconds of one dataset, all factors and methods."""
+    subjects, frames, slices, pixels = SIZES[name]
+    factors, metrics = paper.factors(name), paper.config["evaluation"]["metrics"]
+    voxels = sum(subjects) * frames * slices * pixels
+    volume, scale = costs["volume"], pixels / costs["side"] ** 2
+    methods = list(paper.methods)
+    scored = subjects[2] * frames * slices * len(factors) * len(methods)
+    per_slice = sum(costs["scoring"][metric] for metric in metrics)
+    # The networks cost the most of the interpolations, the oracle nothing: the measured ones stand for their kinds.
+    kinds = {method: "cae_paper" if method in paper.named("trained") else method for method in methods}
+    interpolation = sum(
+        costs["interpolation"][kind]["4"] for kind in kinds.values() if kind in costs["interpolation"]
+    )
+    per_shard = len(factors) * len(methods) * paper.datasets[name]["shards"]
+    rows = scored * len(metrics) * REGIONS
+    return {
+        "voxels": voxels,
+        "normalised": voxels * volume["bytes_per_voxel"],
+        "low": sum(voxels * volume["bytes_per_voxel"] / factor for factor in factors),
+        "kept": per_shard * frames * slices * pixels * volume["bytes_per_voxel"],
+        "rows": rows,
+        "table": rows * costs["scoring"]["bytes_per_row"],
+        "data_s": voxels
+        / 1e6
+        * (volume["scale"] + volume["write"] + len(factors) * (volume["read"] + volume["decimate"])),
+        "evaluate_s": scored * scale * (per_slice + interpolation / len(methods)),
+        "per_slice_s": scale * (per_slice + interpolation / len(methods)),
+        "scored": scored,
+    }
+
+
+def training_rows(paper: Study, costs: dict[str, Any]) -> list[dict[str, float | str]]:
+    """One row for each dataset and method: trainings, operations, and hours."""
+    rows: list[dict[str, float | str]] = []
+    for name in paper.trained_datasets():
+        for method in paper.named("trained"):
+            cost, training = costs["training"][f"{name}/{method}"], paper.settings(method, name)["training"]
+            count = len(paper.factors(name)) * len(paper.config["seeds"])
+            tflop = cost["gflop_per_triplet"] * training["batch"] / 1e3
+            rows.append(
+                {
+                    "name": f"{name}, {method}",
+                    "count": count,
+                    "steps": training["steps"],
+                    "tflop": tflop,
+                    "cpu_h": cost["cpu_seconds_per_triplet"] * training["batch"] * training["steps"] / HOUR,
+                    "gpu_h": tflop * training["steps"] / GPU_TFLOPS / HOUR,
+                }
+            )
+    return rows
+
+
+def jobs_of(paper: Study) -> dict[str, int]:
+    """Number of jobs by rule, of those whose number grows with the study."""
+    pairs = [(name, len(paper.factors(name)), paper.datasets[name]["shards"]) for name in paper.datasets]
+    own = [len(paper.factors(name)) for name in paper.trained_datasets()]
+    seeds = len(paper.config["seeds"])
+    runs = len(paper.methods) - len(paper.named("trained")) + len(paper.named("trained")) * seeds
+    return {
+        "normalise_volumes": sum(shards for _, _, shards in pairs),
+        "decimate_volumes": sum(factors * shards for _, factors, shards in pairs),
+        "train_method": sum(own) * len(paper.named("trained")) * seeds,
+        "evaluate_method": sum(factors * shards for _, factors, shards in pairs) * runs,
+    }
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + " :--- |" + " ---: |" * (len(header) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def what_things_cost(costs: dict[str, Any]) -> dict[str, str]:
+    """The measured costs as tables."""
+    interpolation, scoring, start = costs["interpolation"], costs["scoring"], costs["start"]
+    slices = [
+        [f"interpolate, {name}, K = 4", f"{1e3 * by['4']:.2f} ms"] for name, by in interpolation.items()
+    ]
+    slices += [
+        [f"score, {name}", f"{1e3 * scoring[name]:.1f} ms"] for name in ("ssim", "psnr", "vif", "lpips")
+    ]
+    steps = ("scale", "decimate", "write", "read")
+    starts = [[f"{name} script", f"{start[name]:.1f} s"] for name in ("light", "torch")]
+    starts += [["reading the workflow (twice in a SLURM job)", f"{start['workflow']:.1f} s"]]
+    return {
+        "cpu_model": f"{costs['environment']['cpu']}, torch {costs['environment']['packages']['torch']}",
+        "slices": table([f"per slice of {costs['side']} × {costs['side']}", "CPU time"], slices),
+        "voxels": table(
+            ["per million voxels", "CPU time"],
+            [[name, f"{1e3 * costs['volume'][name]:.0f} ms"] for name in steps],
+        ),
+        "start": table(["start of a job", "CPU time"], starts),
+    }
+
+
+def paper_study(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
+    """Jobs, storage and core-hours of config/paper.yaml."""
+    each = {name: dataset_costs(name, paper, costs) for name in paper.datasets}
+    sums = {key: sum(one[key] for one in each.values()) for key in next(iter(each.values()))}
+    jobs, start = jobs_of(paper), costs["start"]
+    started = sum(
+        count * (start["light" if "volumes" in rule else "torch"] + 2 * start["workflow"])
+        for rule, count in jobs.items()
+    )
+    rows = []
+    for name, one in each.items():
+        subjects, frames, slices, pixels = SIZES[name]
+        storage = [f"{one[key] / GB:.1f}" for key in ("normalised", "low", "kept")]
+        evaluation = f"{one['scored']:,.0f} × {one['per_slice_s']:.2f} s = {one['evaluate_s'] / HOUR:.1f} h"
+        size = f"{sum(subjects)} × {frames} × {slices} × {pixels:,}"
+        rows.append(
+            [name, size, *storage, f"{one['rows'] / 1e6:.2f}", f"{one['data_s'] / HOUR:.2f}", evaluation]
+        )
+    header = [
+        "dataset",
+        "cases × frames × slices × pixels",
+        "normalised, GB",
+        "low, all K, GB",
+        "kept, GB",
+        "rows, 10⁶",
+    ]
+    kinds = ("normalised", "low", "kept", "table")
+    return {
+        "jobs": table(["rule", "jobs"], [[name, str(count)] for name, count in jobs.items()]),
+        "datasets": table([*header, "data, core-h", "evaluation, core-h"], rows),
+        "cores": str(CORES),
+        "evaluate_core_h": f"{sums['evaluate_s'] / HOUR:,.0f}",
+        "data_core_h": f"{sums['data_s'] / HOUR:.1f}",
+        "start_core_h": f"{started / HOUR:.1f}",
+        "node_hours": f"{(sums['evaluate_s'] + sums['data_s'] + started) / HOUR / CORES:,.1f}",
+        "storage": f"{sum(sums[key] for key in kinds) / GB:.0f}",
+        "storage_sum": " + ".join(f"{sums[key] / GB:.1f}" for key in kinds),
+        "shard_h": f"{each['oasis']['evaluate_s'] / evaluations_of('oasis', paper) / HOUR:.2f}",
+    }
+
+
+def trainings(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
+    """Operations and hours of the trainings."""
+    rows, total = [], 0.0
+    for row in training_rows(paper, costs):
+        hours = float(row["gpu_h"]) * int(row["count"])
+        total += hours
+        counts = [str(row["count"]), f"{row['steps']:,}", f"{row['tflop']:.3f}"]
+        rows.append(
+            [str(row["name"]), *counts, f"{row['cpu_h']:,.0f}", f"{row['gpu_h']:.1f}", f"{hours:,.0f}"]
+        )
+    header = ["training", "number", "steps", "TFLOP per step", "one on a core, h"]
+    return {
+        "trainings": table([*header, f"one at {GPU_TFLOPS:g} TFLOP/s, h", "all, GPU-h"], rows),
+        "gpu_hours": f"{total:,.0f}",
+        "gpu_tflops": f"{GPU_TFLOPS:g}",
+    }
+
+
+def many_volumes(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
+    """MANY volumes of the size of OASIS."""
+    oasis, (train, validation, test) = dataset_costs("oasis", paper, costs), SIZES["oasis"][0]
+    per_subject = 1 / (train + validation + test)
+    evaluation = oasis["evaluate_s"] / test * TESTED / HOUR
+    rows, scoring = oasis["rows"] / test * TESTED, costs["scoring"]
+    return {
+        "many": f"{MANY:,}",
+        "tested": f"{TESTED:,}",
+        "many_storage": f"{(oasis['normalised'] + oasis['low']) * per_subject * MANY / 1e12:.1f}",
+        "many_data_h": f"{oasis['data_s'] * per_subject * MANY / HOUR:.0f}",
+        "many_evaluate_h": f"{evaluation:,.0f}",
+        "many_nodes": f"{evaluation / CORES:,.0f}",
+        "many_shards": f"{paper.datasets['oasis']['shards'] * TESTED / test:.0f}",
+        "many_rows": f"{rows / 1e6:,.0f}",
+        "many_table": f"{rows * scoring['bytes_per_row'] / GB:.1f}",
+        "many_memory": f"{rows * scoring['memory_bytes_per_row'] / GB:,.0f}",
+        "bytes_row": f"{scoring['bytes_per_row']:.1f}",
+        "memory_row": f"{scoring['memory_bytes_per_row']:.0f}",
+    }
+
+
+def precisions(devices: dict[str, Any]) -> dict[str, str]:
+    """bfloat16 against float32 on the CPU."""
+    single, half = devices["runs"]["cpu float32"], devices["runs"]["cpu bfloat16"]
+    return {
+        "bfloat16_speed": f"{half['steps_per_second_against_cpu_float32']:.2f}",
+        "bfloat16_loss": f"{100 * half['relative_difference_of_loss']:.1f}",
+        "bfloat16_image": f"{half['mean_absolute_difference_of_prediction']:.4f}",
+        "bfloat16_psnr": f"{half['psnr_of_prediction']:.2f} against {single['psnr_of_prediction']:.2f} dB",
+    }
+
+
+def evaluations_of(name: str, paper: Study) -> int:
+    """Evaluations of a dataset: factors, methods, shards."""
+    return len(paper.factors(name)) * len(paper.methods) * paper.datasets[name]["shards"]
+
+
+def main() -> None:
+    costs, devices = (json.loads((HERE / f"{name}.json").read_text()) for name in ("costs", "devices"))
+    text = (HERE / "scale.md.in").read_text()
+    paper = study()
+    parts = what_things_cost(costs) | paper_study(paper, costs) | trainings(paper, costs)
+    parts |= many_volumes(paper, costs) | precisions(devices)
+    for name, value in parts.items():
+        if f"@{name}@" not in text:
+            raise SystemExit(f"scale.md.in has no place for {name}")
+        text = text.replace(f"@{name}@", value)
+    if "@" in text:
+        raise SystemExit("scale.md.in has a place that nothing fills")
+    with replacing(ROOT / "docs" / "scale.md") as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

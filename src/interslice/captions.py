@@ -1,0 +1,57 @@
+"""Captions of a study's figures: dataset, n, K, protocol, budget and commit, from the scores and the trainings' records."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from interslice.methods_text import listed
+
+
+def figure_captions(
+    titles: Mapping[str, str],
+    scores: pd.DataFrame,
+    budgets: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> str:
+    """Markdown with a caption per figure.
+
+    titles: file name of a figure to what it shows; a name that has a dataset or K of the study in it is about that one
+    alone, any other about all. scores: the long table; budgets: training to what it cost, its label naming dataset and K;
+    environment: `provenance.environment_record`.
+    """
+    git = environment["git"]
+    commit = (
+        f"commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
+        if git
+        else "no commit"
+    )
+    lines = ["# Captions\n"]
+    for number, (name, title) in enumerate(titles.items(), start=1):
+        lines.append(
+            f"**Figure {number}** (`{name}`). {title}. {_extent(name, scores, budgets)} Made at {commit}.\n"
+        )
+    return "\n".join(lines)
+
+
+def _extent(name: str, scores: pd.DataFrame, budgets: Mapping[str, str]) -> str:
+    own = scores
+    for column, marks in (("dataset", "{}"), ("K", "K{}")):
+        named = [value for value in own[column].unique() if f"_{marks.format(value)}_" in f"_{name}_"]
+        own = own[own[column].isin(named)] if named else own
+    sizes = own.groupby("dataset")["subject"].nunique()
+    datasets = listed(f"{dataset} (n = {n} test subjects)" for dataset, n in sizes.items())
+    factors = listed(sorted(own["K"].unique()))
+    kinds = {
+        (f", {d}, K = {K}, ") for d, K in own[["dataset", "K"]].drop_duplicates().itertuples(index=False)
+    }
+    used = sorted(
+        {
+            text.split(" triplets")[0] + " triplets"
+            for label, text in budgets.items()
+            if any(k in label for k in kinds)
+        }
+    )
+    budget = f"Trainings: {'; '.join(used)}." if used else "Nothing was trained."
+    protocol = listed(sorted(own["protocol"].unique()))
+    return f"Dataset {datasets}; K = {factors}; protocol {protocol}. {budget}"

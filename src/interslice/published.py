@@ -1,0 +1,151 @@
+"""Published numbers (config/published.csv) and ours beside them, where dataset, K and protocol are the same."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interslice.as_published import AS_PUBLISHED
+from interslice.audit import switched_scores
+from interslice.errors import InputError
+from interslice.longtable import HIGHER_IS_BETTER, subject_means
+from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
+
+COLUMNS = ["dataset", "K", "method", "variant", "kind", "split", "n", "window_px", "metric", "mean", "sd"]
+COLUMNS += ["protocol", "wording", "source", "evidence"]
+EVIDENCE = {"N": "stored output of a released notebook", "A": "abstract or README"}
+NOT_COMPARABLE = "not comparable"
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """The published numbers, columns COLUMNS; an empty cell is NaN, or "" in a column of text. InputError for another file."""
+    text = {name: str for name in COLUMNS if name not in ("K", "n", "window_px", "mean", "sd")}
+    try:
+        table = pd.read_csv(path, dtype=text)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as a table ({error})") from error
+    if list(table.columns) != COLUMNS:
+        raise InputError(f"{path}: found the columns {list(table.columns)}, allowed are {COLUMNS}")
+    table[list(text)] = table[list(text)].fillna("")
+    unsourced = table[
+        (table["source"] == "") | (table["wording"] == "") | ~table["evidence"].isin(list(EVIDENCE))
+    ]
+    if len(unsourced):
+        raise InputError(
+            f"{path}: line {unsourced.index[0] + 2} has no wording, no source or the evidence "
+            f"{unsourced['evidence'].iloc[0]!r}, allowed are {', '.join(EVIDENCE)}"
+        )
+    return table
+
+
+def beside(
+    published: pd.DataFrame, strict: pd.DataFrame, rescored: pd.DataFrame, study: Mapping[str, Any]
+) -> pd.DataFrame:
+    """`published` with ours beside it: columns ours, ours_mean, ours_sd, ours_n and remark.
+
+    strict, rescored: the long tables of the study; study: `config`, `datasets` and `methods`. A row per published
+    value and method of ours that it is about; one row with "not comparable" and the reason where there is none. Ours
+    are means over frames, as in the released evaluation (every frame a sample).
+    """
+    scores = switched_scores(strict, rescored, AS_PUBLISHED)
+    unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
+    scores = scores.assign(subject=unit)
+    rows = []
+    for _, row in published.iterrows():
+        nothing = {"ours": "", "ours_mean": np.nan, "ours_sd": np.nan, "ours_n": np.nan}
+        reason = _obstacle(row, study)
+        found = [] if reason else _ours(row, scores, study)
+        if not found:
+            reason = reason or "this study has no such scores"
+            rows.append({**row, **nothing, "remark": f"{NOT_COMPARABLE}: {reason}"})
+        rows += [{**row, **own} for own in found]
+    return pd.DataFrame(rows)
+
+
+def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
+    """Why a published value has no counterpart in this study; "" where it may have one."""
+    datasets = {name: d for name, d in study["datasets"].items() if d["source"] == row["dataset"]}
+    if row["metric"] not in HIGHER_IS_BETTER:
+        return "not a score"
+    if not datasets:
+        return f"this study has no dataset of source {row['dataset']}"
+    if row["split"] != "test":
+        return f"on {row['split']} subjects"
+    if np.isnan(row["K"]):
+        return "K is not stated"
+    factors = {K for d in datasets.values() for K in d["factors"] or study["config"]["factors"]}
+    if row["K"] not in factors:
+        return f"this study has K = {', '.join(map(str, sorted(factors)))}"
+    if not _methods(row, study):
+        return f"this study has no method {row['method']}"
+    windows = {d["score_px"] or d["crop"].get("centre_px") or d["pad_px"] for d in datasets.values()}
+    if not np.isnan(row["window_px"]) and row["window_px"] not in windows:
+        own = ", ".join("the cropped volume" if one is None else f"{one} px" for one in windows)
+        return f"scored in a window of {row['window_px']:.0f} px, here {own}"
+    if row["protocol"] != AS_PUBLISHED:
+        return f"protocol {row['protocol'] or 'not stated'}"
+    return ""
+
+
+def _methods(row: pd.Series, study: Mapping[str, Any]) -> list[str]:
+    """The methods of the study that a published one is: an autoencoder without its LPIPS term is another method."""
+    return [
+        name
+        for name, settings in study["methods"].items()
+        if settings["method"] == row["method"] and settings.get("synthesis", {"lpips": 1})["lpips"] > 0
+    ]
+
+
+def _ours(row: pd.Series, scores: pd.DataFrame, study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    means = subject_means(scores, kind=row["kind"])
+    found = []
+    for name, dataset in study["datasets"].items():
+        if dataset["source"] != row["dataset"]:
+            continue
+        for method in _methods(row, study):
+            own = means[(means["dataset"] == name) & (means["K"] == row["K"])]
+            own = own[(own["method"] == method) & (own["metric"] == row["metric"])]
+            if len(own) == 0:
+                continue
+            patients = own["subject"].str.rsplit(" frame ", n=1).str[0].nunique()
+            remarks = [] if patients == row["n"] else [f"n = {patients} here, {row['n']:.0f} there"]
+            remarks += [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
+            value = own["value"]
+            spread = float(value.std(ddof=1)) if len(value) > 1 and np.isfinite(value).all() else np.nan
+            found.append(
+                {"ours": method, "ours_mean": float(value.mean()), "ours_sd": spread, "ours_n": patients}
+                | {"remark": "; ".join(remarks)}
+            )
+    return found
+
+
+def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable:
+    """The comparison as a table for people."""
+
+    def value(row: pd.Series, mean: str, sd: str) -> Cell:
+        if np.isnan(row[mean]):
+            return Cell("–", "–")
+        decimals = decimals_of(row["metric"])
+        spread = "" if np.isnan(row[sd]) else f" ± {row[sd]:.{decimals}f}"
+        return Cell(f"{format_value(row[mean], decimals)}{spread}", float(row[mean]))
+
+    rows = []
+    for _, row in table.iterrows():
+        metric = (
+            metric_name(row["metric"])
+            if row["metric"] in HIGHER_IS_BETTER
+            else row["metric"].replace("_", " ")
+        )
+        texts = [row["wording"], row["kind"], metric]
+        ours = [labels[row["ours"]] if row["ours"] else "–", row["remark"]]
+        cells = [*(Cell(text, text) for text in texts), value(row, "mean", "sd"), Cell(ours[0], ours[0])]
+        cells += [value(row, "ours_mean", "ours_sd"), Cell(ours[1], ours[1])]
+        rows.append(Row((*cells, Cell(EVIDENCE[row["evidence"]], row["evidence"]))))
+    header = ("What was published", "Slices", "Metric", "Published", "Ours", "Value", "Remark", "Evidence")
+    notes = (
+        "Ours stand beside a published value only where dataset, K, split, window and protocol (as published) are the same.",
+        "Published values are not from the paper's printed tables; sources are in config/published.csv.",
+    )
+    return ShownTable("Published numbers and ours", header, tuple(rows), notes)

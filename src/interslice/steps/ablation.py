@@ -1,0 +1,65 @@
+"""Ablation step: the variants of a study against their base, as one table and its figure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interslice.ablation import ablation_figure, ablation_table, shown_ablation
+from interslice.figures import save
+from interslice.files import replacing
+from interslice.longtable import REGIONS, read_scores
+from interslice.rendering import latex, markdown
+
+
+def tabulate_ablation(
+    scores: str,
+    trainings: Sequence[tuple[str, int, str, str]],
+    *,
+    base: str,
+    variants: Sequence[str],
+    labels: Mapping[str, str],
+    statistics: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    """Write REGION.csv, .md and .tex for both regions. trainings: dataset, K, method and provenance.json of each."""
+    table, costs = read_scores(Path(scores)), read_costs(trainings)
+    with replacing(folder) as tables:
+        tables.mkdir(parents=True)
+        for region in REGIONS:
+            result = ablation_table(
+                table,
+                costs,
+                base=base,
+                variants=variants,
+                labels=labels,
+                region=region,
+                confidence=statistics["confidence"],
+                bootstrap=statistics["bootstrap"],
+            )
+            result.to_csv(tables / f"{region}.csv", index=False)
+            shown = shown_ablation(result, confidence=statistics["confidence"])
+            (tables / f"{region}.md").write_text(markdown(shown), encoding="utf-8")
+            (tables / f"{region}.tex").write_text(latex(shown), encoding="utf-8")
+
+
+def read_costs(trainings: Sequence[tuple[str, int, str, str]]) -> pd.DataFrame:
+    """dataset, K, method, parameters and seconds per step (wall time with validations; the mean over seeds)."""
+    rows = []
+    for dataset, factor, method, path in trainings:
+        record = json.loads(Path(path).read_text())
+        row = {"dataset": dataset, "K": int(factor), "method": method, "parameters": record["parameters"]}
+        rows.append(row | {"seconds_per_step": 1 / record["steps_per_second"]})
+    return pd.DataFrame(rows).groupby(["dataset", "K", "method"]).mean().reset_index()
+
+
+def plot_ablation(
+    folder: str, *, dataset: str, factor: int, confidence: float, outputs: Sequence[str]
+) -> None:
+    """The forest plots of one dataset and K from the tables in `folder`; outputs are ablation_REGION_*."""
+    for path in outputs:
+        rows = pd.read_csv(Path(folder) / f"{Path(path).stem.split('_')[1]}.csv")
+        rows = rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]
+        save(ablation_figure(rows, confidence=confidence), path)

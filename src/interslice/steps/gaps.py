@@ -1,0 +1,55 @@
+"""Gap steps: example slices of all methods, and a strip and an animation of one method; captions of all figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from interslice.captions import figure_captions
+from interslice.figure_style import save
+from interslice.gaps import cut_gap, gap_rows, middle_gap, write_animation
+from interslice.longtable import read_scores
+from interslice.provenance import environment_record
+from interslice.steps.kept import kept_volumes
+from interslice.steps.tables import write_text
+
+
+def plot_gap(
+    normalised: Sequence[Path],
+    interpolated: Mapping[str, Sequence[Path]],
+    *,
+    subject: str | None,
+    dataset: str,
+    factor: int,
+    labels: Mapping[str, str],
+    with_reference: bool,
+    figures: Sequence[str],
+    animations: Sequence[str] = (),
+) -> None:
+    """The middle gap of the subject's first frame; an animation is of the one method that is interpolated.
+
+    With None the subject is the first whose volumes were kept.
+    """
+    subject, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    target = reference.data[0]
+    rows = {"reference": target, **volumes} if with_reference else volumes
+    first = middle_gap(len(target), factor)
+    through, *in_plane = reference.spacing
+    note = f"{dataset}, subject {subject}, slices {first} to {first + factor}, {through * factor:g} mm apart, K = {factor}"
+    figure = gap_rows(
+        rows, factor=factor, first=first, labels=labels, pixel_mm=(in_plane[0], in_plane[1]), note=note
+    )
+    for file in figures:
+        save(figure, file)
+    for method in interpolated if animations else ():
+        write_animation(cut_gap(volumes[method], factor, first), [Path(path) for path in animations])
+
+
+def write_captions(scores: str, trainings: Mapping[str, str], titles: Mapping[str, str], output: str) -> None:
+    """Write the captions. trainings: label to provenance.json; titles: figure to what it shows."""
+    budgets = {}
+    for label, path in trainings.items():
+        settings = json.loads(Path(path).read_text())["settings"]
+        training = settings["training"]
+        budgets[label] = f"{settings['label']}, {training['steps']:,} updates of {training['batch']} triplets"
+    text = figure_captions(titles, read_scores(Path(scores)), budgets, environment_record())
+    write_text(text, Path(output))

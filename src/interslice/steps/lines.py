@@ -1,0 +1,62 @@
+"""Lines step: interpolated pairs of lines in, the two metrics of Berthelot et al. 2018 as a long table and as tables out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interslice.errors import InputError
+from interslice.line_metrics import nearest_lines, smoothness
+from interslice.longtable import write_scores
+from interslice.steps.tables import write_text
+from interslice.tables import results_table, summary_lines, to_latex, to_markdown
+from interslice.volumes import open_volume
+
+
+def tabulate_lines(
+    volumes: Sequence[tuple[str, int, Sequence[str]]], display: Mapping[str, Any], outputs: Sequence[str]
+) -> None:
+    """Write lines.parquet, .csv, .md, .tex and .txt. volumes: method, seed and their folders of interpolated volumes.
+
+    Raises InputError where there are none, as in a study without lines.
+    """
+    if not any(folders for *_, folders in volumes):
+        raise InputError(
+            "lines: found no dataset of source lines in the study, needed is one as in config/lines.yaml"
+        )
+    scores = pd.concat(
+        score_lines(open_volume(next(Path(folder).glob("*.nii"))).data).assign(method=method, seed=seed)
+        for method, seed, folders in volumes
+        for folder in folders
+    )
+    table = scores.assign(dataset="lines", protocol="strict", region="whole", frame=0)
+    by_ending = {Path(path).suffix: Path(path) for path in outputs}
+    write_scores(table, by_ending[".parquet"])
+    results = results_table(
+        table, kind="all", labels=display["labels"], controls=set(display["controls"]), supervised=set()
+    )
+    write_text(results.to_csv(index=False), by_ending[".csv"])
+    write_text(to_markdown(results), by_ending[".md"])
+    write_text(to_latex(results), by_ending[".tex"])
+    write_text("\n".join(summary_lines(results)) + "\n", by_ending[".txt"])
+
+
+def score_lines(images: np.ndarray) -> pd.DataFrame:
+    """Rows of the long table for interpolated pairs (pairs, K + 1, 32, 32); a pair takes the place of a subject.
+
+    Mean Distance has a value per image, Smoothness one per pair, written to its first synthesised image.
+    """
+    distances, angles = nearest_lines(images)
+    pairs, count = distances.shape
+    pair, place = (index.ravel() for index in np.indices((pairs, count)))
+    rows = pd.DataFrame(
+        {"subject": pair, "slice": place, "metric": "mean_distance", "value": distances.ravel()}
+    )
+    turning = pd.DataFrame(
+        {"subject": np.arange(pairs), "slice": 1, "metric": "smoothness", "value": smoothness(angles)}
+    )
+    rows = pd.concat([rows, turning], ignore_index=True)
+    kind = np.where(rows["slice"] % (count - 1) == 0, "kept", "synthesised")
+    return rows.assign(subject=rows["subject"].map("pair-{:03d}".format), kind=kind, K=count - 1)

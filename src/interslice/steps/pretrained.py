@@ -1,0 +1,78 @@
+"""Finished models to give away: a training's weights with what they were made of, and the card that tells it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interslice.checkpoints import read_checkpoint, write_checkpoint
+from interslice.files import replacing
+
+KEPT = ("settings", "seed", "K", "digest", "subjects", "weights", "best_step", "history", "seconds")
+
+
+def export_model(model: Path, provenance: Path, dataset: str, output: Path) -> None:
+    """The weights of the best step with the training's identity, dataset, commit and validation history."""
+    state = read_checkpoint(model)
+    git = json.loads(provenance.read_text())["environment"]["git"] or {}
+    write_checkpoint(
+        {key: state[key] for key in KEPT} | {"dataset": dataset, "commit": git.get("commit")}, output
+    )
+
+
+def write_card(models: Mapping[str, Path], title: str, output: Path) -> None:
+    """The model card: one page for all models. title: of the dataset."""
+    states = {name: read_checkpoint(path) for name, path in models.items()}
+    first = next(iter(states.values()))
+    with replacing(output) as temporary:
+        temporary.write_text(
+            CARD.format(
+                title=title,
+                subjects=", ".join(first["subjects"]),
+                table=pd.DataFrame([card_row(name, state) for name, state in states.items()]).to_markdown(
+                    index=False
+                ),
+            )
+        )
+
+
+def card_row(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says of one model; the scores are those of its best step on the validation subject."""
+    best = next(row for row in state["history"] if row["step"] == state["best_step"])
+    training = state["settings"]["training"]
+    return {
+        "model": name,
+        "K": state["K"],
+        "steps": training["steps"],
+        "best step": state["best_step"],
+        "batch x crop": f"{training['batch']} x {training['crop']}²",
+        "precision": training["precision"],
+        "wall hours": f"{state['seconds'] / 3600:.1f}",
+        "seed": state["seed"],
+        "commit": str(state["commit"])[:7],
+        "validation SSIM": f"{best['validation_ssim']:.3f}",
+        "validation PSNR (dB)": f"{best['validation_psnr']:.2f}",
+    }
+
+
+CARD = """# Pretrained models
+
+Written by `make pretrained`, which trains them anew (config/long.yaml, about two hours on two cores).
+**Not a medical device**: for research, never for diagnosis.
+
+{table}
+
+- **What they are.** Weights of the paper's autoencoder (`cae`) and of our own residual variant (`cae_residual`), one per
+  anisotropy factor K, read with weights only. Each file holds its settings, seed, commit, training subjects and history.
+- **Data.** Training subjects: {subjects} of *{title}*; low-resolution volumes only, K times as thick as the source.
+  Validation picked the step. No test subject was seen: the evaluation reads the subjects in the file and refuses a model
+  that saw one.
+- **Licence.** The weights are under the repository's licence. The scans come inside registry packages under the licences
+  that config/datasets/t1.yaml names for each package; the terms of the scans themselves were not stated there.
+- **Limits.** Few subjects, one scanner, one contrast (T1), adults, axial slices: expect less elsewhere, and use `--check`,
+  which compares with cubic B-spline on your own scan. README.md has their scores on the test subjects beside the baselines'.
+- **Use.** `interslice upsample scan.nii.gz --factor 4 --model cae_residual_K4 -o out.nii.gz`, or the methods
+  `cae_pretrained` and `cae_residual_pretrained` of a study.
+"""

@@ -1,0 +1,41 @@
+"""Viewer step: the kept volumes of one dataset and K as picture stacks for the page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from interslice.files import replacing
+from interslice.stacks import viewer_record
+from interslice.steps.kept import kept_volumes
+
+
+def pack_viewer(
+    normalised: Sequence[Path],
+    interpolated: Mapping[str, Sequence[Path]],
+    *,
+    dataset: str,
+    subject: str | None,
+    factor: int,
+    labels: Mapping[str, str],
+    opened: Sequence[str],
+    budget: int,
+    output: Path,
+) -> None:
+    """Write the record of one view as JSON; `interpolated` maps a method to its folders of kept volumes.
+
+    The viewer begins with the first and the last method of `opened`. With None the subject is the first whose
+    volumes were kept. The first frame is shown.
+    """
+    subject, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    record = viewer_record(
+        {labels[method]: volume for method, volume in volumes.items()},
+        reference.data[0],
+        factor=factor,
+        spacing_mm=reference.spacing,
+        subject=subject,
+        title=f"{dataset}, K = {factor}",
+        opened=(labels[opened[0]], labels[opened[-1]]),
+        budget=budget,
+    )
+    with replacing(output) as temporary:
+        temporary.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")

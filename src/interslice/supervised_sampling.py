@@ -1,0 +1,83 @@
+"""Training batches of supervised methods: patches of high-resolution volumes and what interpolation makes of their low ones.
+
+A batch is a pure function of (seed, step), as in `sampling`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from interslice.errors import InputError
+from interslice.sampling import adjust_contrast, draw_contrast
+from interslice.spline import bspline_weights
+
+SPLINE_MARGIN = (
+    5  # low-resolution slices beyond a patch: the spline's weight has fallen to a thousandth there
+)
+
+
+def check_pairs(
+    volumes: Sequence[np.ndarray], references: Sequence[np.ndarray] | None, training: Mapping[str, Any]
+) -> None:
+    """Refuse training without high-resolution volumes (frames, slices, rows, columns), or with ones too small for a patch."""
+    if references is None or not volumes or len(references) != len(volumes):
+        found = 0 if references is None else len(references)
+        raise InputError(
+            f"training: found {found} high-resolution volumes for {len(volumes)} low-resolution ones, a supervised "
+            "method needs one each and at least 1"
+        )
+    for reference in references:
+        for key, size in (("depth", reference.shape[1]), ("crop", min(reference.shape[2:]))):
+            if size < training[key]:
+                raise InputError(
+                    f"training.{key}: found {training[key]}, the smallest high-resolution volume has {size}"
+                )
+
+
+def draw_pairs(
+    volumes: Sequence[np.ndarray],
+    references: Sequence[np.ndarray],
+    training: Mapping[str, Any],
+    seed: int,
+    step: int,
+    factor: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets, both (batch, depth, crop, crop) float32, of one step.
+
+    The input is the aligned cubic B-spline of the low-resolution volume where the target lies in the high-resolution
+    one. Every place of every frame of every volume is equally likely.
+    """
+    rng = np.random.default_rng((seed, step))
+    places = np.array([ref.shape[0] * (ref.shape[1] - training["depth"] + 1) for ref in references])
+    owners = rng.choice(len(references), size=training["batch"], p=places / places.sum())
+    pairs = [draw_pair(volumes[owner], references[owner], training, factor, rng) for owner in owners]
+    inputs, targets = zip(*pairs, strict=True)
+    return np.stack(inputs), np.stack(targets)
+
+
+def draw_pair(
+    volume: np.ndarray,
+    reference: np.ndarray,
+    training: Mapping[str, Any],
+    factor: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One input and target, each (depth, crop, crop)."""
+    frames, slices, rows, columns = reference.shape
+    depth, crop = training["depth"], training["crop"]
+    frame, first = rng.integers(frames), int(rng.integers(slices - depth + 1))
+    row, column = rng.integers(rows - crop + 1), rng.integers(columns - crop + 1)
+    place = (slice(row, row + crop), slice(column, column + crop))
+    begin = max(0, first // factor - SPLINE_MARGIN)
+    end = min(volume.shape[1], -(-(first + depth - 1) // factor) + 1 + SPLINE_MARGIN)
+    low = np.array(volume[frame, begin:end][(slice(None), *place)], dtype=np.float32)
+    target = np.array(reference[frame, first : first + depth][(slice(None), *place)], dtype=np.float32)
+    if training["contrast"]:
+        gain, centre = draw_contrast(rng)
+        low, target = adjust_contrast(low, gain, centre), adjust_contrast(target, gain, centre)
+    weights = bspline_weights(end - begin, (first + np.arange(depth)) / factor - begin).astype(np.float32)
+    pair = np.stack([np.tensordot(weights, low, 1), target])
+    pair = np.rot90(pair, int(rng.integers(4)), axes=(2, 3))
+    fine, sharp = pair[:, ::-1] if rng.random() < 0.5 else pair
+    return fine, sharp

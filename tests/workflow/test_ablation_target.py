@@ -1,0 +1,75 @@
+"""`snakemake ablation`: a target that brings its own study."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from checkout import copy_of_the_code
+
+from interslice.longtable import write_scores
+from settings import ROOT
+from synthetic_scores import synthetic_scores
+
+VARIANTS = {"layers_1": {"label": "1 layer", "network": {"layers": 1}}}
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """A checkout whose config/ablation.yaml is a study of one variant that is trained and scored already."""
+    copy_of_the_code(tmp_path)
+    study = yaml.safe_load((tmp_path / "config/ablation.yaml").read_text())
+    study |= {
+        "factors": [2],
+        "methods": ["cae", *VARIANTS],
+        "ablation": {"base": "cae", "variants": VARIANTS},
+    }
+    (tmp_path / "config/ablation.yaml").write_text(yaml.safe_dump(study))
+    scores = synthetic_scores()
+    scores = scores[scores["method"].isin(["cae", "cae_mse"]) & (scores["K"] == 2)]
+    scores = scores.replace({"method": {"cae_mse": "layers_1"}, "dataset": {"t1_embedded": "t1"}})
+    results = tmp_path / "results/ablation"
+    for method, parameters in (("cae", 443_777), ("layers_1", 300_000)):
+        folder = results / f"train_method/t1/K2/{method}/seed1"
+        folder.mkdir(parents=True)
+        record = {"parameters": parameters, "steps_per_second": 4.0}
+        (folder / "provenance.json").write_text(json.dumps(record))
+    write_scores(scores, results / "scores.parquet")
+    return tmp_path
+
+
+def test_the_named_target_makes_the_table_and_figures_of_its_study(scored):
+    own = ["tabulate_ablation", "plot_ablation", "ablation"]
+    snakemake(scored, "ablation", "--cores", "1", "--allowed-rules", *own)
+    results = scored / "results/ablation"
+    for region in ("whole", "foreground"):
+        table = pd.read_csv(results / "ablation" / f"{region}.csv")
+        assert list(table["method"].unique()) == ["cae", "layers_1"]
+        assert list(table["parameters"].unique()) == [443_777, 300_000]
+        assert set(table["seconds_per_step"]) == {0.25}
+        assert set(table["region"]) == {region}
+        assert "1 layer" in (results / "ablation" / f"{region}.md").read_text()
+        assert r"\toprule" in (results / "ablation" / f"{region}.tex").read_text()
+        for ending in ("pdf", "png"):
+            assert (results / f"figures/ablation_{region}_t1_K2.{ending}").stat().st_size > 5000
+    assert sorted(path.name for path in (scored / "results").iterdir()) == ["ablation"]
+
+
+def test_the_embedded_ablation_is_planned_from_the_root():
+    plan = snakemake(ROOT, "ablation", "--dry-run", "--quiet", "rules", "--forceall")
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
+    assert jobs["train_method"] == "13", "the base and twelve variants"
+    assert (jobs["tabulate_ablation"], jobs["plot_ablation"]) == ("1", "1")
+    assert not {"write_page", "plot_boxes"} & set(jobs), "the target makes its table and figures only"

@@ -1,0 +1,49 @@
+# What each part of a method is worth: the variants of the study against their base, from the long table.
+
+
+rule tabulate_ablation:
+    input:
+        {path for *_, path in ablation_trainings()},
+        scores=f"{RESULTS}/scores.parquet",
+    output:
+        directory(f"{RESULTS}/ablation"),
+    log:
+        f"{LOGS}/tabulate_ablation.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        trainings=ablation_trainings(),
+        base=STUDY.ablation_base,
+        variants=STUDY.ablated,
+        labels=STUDY.labels,
+        statistics=config["statistics"],
+        code=digest_of("ablation"),
+    script:
+        "../scripts/tabulate_ablation.py"
+
+
+rule plot_ablation:
+    input:
+        f"{RESULTS}/ablation",
+    output:
+        figure_outputs("ablation", *ABLATION_FIGURES),
+    log:
+        f"{LOGS}/plot_ablation/{{dataset}}_K{{K}}.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        confidence=config["statistics"]["confidence"],
+        code=digest_of("ablation"),
+    script:
+        "../scripts/plot_ablation.py"
+
+
+rule ablation:
+    input:
+        ablation_outputs(),

@@ -1,0 +1,149 @@
+# Measured as published beside measured right: `snakemake audit`.
+AUDITED = [*TRAINED, *STUDY.named("baseline")]
+AUDIT_FIGURES = {
+    f"audit_{dataset}_{method}": f"{STUDY.labels[method]} on {dataset}: the difference to every baseline under each protocol"
+    for dataset in STUDY.datasets
+    for method in TRAINED
+}
+
+
+rule audit:
+    input:
+        f"{RESULTS}/audit/index.html",
+
+
+rule score_as_published:
+    input:
+        normalised="results/normalise_volumes/{dataset}/{shard}",
+        low="results/decimate_volumes/{dataset}/K{K}/{shard}",
+        checkpoint=checkpoint_of,
+    output:
+        f"{RESULTS}/score_as_published/{RUN}/{{shard}}.parquet",
+    log:
+        f"{LOGS}/score_as_published/{RUN}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/score_as_published/{RUN}/{{shard}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["evaluate"]
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
+    params:
+        settings=settings_of,
+        evaluation=config["evaluation"],
+        score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
+        code=method_digest("as_published"),
+    script:
+        "../scripts/score_as_published.py"
+
+
+rule collect_published_scores:
+    input:
+        [
+            f"{RESULTS}/score_as_published/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
+            for dataset in STUDY.datasets
+            for K in STUDY.factors(dataset)
+            for method in AUDITED
+            for seed in seeds_of(method)
+            for shard in shards_of(dataset)
+        ],
+    output:
+        f"{RESULTS}/audit/scores.parquet",
+    log:
+        f"{LOGS}/collect_published_scores.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        code=digest_of("scores"),
+    script:
+        "../scripts/collect_scores.py"
+
+
+rule tabulate_audit:
+    input:
+        strict=f"{RESULTS}/scores.parquet",
+        rescored=f"{RESULTS}/audit/scores.parquet",
+    output:
+        f"{RESULTS}/audit/audit.csv",
+    log:
+        f"{LOGS}/tabulate_audit.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        trained=TRAINED,
+        baselines=STUDY.named("baseline"),
+        statistics=config["statistics"],
+        code=digest_of("audit"),
+    script:
+        "../scripts/tabulate_audit.py"
+
+
+rule plot_audit:
+    input:
+        f"{RESULTS}/audit/audit.csv",
+    output:
+        figure_outputs("audit", "audit_{dataset}_{method}"),
+    log:
+        f"{LOGS}/plot_audit/{{dataset}}_{{method}}.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        labels=STUDY.labels,
+        code=digest_of("audit"),
+    script:
+        "../scripts/plot_audit.py"
+
+
+rule compare_published:
+    input:
+        numbers=f"{ROOT}/config/published.csv",
+        strict=f"{RESULTS}/scores.parquet",
+        rescored=f"{RESULTS}/audit/scores.parquet",
+    output:
+        f"{RESULTS}/audit/published.csv",
+    log:
+        f"{LOGS}/compare_published.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        study=RESOLVED,
+        code=digest_of("audit"),
+    script:
+        "../scripts/compare_published.py"
+
+
+rule write_audit_page:
+    input:
+        table=f"{RESULTS}/audit/audit.csv",
+        published=f"{RESULTS}/audit/published.csv",
+        figures=expand(f"{RESULTS}/figures/{{name}}.png", name=AUDIT_FIGURES),
+    output:
+        page=in_report(f"{RESULTS}/audit/index.html", caption="../report/audit_page.rst", category="Audit"),
+        prose=f"{RESULTS}/audit/audit.md",
+    log:
+        f"{LOGS}/write_audit_page.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in AUDIT_FIGURES.items()},
+        labels=STUDY.labels,
+        study=config["study"],
+        code=digest_of("audit"),
+    script:
+        "../scripts/write_audit_page.py"

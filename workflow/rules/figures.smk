@@ -1,0 +1,115 @@
+# The paper's figures and tables, one target each: `snakemake figures` makes them all.
+GAP_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] != "oracle"]
+PLACES = [(dataset, K) for dataset in STUDY.datasets for K in STUDY.factors(dataset)]
+EXAMPLES = {
+    f"examples_{dataset}_K{K}": f"Slices between two acquired neighbours at {K - 1} places, {dataset}"
+    for dataset, K in PLACES
+}
+GAPS = {
+    f"gap_{dataset}_K{K}_{method}": f"One gap interpolated by {STUDY.labels[method]}, {dataset}, as strip and animation"
+    for dataset, K in PLACES
+    for method in GAP_METHODS
+}
+CAPTIONED = figure_names() | curve_names() | EXAMPLES | GAPS
+
+
+rule plot_examples:
+    input:
+        unpack(kept_volumes(PANEL_METHODS)),
+        normalised=all_shards("results/normalise_volumes/{dataset}"),
+    output:
+        figure_outputs("examples", "examples_{dataset}_K{K}"),
+    log:
+        f"{LOGS}/plot_examples/{{dataset}}_K{{K}}.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        methods=PANEL_METHODS,
+        labels=STUDY.labels,
+        subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        code=digest_of("gaps"),
+    script:
+        "../scripts/plot_examples.py"
+
+
+rule plot_gap:
+    input:
+        unpack(lambda wildcards: kept_volumes([wildcards.method])(wildcards)),
+        normalised=all_shards("results/normalise_volumes/{dataset}"),
+    output:
+        figures=figure_outputs("gap", "gap_{dataset}_K{K}_{method}"),
+        animations=figure_files(["gap_{dataset}_K{K}_{method}"], "gif", "webp"),
+    log:
+        f"{LOGS}/plot_gap/{{dataset}}_K{{K}}_{{method}}.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        labels=STUDY.labels,
+        subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        code=digest_of("gaps"),
+    script:
+        "../scripts/plot_gap.py"
+
+
+rule write_captions:
+    input:
+        list(trainings("provenance.json").values()),
+        scores=f"{RESULTS}/scores.parquet",
+    output:
+        f"{RESULTS}/figures/captions.md",
+    log:
+        f"{LOGS}/write_captions.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        trainings=trainings("provenance.json"),
+        titles=CAPTIONED,
+        code=digest_of("gaps"),
+    script:
+        "../scripts/write_captions.py"
+
+
+rule figures_examples:
+    input:
+        figure_files(EXAMPLES, "pdf", "png"),
+
+
+rule figures_boxes:
+    input:
+        figure_files(metric_figures("boxes"), "pdf", "png"),
+
+
+rule figures_factor:
+    input:
+        figure_files(metric_figures("factor"), "pdf", "png"),
+
+
+rule figures_gaps:
+    input:
+        figure_files(GAPS, "pdf", "png", "gif", "webp"),
+
+
+rule table_comparison:
+    input:
+        tables(),
+
+
+rule figures:
+    input:
+        rules.figures_examples.input,
+        rules.figures_boxes.input,
+        rules.figures_factor.input,
+        rules.figures_gaps.input,
+        rules.table_comparison.input,
+        figures(),
+        ablation_outputs(),
+        f"{RESULTS}/figures/captions.md",

@@ -1,0 +1,45 @@
+# Finished models to give away, with their card: make pretrained.
+GIVEN = (
+    [f"{method}_K{K}" for method in ("cae", "cae_residual") for K in STUDY.factors("t1")]
+    if "t1" in STUDY.datasets
+    else []
+)
+
+
+rule export_model:
+    input:
+        model=f"{RESULTS}/train_method/t1/K{{K}}/{{method}}/seed1/model.pt",
+        provenance=f"{RESULTS}/train_method/t1/K{{K}}/{{method}}/seed1/provenance.json",
+    output:
+        f"{RESULTS}/pretrained/{{method}}_K{{K}}.pt",
+    log:
+        f"{LOGS}/export_model/{{method}}_K{{K}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        code=digest_of("pretrained"),
+    script:
+        "../scripts/export_model.py"
+
+
+rule pretrained:
+    input:
+        [f"{RESULTS}/pretrained/{name}.pt" for name in GIVEN],
+    output:
+        f"{RESULTS}/pretrained/README.md",
+    log:
+        f"{LOGS}/pretrained.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        names=GIVEN,
+        title=STUDY.datasets["t1"]["title"] if GIVEN else "",
+        code=digest_of("pretrained"),
+    script:
+        "../scripts/write_card.py"

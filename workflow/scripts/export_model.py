@@ -1,0 +1,14 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from interslice.steps.pretrained import export_model
+
+    export_model(
+        Path(snakemake.input.model), Path(snakemake.input.provenance), "t1", Path(snakemake.output[0])
+    )

@@ -1,0 +1,16 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.ablation import plot_ablation
+
+    plot_ablation(
+        snakemake.input[0],
+        dataset=snakemake.wildcards.dataset,
+        factor=int(snakemake.wildcards.K),
+        confidence=snakemake.params.confidence,
+        outputs=snakemake.output,
+    )

@@ -1,0 +1,20 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.gaps import plot_gap
+
+    params, where = snakemake.params, snakemake.wildcards
+    plot_gap(
+        snakemake.input.normalised,
+        {method: snakemake.input[method] for method in params.methods},
+        subject=params.subject,
+        dataset=where.dataset,
+        factor=int(where.K),
+        labels=params.labels,
+        with_reference=True,
+        figures=snakemake.output,
+    )

@@ -1,0 +1,21 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.gaps import plot_gap
+
+    params, where = snakemake.params, snakemake.wildcards
+    plot_gap(
+        snakemake.input.normalised,
+        {where.method: snakemake.input[where.method]},
+        subject=params.subject,
+        dataset=where.dataset,
+        factor=int(where.K),
+        labels=params.labels,
+        with_reference=False,
+        figures=snakemake.output.figures,
+        animations=snakemake.output.animations,
+    )

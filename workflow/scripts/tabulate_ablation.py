@@ -1,0 +1,20 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from interslice.steps.ablation import tabulate_ablation
+
+    tabulate_ablation(
+        snakemake.input.scores,
+        snakemake.params.trainings,
+        base=snakemake.params.base,
+        variants=snakemake.params.variants,
+        labels=snakemake.params.labels,
+        statistics=snakemake.params.statistics,
+        folder=Path(snakemake.output[0]),
+    )

@@ -1,0 +1,17 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.audit import tabulate_audit
+
+    tabulate_audit(
+        snakemake.input.strict,
+        snakemake.input.rescored,
+        snakemake.params.trained,
+        snakemake.params.baselines,
+        snakemake.params.statistics,
+        snakemake.output[0],
+    )

@@ -1,0 +1,18 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.audit import write_audit_page
+
+    write_audit_page(
+        snakemake.input.table,
+        snakemake.input.published,
+        snakemake.params.figures,
+        snakemake.params.labels,
+        snakemake.params.study,
+        snakemake.output.page,
+        snakemake.output.prose,
+    )

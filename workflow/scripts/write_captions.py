@@ -1,0 +1,11 @@
+import sys
+
+sys.path.insert(0, snakemake.scriptdir + "/../../src")
+
+from interslice.provenance import logged
+
+with logged(snakemake.log[0]):
+    from interslice.steps.gaps import write_captions
+
+    params = snakemake.params
+    write_captions(snakemake.input.scores, params.trainings, params.titles, snakemake.output[0])
