@@ -122,6 +122,7 @@ def write_tiny(folder):
             "splits": {"order": "grouped", "train": 2, "validation": 2, "test": 2},
             "crop": centre,
             "shards": 3,
+            "validation_frames": [1],
         },
         "sunnybrook": {"crop": centre},
         "dhcp": {
