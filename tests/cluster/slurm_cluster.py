@@ -46,6 +46,8 @@ MpiDefault=none
 SwitchType=switch/none
 TaskPlugin=task/none
 ProctrackType=proctrack/linuxproc
+# slurmctld forgets which GPU a job had when it ends: its node writes it down.
+Prolog={base}/prolog
 # Without cgroups memory limits are kept by looking at the processes, here every second.
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
@@ -61,6 +63,11 @@ GresTypes=gpu
 {nodes}
 PartitionName=cpu Nodes=cpu1,cpu2 Default=YES MaxTime=1440 State=UP
 PartitionName=gpu Nodes=gpu1 MaxTime=1440 State=UP
+"""
+
+
+PROLOG = """#!/bin/sh
+[ -z "$SLURM_JOB_GPUS" ] || echo "$SLURM_JOB_ID $SLURM_JOB_GPUS" >> {base}/gpus
 """
 
 
@@ -150,6 +157,8 @@ def _write_configuration() -> None:
     )
     text = SLURM_CONF.format(host=host, port=port[-1], base=BASE, nodes=nodes, kill_wait=20)
     (BASE / "slurm.conf").write_text(text)
+    (BASE / "prolog").write_text(PROLOG.format(base=BASE))
+    (BASE / "prolog").chmod(0o755)
     (BASE / "gres.conf").write_text(f"NodeName=gpu1 Name=gpu File={BASE}/devices/nvidia[0-1]\n")
     (BASE / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
@@ -191,18 +200,19 @@ class Job:
 
 def jobs() -> list[Job]:
     """Every job, in the order of submission."""
+    written = BASE / "gpus"
+    gpus = dict(line.split() for line in written.read_text().splitlines()) if written.exists() else {}
     found = []
     for record in run("scontrol", "show", "jobs", "-d").split("\n\n"):
         if "JobId=" in record:
             fields = dict(re.findall(r"(\w+)=(\S*)", record))
-            gpus = re.search(r"GRES=gpu:\d+\(IDX:([\d,-]+)\)", record)
             found.append(
                 Job(
                     number=fields["JobId"],
                     comment=fields.get("Comment", ""),
                     state=fields["JobState"],
                     node=fields.get("NodeList", ""),
-                    gpus=frozenset(gpus[1].split(",")) if gpus else frozenset(),
+                    gpus=frozenset(filter(None, gpus.get(fields["JobId"], "").split(","))),
                     memory_mb=int(fields["MinMemoryNode"].removesuffix("M")),
                     minutes=fields["TimeLimit"],
                     started=_seconds(fields["StartTime"]),

@@ -77,7 +77,7 @@ def test_small_trainings_are_packed_on_one_gpu(through_slurm, cluster):
     ]
     ages = [(checkout.folder / model).stat().st_mtime_ns for model in models]
     run = checkout.snakemake(
-        *SETTINGS, *packed, *SMALL, "--forcerun", "train_method", "--until", "train_method"
+        *SETTINGS, *packed, "--forcerun", "train_method", "--until", "train_method", *SMALL
     )
     assert run.returncode == 0, run.stdout + run.stderr
     (job,) = cluster.jobs()[len(before) :]
