@@ -32,7 +32,7 @@ class CAEResidual(Autoencoder):
                 "method cae_residual: key synthesis: found only weights of 0, at least one must be above 0"
             )
         network = self.settings["network"]
-        decoder = build_decoder(network, inputs=2 * network["latent"], activation=nn.Identity())
+        decoder = build_decoder(network, inputs=2 * network["latent"], activation=nn.Identity(), outputs=3)
         last = decoder[-2]
         assert isinstance(last, nn.Conv2d)
         nn.init.zeros_(last.weight)
@@ -46,8 +46,10 @@ class CAEResidual(Autoencoder):
         """The slice at `alpha` between the middle two of four slices (batch, 1, H, W) with latents (batch, C, h, w)."""
         before, after = latents[len(latents) // 2 - 1 : len(latents) // 2 + 1]
         mixed = torch.lerp(before, after, alpha.to(before.dtype))
-        correction = self.decoder(torch.cat([mixed, (before - after).abs()], dim=1))
-        return cubic(images, alpha) + 4 * alpha * (1 - alpha) * correction
+        correction = self.decoder(torch.cat([mixed, before - after], dim=1)).float()
+        value, shift = correction[:, :1], correction[:, 1:]
+        moved = [displaced(image, (place - alpha) * shift) for place, image in zip((-1, 0, 1, 2), images, strict=True)]
+        return cubic(moved, alpha) + 4 * alpha * (1 - alpha) * value
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The synthesis terms of the middle slice alone: there is nothing to reconstruct."""
@@ -59,6 +61,15 @@ class CAEResidual(Autoencoder):
             f"synthesis_{name}": term for name, term in self.synthesis_terms(middle, windows[:, 2:3]).items()
         }
         return {"autoencoder": torch.stack(list(terms.values())).sum()}, terms
+
+
+def displaced(images: Tensor, shift: Tensor) -> Tensor:
+    """Images (batch, 1, H, W) sampled at every pixel's place plus `shift` (batch, 2, H, W), in pixels along columns and rows."""
+    height, width = images.shape[-2:]
+    columns = torch.arange(width, device=images.device) + shift[:, 0]
+    rows = torch.arange(height, device=images.device)[:, None] + shift[:, 1]
+    grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
+    return nn.functional.grid_sample(images.float(), grid, mode="bicubic", padding_mode="border", align_corners=True)
 
 
 CLASSES = {"cae_residual": CAEResidual}

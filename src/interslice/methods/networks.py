@@ -70,9 +70,12 @@ def build_encoder(network: Mapping[str, Any], outputs: int | None = None) -> nn.
 
 
 def build_decoder(
-    network: Mapping[str, Any], inputs: int | None = None, activation: nn.Module | None = None
+    network: Mapping[str, Any],
+    inputs: int | None = None,
+    activation: nn.Module | None = None,
+    outputs: int = 1,
 ) -> nn.Sequential:
-    """(batch, latent, h, w) to (batch, 1, h 2^s, w 2^s) in (0, 1). `inputs` replaces the latent channels."""
+    """(batch, latent, h, w) to (batch, outputs, h 2^s, w 2^s) in (0, 1). `inputs` replaces the latent channels."""
     depth = network["depth"]
     layers: list[nn.Module] = []
     channels = inputs or network["latent"]
@@ -85,7 +88,7 @@ def build_decoder(
         ]
     layers += [
         *convolutions(channels, depth, 1),
-        nn.Conv2d(depth, 1, 3, padding=1),
+        nn.Conv2d(depth, outputs, 3, padding=1),
         activation or nn.Sigmoid(),
     ]
     decoder = nn.Sequential(*layers)
