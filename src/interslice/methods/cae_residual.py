@@ -1,9 +1,10 @@
 """Our own method, in no paper: the autoencoder's latents correct an aligned cubic interpolation.
 
 The plain autoencoder must pass the whole image through its latent and can lose to B-spline on sharp slices for that reason
-alone. Here the decoder only adds what interpolation misses. It is trained without high-resolution data, on the middle slice
-of low-resolution triplets, like the synthesis term of Sander, de Vos and Isgum 2022, and (`in_plane`) on planes across the
-rows and columns of the same volumes, whose gaps are as wide as those between slices.
+alone. Here the decoder only says what interpolation misses: how far structures move in the plane from one slice to the
+next, and what is to be added then. It is trained without high-resolution data, on the middle slice of low-resolution
+triplets, like the synthesis term of Sander, de Vos and Isgum 2022, and (`in_plane`) on planes across the rows and columns
+of the same volumes, whose gaps are as wide as those between slices.
 """
 
 from collections.abc import Sequence
@@ -15,18 +16,21 @@ from interslice.errors import InputError
 from interslice.methods.autoencoder import Autoencoder, cubic
 from interslice.methods.networks import build_decoder
 
+PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
+
 
 class CAEResidual(Autoencoder):
-    """x_j = c(x_(i-1) .. x_(i+2)) + 4 a (1 - a) d(z_j, |z_i - z_(i+1)|), z_j = (1 - a) z_i + a z_(i+1), a = j / K.
+    """x_j = c(y_(i-1) .. y_(i+2)) + 4 a (1 - a) v, (v, u) = d(z_j, z_i - z_(i+1)), z_j = (1 - a) z_i + a z_(i+1), a = j / K.
 
-    c is the cubic convolution of the four slices around the gap. The last layer of the decoder d starts at zero, so an
+    y_n(p) = x_n(p + (n - i - a) u) are the four slices around the gap, moved by u pixels per gap to where structures that keep
+    their course would be at a; c is their cubic convolution. The last layer of the decoder d starts at zero, so an
     untrained network is that interpolation; at a = 0 and 1 the correction vanishes and input slices come back as they were.
     """
 
     neighbours = 4
 
     def make_decoder(self) -> nn.Sequential:
-        """Fed with the mixed latent and the absolute difference of the two; its last layer starts at zero."""
+        """Fed with the mixed latent and the difference of the two, which tells the direction; its last layer starts at zero."""
         if not self.needs_middle:
             raise InputError(
                 "method cae_residual: key synthesis: found only weights of 0, at least one must be above 0"
@@ -47,8 +51,10 @@ class CAEResidual(Autoencoder):
         before, after = latents[len(latents) // 2 - 1 : len(latents) // 2 + 1]
         mixed = torch.lerp(before, after, alpha.to(before.dtype))
         correction = self.decoder(torch.cat([mixed, before - after], dim=1)).float()
-        value, shift = correction[:, :1], correction[:, 1:]
-        moved = [displaced(image, (place - alpha) * shift) for place, image in zip((-1, 0, 1, 2), images, strict=True)]
+        value, motion = correction[:, :1], correction[:, 1:]
+        moved = [
+            displaced(image, (place - alpha) * motion) for place, image in zip(PLACES, images, strict=True)
+        ]
         return cubic(moved, alpha) + 4 * alpha * (1 - alpha) * value
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -64,12 +70,15 @@ class CAEResidual(Autoencoder):
 
 
 def displaced(images: Tensor, shift: Tensor) -> Tensor:
-    """Images (batch, 1, H, W) sampled at every pixel's place plus `shift` (batch, 2, H, W), in pixels along columns and rows."""
+    """Images (batch, 1, H, W) sampled `shift` pixels (batch, 2, H, W; along columns, rows) beside every pixel: bicubic,
+    edges repeated, float32 whatever the precision of the network, because bfloat16 cannot count pixels."""
     height, width = images.shape[-2:]
     columns = torch.arange(width, device=images.device) + shift[:, 0]
     rows = torch.arange(height, device=images.device)[:, None] + shift[:, 1]
     grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
-    return nn.functional.grid_sample(images.float(), grid, mode="bicubic", padding_mode="border", align_corners=True)
+    return nn.functional.grid_sample(
+        images.float(), grid, mode="bicubic", padding_mode="border", align_corners=True
+    )
 
 
 CLASSES = {"cae_residual": CAEResidual}
