@@ -279,7 +279,9 @@ def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_betwe
         for gap, step in [(0, 1), (7, 2), (8, 3)]:  # 7 to 8 is the seam between two internal batches
             alpha = step / 4
             mixed = (1 - alpha) * latents[gap] + alpha * latents[gap + 1]
-            features = torch.cat([mixed, (latents[gap] - latents[gap + 1])])[np.newaxis]
+            before, after = latents[gap], latents[gap + 1]
+            outer, beyond = latents[max(gap - 1, 0)], latents[min(gap + 2, 9)]
+            features = torch.cat([mixed, before - after, outer - before, beyond - after])[np.newaxis]
             correction = 4 * alpha * (1 - alpha) * method.decode(features)[0, 0].numpy()
             np.testing.assert_allclose(result[4 * gap + step], base[4 * gap + step] + correction, atol=1e-5)
 

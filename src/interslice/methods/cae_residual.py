@@ -20,7 +20,7 @@ PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
 
 
 class CAEResidual(Autoencoder):
-    """x_j = c(y_(i-1) .. y_(i+2)) + 4 a (1 - a) v, (v, u) = d(z_j, z_i - z_(i+1)), z_j = (1 - a) z_i + a z_(i+1), a = j / K.
+    """x_j = c(y_(i-1) .. y_(i+2)) + 4 a (1 - a) v, a = j / K.
 
     y_n(p) = x_n(p + (n - i - a) u) are the four slices around the gap, moved by u pixels per gap to where structures that keep
     their course would be at a; c is their cubic convolution. The last layer of the decoder d starts at zero, so an
@@ -30,13 +30,13 @@ class CAEResidual(Autoencoder):
     neighbours = 4
 
     def make_decoder(self) -> nn.Sequential:
-        """Fed with the mixed latent and the difference of the two, which tells the direction; its last layer starts at zero."""
+        """Fed with the mixed latent and three differences; its last layer starts at zero."""
         if not self.needs_middle:
             raise InputError(
                 "method cae_residual: key synthesis: found only weights of 0, at least one must be above 0"
             )
         network = self.settings["network"]
-        decoder = build_decoder(network, inputs=2 * network["latent"], activation=nn.Identity(), outputs=3)
+        decoder = build_decoder(network, inputs=4 * network["latent"], activation=nn.Identity(), outputs=3)
         last = decoder[-2]
         assert isinstance(last, nn.Conv2d)
         nn.init.zeros_(last.weight)
@@ -48,9 +48,10 @@ class CAEResidual(Autoencoder):
 
     def between(self, images: Sequence[Tensor], latents: Sequence[Tensor], alpha: Tensor) -> Tensor:
         """The slice at `alpha` between the middle two of four slices (batch, 1, H, W) with latents (batch, C, h, w)."""
-        before, after = latents[len(latents) // 2 - 1 : len(latents) // 2 + 1]
+        outer, before, after, beyond = latents
         mixed = torch.lerp(before, after, alpha.to(before.dtype))
-        correction = self.decoder(torch.cat([mixed, before - after], dim=1)).float()
+        features = torch.cat([mixed, before - after, outer - before, beyond - after], dim=1)
+        correction = self.decoder(features).float()  # bfloat16 cannot count pixels
         value, motion = correction[:, :1], correction[:, 1:]
         moved = [
             displaced(image, (place - alpha) * motion) for place, image in zip(PLACES, images, strict=True)
@@ -61,8 +62,7 @@ class CAEResidual(Autoencoder):
         """The synthesis terms of the middle slice alone: there is nothing to reconstruct."""
         batch = len(windows)
         images = [windows[:, place : place + 1] for place in (0, 1, 3, 4)]
-        latents = self.encode(torch.cat(images[1:3]))
-        middle = self.between(images, (latents[:batch], latents[batch:]), alphas)
+        middle = self.between(images, self.encode(torch.cat(images)).split(batch), alphas)
         terms = {
             f"synthesis_{name}": term for name, term in self.synthesis_terms(middle, windows[:, 2:3]).items()
         }
@@ -71,14 +71,12 @@ class CAEResidual(Autoencoder):
 
 def displaced(images: Tensor, shift: Tensor) -> Tensor:
     """Images (batch, 1, H, W) sampled `shift` pixels (batch, 2, H, W; along columns, rows) beside every pixel: bicubic,
-    edges repeated, float32 whatever the precision of the network, because bfloat16 cannot count pixels."""
+    edges repeated, in float32."""
     height, width = images.shape[-2:]
     columns = torch.arange(width, device=images.device) + shift[:, 0]
     rows = torch.arange(height, device=images.device)[:, None] + shift[:, 1]
     grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
-    return nn.functional.grid_sample(
-        images.float(), grid, mode="bicubic", padding_mode="border", align_corners=True
-    )
+    return nn.functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=True)
 
 
 CLASSES = {"cae_residual": CAEResidual}
