@@ -103,3 +103,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             digest = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6"
             extract_member(archive, member, digest, path)
     return path
+
+
+def pytest_collection_modifyitems(items):
+    """The slow files first, so that no worker ends alone with them (`make test` keeps the order)."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
