@@ -45,7 +45,7 @@ def beside(
 ) -> pd.DataFrame:
     """`published` with ours beside it: columns ours, ours_mean, ours_sd, ours_n and remark.
 
-    strict, rescored: the long tables of the study; study: `config`, `datasets` and `methods`. A row per published
+    strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published
     value and method of ours that it is about; one row with "not comparable" and the reason where there is none. Ours
     are means over frames, as in the released evaluation (every frame a sample).
     """
