@@ -151,6 +151,19 @@ def test_a_copy_with_moved_slices_and_another_window_are_not_the_published_datas
     assert (found[found["ours"] != ""]["ours_mean"] == 31.0).all()
 
 
+def test_what_is_not_finite_is_left_out_of_ours_as_released_and_counted(numbers):
+    """Shifted linear interpolation gives the first slice back: an infinite PSNR must not stand beside a finite mean."""
+    published = scores("as_published", 30.0)
+    more = published.assign(
+        slice=published["slice"] + 2, value=np.where(published["kind"] == "kept", np.inf, 30.0)
+    )
+    both = check_scores(pd.concat([published, more], ignore_index=True))
+    found = beside(numbers, both.assign(protocol="strict"), both, study())
+    kept = found[(found["ours"] == "bspline") & (found["kind"] == "kept")].iloc[0]
+    assert kept["ours_mean"] == 31.0
+    assert "2 scores, kept or synthesised, that are not finite are left out" in kept["remark"]
+
+
 def test_a_number_without_a_source_is_refused(tmp_path, numbers):
     path = tmp_path / "numbers.csv"
     numbers.assign(source=["", *numbers["source"][1:]]).to_csv(path, index=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interslice.as_published import AS_PUBLISHED
-from interslice.audit import switched_scores
+from interslice.audit import switched_scores, without_nonfinite
 from interslice.errors import InputError
 from interslice.longtable import HIGHER_IS_BETTER, subject_means
 from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
@@ -47,16 +47,16 @@ def beside(
 
     strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published
     value and method of ours that it is about; one row with "not comparable" and the reason where there is none. Ours
-    are means over frames, as in the released evaluation (every frame a sample).
+    are means over frames, as in the released evaluation (every frame a sample), which left out what is not finite.
     """
-    scores = switched_scores(strict, rescored, AS_PUBLISHED)
+    scores, dropped = without_nonfinite(switched_scores(strict, rescored, AS_PUBLISHED), AS_PUBLISHED)
     unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
     scores = scores.assign(subject=unit)
     rows = []
     for _, row in published.iterrows():
         nothing = {"ours": "", "ours_mean": np.nan, "ours_sd": np.nan, "ours_n": np.nan}
         reason = _obstacle(row, study)
-        found = [] if reason else _ours(row, scores, study)
+        found = [] if reason else _ours(row, scores, dropped, study)
         if not found:
             reason = reason or "this study has no such scores"
             rows.append({**row, **nothing, "remark": f"{NOT_COMPARABLE}: {reason}"})
@@ -121,7 +121,9 @@ def _as_released(settings: Mapping[str, Any]) -> bool:
     return not any(weights.values())
 
 
-def _ours(row: pd.Series, scores: pd.DataFrame, study: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _ours(
+    row: pd.Series, scores: pd.DataFrame, dropped: Mapping[tuple, int], study: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     means = subject_means(scores, kind=row["kind"])
     found = []
     for name, dataset in study["datasets"].items():
@@ -135,6 +137,10 @@ def _ours(row: pd.Series, scores: pd.DataFrame, study: Mapping[str, Any]) -> lis
             patients = own["subject"].str.rsplit(" frame ", n=1).str[0].nunique()
             remarks = [] if patients == row["n"] else [f"n = {patients} here, {row['n']:.0f} there"]
             remarks += [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
+            lost = dropped.get((name, row["K"], row["metric"], method), 0)
+            remarks += (
+                [f"{lost} scores, kept or synthesised, that are not finite are left out"] if lost else []
+            )
             value = own["value"]
             spread = float(value.std(ddof=1)) if len(value) > 1 and np.isfinite(value).all() else np.nan
             found.append(
