@@ -2,10 +2,12 @@
 
 import io
 
+import pytest
 import yaml
 
 from generators import write_acdc, write_nifti, write_sunnybrook
 from interslice.dataset_files import load_dataset
+from interslice.errors import InputError
 from interslice.files import sha256_of
 from interslice.schemas import read_yaml
 from interslice.steps.check import check_data, check_dataset
@@ -83,7 +85,8 @@ def test_package_subjects_are_verified_and_shown(tmp_path):
     assert "found sha256" in state["corrupt"][0]
     assert len(state["missing"]) == 6
     output = io.StringIO()
-    check_data({"t1": t1}, str(tmp_path), 1, output)
+    with pytest.raises(InputError, match=r"not usable as configured: t1 \(0 missing, 1 corrupt\)"):
+        check_data({"t1": t1}, str(tmp_path), 1, output)
     lines = output.getvalue().splitlines()
     assert [line for line in lines if line.startswith("  ") and not line.startswith("    ")] == [
         "  present: 1",
@@ -91,3 +94,21 @@ def test_package_subjects_are_verified_and_shown(tmp_path):
         "  corrupt: 1",
         "  surplus: 0",
     ]
+
+
+def test_what_the_first_run_gets_by_itself_is_no_error_and_what_a_person_must_get_is(tmp_path):
+    own = {name: published(tmp_path, name) for name in ("t1", "mnist", "oasis")}
+    output = io.StringIO()
+    check_data(own, str(tmp_path), 1, output)
+    assert output.getvalue().count("missing: ") == 3
+    assert "missing: 0" not in output.getvalue()
+    folder = tmp_path / "oasis" / "archives"
+    folder.mkdir(parents=True)
+    for name in own["oasis"]["archives"]:
+        (folder / name).write_bytes(b"a disc that nobody has unpacked yet")
+    check_data(own, str(tmp_path), 1, output)
+    (tmp_path / "oasis" / "unpacked").mkdir()
+    others = {"dhcp": published(tmp_path, "dhcp", folder=str(tmp_path / "data")), **own}
+    with pytest.raises(InputError, match=r"configured: dhcp \(1 missing, 0 corrupt\), oasis \(1 missing, 0"):
+        check_data(others, str(tmp_path), 1, output)
+    assert output.getvalue().count("oasis: OASIS-1") == 3, "one dataset stops the check of no other"

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
+from interslice.config import load_study
 from interslice.inference import equivalence_p, mixed_model, not_worse_p, smallest_effect, supplement
 from interslice.inference_tables import shown_inference
 from interslice.longtable import check_scores, subject_means
@@ -14,6 +16,7 @@ from interslice.methods_text import methods_paragraph
 from interslice.provenance import environment_record
 from interslice.rendering import markdown
 from interslice.statistics import compare
+from settings import ROOT
 from synthetic_scores import LABELS, synthetic_scores, synthetic_statistics
 
 FAMILY = ["dataset", "protocol", "metric"]
@@ -167,20 +170,20 @@ def test_the_table_shows_margins_and_reach(tests):
 
 def test_the_methods_paragraph_follows_the_configuration(tests):
     dataset = {
-        "title": "heads", "factors": None, "slice_profile": "gaussian",
+        "title": "heads", "factors": None, "slice_profile": "gaussian", "trained_on": None,
         "intensity": {"scaling": "percentile", "low": 1, "high": 99.8, "per": "volume"},
     }  # fmt: skip
     training = {"steps": 5000, "batch": 12, "crop": 64, "learning_rate": 0.001}
     methods = {
         "linear": {"label": "Linear", "role": "baseline"},
-        "cae": {"label": "CAE", "role": "trained", "training": training},
+        "cae": {"label": "CAE", "role": "trained", "method": "cae", "training": training},
     }
     statistics = SETTINGS | {"bootstrap": 10_000, "margins": {"psnr": 0.5}}
     config = {
         "factors": [2, 4], "seeds": [1, 2], "statistics": statistics,
         "evaluation": {"metrics": ["ssim", "psnr"], "gap_step": 4},
     }  # fmt: skip
-    study = {"config": config, "datasets": {"t1_embedded": dataset}, "methods": methods}
+    study = {"config": config, "datasets": {"t1_embedded": dataset}, "methods": methods, "variants": {}}
     text = methods_paragraph(study, tests.assign(region="whole"), environment_record())
     for words in (
         "5 test subjects", "K = 2 and 4", "percentiles 1 and 99.8", "Gaussian slice profile", "5,000 updates of 12 triplets",
@@ -191,3 +194,15 @@ def test_the_methods_paragraph_follows_the_configuration(tests):
     config["statistics"]["family"] = ["dataset", "K", "protocol", "metric"]
     changed = methods_paragraph(study, tests.assign(region="whole"), environment_record())
     assert "combination of dataset, K, protocol and metric and image region (6 comparisons)" in changed
+
+
+def test_the_methods_paragraph_has_the_budget_of_each_dataset_and_what_a_batch_holds(tests):
+    """The settings of `datasets.mnist` in cae.yaml, not those of heads; no borrowed models; patches where a method has them."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    names = ["t1", "t1_shifted", "mnist"]
+    study = load_study(config | {"datasets": names, "factors": [4], "methods": ["cae", "unet"]}, ROOT)
+    text = methods_paragraph(study.resolved, tests.assign(region="whole"), environment_record())
+    heads = "250 updates of 12 triplets, crops of 64 pixels, peak learning rate 0.001 (t1)"
+    digits = "500 updates of 32 triplets, crops of 32 pixels, peak learning rate 0.001 (mnist)"
+    assert f"CAE was trained per dataset and K for {heads}; {digits}." in text
+    assert "U-Net was trained per dataset and K for 200 updates of 4 high-resolution patches, crops" in text

@@ -1,6 +1,7 @@
 """Finished models: exported, described, evaluated, and refused where they saw a test subject."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -55,6 +56,18 @@ def test_the_card_has_the_scores_of_the_best_step(exported, tmp_path):
     ]  # fmt: skip
     assert "Not a medical device" in card
     assert "Training subjects: A, B of *heads*" in card
+    assert "--factor 4 --model cae_K4" in card
+    assert "cae_residual" not in card, "a card names no model that is not there"
+
+
+def test_the_committed_card_names_the_models_beside_it_and_methods_that_exist():
+    card = (ROOT / "resources" / "pretrained" / "README.md").read_text()
+    assert {path.stem for path in COMMITTED} == set(re.findall(r"^\| (\w+) +\|", card, re.MULTILINE)) - {
+        "model"
+    }
+    assert set(re.findall(r"--model (\w+)", card)) <= {path.stem for path in COMMITTED}
+    for method in re.findall(r"`(\w+_pretrained)`", card):
+        assert (ROOT / "config" / "methods" / f"{method}.yaml").is_file(), method
 
 
 def test_a_model_that_saw_a_test_subject_is_refused(exported):

@@ -32,6 +32,7 @@ def study(source="dhcp", factors=(2, 3), pad_px=256):
         "crop": {"margin_mm": 0},
         "pad_px": pad_px,
         "score_px": None,
+        "slice_shift": None,
     }
     methods = {
         "bspline": {"method": "bspline", "label": "B-spline"},
@@ -117,6 +118,50 @@ def test_an_autoencoder_without_its_lpips_term_is_another_method(numbers):
     without["methods"]["cae"]["synthesis"] = {"lpips": 0.0}
     found = beside(one, scores("strict", 40.0), scores("as_published", 30.0), without)
     assert (found["ours"] == "").all()
+
+
+def test_a_vae_and_an_acai_are_published_without_a_synthesis_loss(numbers):
+    """METHODS section 4: their released losses have no such term, so the variants that have one are other methods."""
+    digits = study(source="mnist", factors=(4,), pad_px=None)
+    losses = {"vae": 0.0, "vae_synthesis": 0.05, "acai": 0.0, "acai_synthesis": 0.05}
+    digits["methods"] = {
+        name: {"method": name.partition("_")[0], "synthesis": {"lpips": weight}}
+        for name, weight in losses.items()
+    }
+    own = pd.concat(scores("strict", 30.0).assign(method=name, K=4, dataset="infants") for name in losses)
+    own = own.drop_duplicates(COLUMNS[:-1])
+    found = beside(numbers, own, own.assign(protocol="as_published"), digits)
+    assert set(found[found["dataset"] == "mnist"]["ours"]) - {""} == {"vae", "acai"}
+
+
+def test_a_copy_with_moved_slices_and_another_window_are_not_the_published_dataset(numbers):
+    """Of several datasets of one source only those stand beside a value that are scored as it was."""
+    several = study()
+    own = several["datasets"]["infants"]
+    several["datasets"] |= {
+        "moved": own | {"slice_shift": {"mm": 1.0, "seed": 1}},
+        "small": own | {"pad_px": 220},
+    }
+    tables = [
+        pd.concat([scores(protocol, value, name) for name in several["datasets"]])
+        for protocol, value in (("strict", 40.0), ("as_published", 30.0))
+    ]
+    found = beside(numbers, *tables, several)
+    assert len(found) == len(numbers)
+    assert (found[found["ours"] != ""]["ours_mean"] == 31.0).all()
+
+
+def test_what_is_not_finite_is_left_out_of_ours_as_released_and_counted(numbers):
+    """Shifted linear interpolation gives the first slice back: an infinite PSNR must not stand beside a finite mean."""
+    published = scores("as_published", 30.0)
+    more = published.assign(
+        slice=published["slice"] + 2, value=np.where(published["kind"] == "kept", np.inf, 30.0)
+    )
+    both = check_scores(pd.concat([published, more], ignore_index=True))
+    found = beside(numbers, both.assign(protocol="strict"), both, study())
+    kept = found[(found["ours"] == "bspline") & (found["kind"] == "kept")].iloc[0]
+    assert kept["ours_mean"] == 31.0
+    assert "2 scores, kept or synthesised, that are not finite are left out" in kept["remark"]
 
 
 def test_a_number_without_a_source_is_refused(tmp_path, numbers):

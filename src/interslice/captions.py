@@ -13,12 +13,13 @@ def figure_captions(
     scores: pd.DataFrame,
     budgets: Mapping[str, str],
     environment: Mapping[str, Any],
+    lenders: Mapping[str, str],
 ) -> str:
     """Markdown with a caption per figure.
 
     titles: file name of a figure to what it shows; a name that has a dataset or K of the study in it is about that one
     alone, any other about all. scores: the long table; budgets: training to what it cost, its label naming dataset and K;
-    environment: `provenance.environment_record`.
+    environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another.
     """
     git = environment["git"]
     commit = (
@@ -29,29 +30,28 @@ def figure_captions(
     lines = ["# Captions\n"]
     for number, (name, title) in enumerate(titles.items(), start=1):
         lines.append(
-            f"**Figure {number}** (`{name}`). {title}. {_extent(name, scores, budgets)} Made at {commit}.\n"
+            f"**Figure {number}** (`{name}`). {title}. {_extent(name, scores, budgets, lenders)} Made at {commit}.\n"
         )
     return "\n".join(lines)
 
 
-def _extent(name: str, scores: pd.DataFrame, budgets: Mapping[str, str]) -> str:
+def _extent(name: str, scores: pd.DataFrame, budgets: Mapping[str, str], lenders: Mapping[str, str]) -> str:
     own = scores
     for column, marks in (("dataset", "{}"), ("K", "K{}")):
         named = [value for value in own[column].unique() if f"_{marks.format(value)}_" in f"_{name}_"]
+        # The name of one dataset may begin with another's: t1_shifted is not t1.
+        named = [
+            one for one in named if not any(one != other and f"_{one}_" in f"_{other}_" for other in named)
+        ]
         own = own[own[column].isin(named)] if named else own
     sizes = own.groupby("dataset")["subject"].nunique()
     datasets = listed(f"{dataset} (n = {n} test subjects)" for dataset, n in sizes.items())
     factors = listed(sorted(own["K"].unique()))
     kinds = {
-        (f", {d}, K = {K}, ") for d, K in own[["dataset", "K"]].drop_duplicates().itertuples(index=False)
+        f", {lenders.get(d, d)}, K = {K}, "
+        for d, K in own[["dataset", "K"]].drop_duplicates().itertuples(index=False)
     }
-    used = sorted(
-        {
-            text.split(" triplets")[0] + " triplets"
-            for label, text in budgets.items()
-            if any(k in label for k in kinds)
-        }
-    )
+    used = sorted({text for label, text in budgets.items() if any(kind in label for kind in kinds)})
     budget = f"Trainings: {'; '.join(used)}." if used else "Nothing was trained."
     protocol = listed(sorted(own["protocol"].unique()))
     return f"Dataset {datasets}; K = {factors}; protocol {protocol}. {budget}"

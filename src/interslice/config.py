@@ -52,6 +52,20 @@ class Study:
         return self.variants.get((method, self.training_dataset(dataset)), self.methods[method])
 
     @property
+    def resolved(self) -> dict[str, Any]:
+        """All that a report says of the study: `config`, `datasets`, `methods`, and in `variants` the settings of a method on
+        a dataset, by method and dataset, where they differ from those in `methods`."""
+        variants: dict[str, dict[str, Any]] = {}
+        for (method, dataset), settings in self.variants.items():
+            variants.setdefault(method, {})[dataset] = settings
+        return {
+            "config": self.config,
+            "datasets": self.datasets,
+            "methods": self.methods,
+            "variants": variants,
+        }
+
+    @property
     def ablation_base(self) -> str:
         """The method that the variants of `ablation` start from and are compared with."""
         return Path(self.config["ablation"]["base"]).stem

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from interslice.methods import SUPERVISED
 from interslice.rendering import format_p, metric_name
 
 METRIC_TEXTS = {
@@ -18,7 +19,7 @@ METRIC_TEXTS = {
 def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     """One paragraph on data, methods, metrics and one on statistics, and the software.
 
-    study: `config`, `datasets` and `methods` as the workflow has them; tests: the statistics table with the columns of
+    study: `config.Study.resolved`; tests: the statistics table with the columns of
     `inference.COLUMNS`; environment: `provenance.environment_record`.
     """
     config = study["config"]
@@ -75,14 +76,12 @@ def _methods(study: Mapping[str, Any]) -> str:
         if labels["baseline"]
         else ""
     ]
-    for settings in study["methods"].values():
+    for name, settings in study["methods"].items():
         if settings["role"] == "trained" and settings.get("checkpoint"):
             sentences.append(f"{settings['label']} is a finished model that was not trained in this study.")
         elif settings["role"] == "trained":
-            training = settings["training"]
             sentences.append(
-                f"{settings['label']} was trained per dataset and K for {training['steps']:,} updates of {training['batch']} "
-                f"triplets, crops of {training['crop']} pixels, peak learning rate {training['learning_rate']:g}."
+                f"{settings['label']} was trained per dataset and K for {_budgets(study, name)}."
             )
     if labels["trained"]:
         seeds = study["config"]["seeds"]
@@ -93,6 +92,31 @@ def _methods(study: Mapping[str, Any]) -> str:
     if labels["control"]:
         sentences.append(f"{listed(labels['control'])} served as controls and were not tested.")
     return " ".join(filter(None, sentences))
+
+
+def _budgets(study: Mapping[str, Any], method: str) -> str:
+    """What a method was trained with; by dataset where its settings differ between the datasets that it was trained on."""
+    by_budget: dict[str, list[str]] = {}
+    for name, dataset in study["datasets"].items():
+        if not dataset["trained_on"]:
+            settings = study["variants"].get(method, {}).get(name, study["methods"][method])
+            by_budget.setdefault(_budget(settings), []).append(name)
+    if len(by_budget) == 1:
+        return next(iter(by_budget))
+    return "; ".join(f"{budget} ({listed(names)})" for budget, names in by_budget.items())
+
+
+def _budget(settings: Mapping[str, Any]) -> str:
+    training = settings["training"]
+    return (
+        f"{training['steps']:,} updates of {training['batch']} {examples_of(settings)}, crops of {training['crop']} pixels, "
+        f"peak learning rate {training['learning_rate']:g}"
+    )
+
+
+def examples_of(settings: Mapping[str, Any]) -> str:
+    """What a batch of a trained method has: low-resolution triplets, or high-resolution patches."""
+    return "high-resolution patches" if settings["method"] in SUPERVISED else "triplets"
 
 
 def _scores(config: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interslice.as_published import AS_PUBLISHED
-from interslice.audit import switched_scores
+from interslice.audit import switched_scores, without_nonfinite
 from interslice.errors import InputError
 from interslice.longtable import HIGHER_IS_BETTER, subject_means
 from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
@@ -45,18 +45,18 @@ def beside(
 ) -> pd.DataFrame:
     """`published` with ours beside it: columns ours, ours_mean, ours_sd, ours_n and remark.
 
-    strict, rescored: the long tables of the study; study: `config`, `datasets` and `methods`. A row per published
+    strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published
     value and method of ours that it is about; one row with "not comparable" and the reason where there is none. Ours
-    are means over frames, as in the released evaluation (every frame a sample).
+    are means over frames, as in the released evaluation (every frame a sample), which left out what is not finite.
     """
-    scores = switched_scores(strict, rescored, AS_PUBLISHED)
+    scores, dropped = without_nonfinite(switched_scores(strict, rescored, AS_PUBLISHED), AS_PUBLISHED)
     unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
     scores = scores.assign(subject=unit)
     rows = []
     for _, row in published.iterrows():
         nothing = {"ours": "", "ours_mean": np.nan, "ours_sd": np.nan, "ours_n": np.nan}
         reason = _obstacle(row, study)
-        found = [] if reason else _ours(row, scores, study)
+        found = [] if reason else _ours(row, scores, dropped, study)
         if not found:
             reason = reason or "this study has no such scores"
             rows.append({**row, **nothing, "remark": f"{NOT_COMPARABLE}: {reason}"})
@@ -66,7 +66,7 @@ def beside(
 
 def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
     """Why a published value has no counterpart in this study; "" where it may have one."""
-    datasets = {name: d for name, d in study["datasets"].items() if d["source"] == row["dataset"]}
+    datasets = {name: d for name, d in study["datasets"].items() if _same_data(row, d)}
     if row["metric"] not in HIGHER_IS_BETTER:
         return "not a score"
     if not datasets:
@@ -80,29 +80,54 @@ def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
         return f"this study has K = {', '.join(map(str, sorted(factors)))}"
     if not _methods(row, study):
         return f"this study has no method {row['method']}"
-    windows = {d["score_px"] or d["crop"].get("centre_px") or d["pad_px"] for d in datasets.values()}
-    if not np.isnan(row["window_px"]) and row["window_px"] not in windows:
-        own = ", ".join("the cropped volume" if one is None else f"{one} px" for one in windows)
-        return f"scored in a window of {row['window_px']:.0f} px, here {own}"
+    if not any(_same_window(row, d) for d in datasets.values()):
+        windows = {"the cropped volume" if w is None else f"{w} px" for w in map(_window, datasets.values())}
+        return f"scored in a window of {row['window_px']:.0f} px, here {', '.join(sorted(windows))}"
     if row["protocol"] != AS_PUBLISHED:
         return f"protocol {row['protocol'] or 'not stated'}"
     return ""
 
 
+def _same_data(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
+    """Whether a dataset is the published one: its source, and no copy whose slices were moved."""
+    return dataset["source"] == row["dataset"] and not dataset["slice_shift"]
+
+
+def _window(dataset: Mapping[str, Any]) -> int | None:
+    """The side of the square that is scored, None for whole slices as they are cropped."""
+    return dataset["score_px"] or dataset["crop"].get("centre_px") or dataset["pad_px"]
+
+
+def _same_window(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
+    """A published value without a window is of whole slices, whatever their size."""
+    return bool(np.isnan(row["window_px"])) or row["window_px"] == _window(dataset)
+
+
 def _methods(row: pd.Series, study: Mapping[str, Any]) -> list[str]:
-    """The methods of the study that a published one is: an autoencoder without its LPIPS term is another method."""
+    """The methods of the study that a published one is."""
     return [
         name
         for name, settings in study["methods"].items()
-        if settings["method"] == row["method"] and settings.get("synthesis", {"lpips": 1})["lpips"] > 0
+        if settings["method"] == row["method"] and _as_released(settings)
     ]
 
 
-def _ours(row: pd.Series, scores: pd.DataFrame, study: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _as_released(settings: Mapping[str, Any]) -> bool:
+    """The released autoencoder has the LPIPS term, the VAE and the ACAI have no synthesis loss (METHODS sections 3, 4)."""
+    synthesis = settings.get("synthesis", {})
+    weights = {term: synthesis.get(term, 0) for term in ("lpips", "mse", "l1")}
+    if settings["method"] == "cae":
+        return weights["lpips"] > 0
+    return not any(weights.values())
+
+
+def _ours(
+    row: pd.Series, scores: pd.DataFrame, dropped: Mapping[tuple, int], study: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     means = subject_means(scores, kind=row["kind"])
     found = []
     for name, dataset in study["datasets"].items():
-        if dataset["source"] != row["dataset"]:
+        if not (_same_data(row, dataset) and _same_window(row, dataset)):
             continue
         for method in _methods(row, study):
             own = means[(means["dataset"] == name) & (means["K"] == row["K"])]
@@ -112,6 +137,10 @@ def _ours(row: pd.Series, scores: pd.DataFrame, study: Mapping[str, Any]) -> lis
             patients = own["subject"].str.rsplit(" frame ", n=1).str[0].nunique()
             remarks = [] if patients == row["n"] else [f"n = {patients} here, {row['n']:.0f} there"]
             remarks += [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
+            lost = dropped.get((name, row["K"], row["metric"], method), 0)
+            remarks += (
+                [f"{lost} scores, kept or synthesised, that are not finite are left out"] if lost else []
+            )
             value = own["value"]
             spread = float(value.std(ddof=1)) if len(value) > 1 and np.isfinite(value).all() else np.nan
             found.append(

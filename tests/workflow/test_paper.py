@@ -2,8 +2,10 @@
 
 import functools
 import shutil
+import tarfile
 import threading
 import time
+from collections import Counter
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
@@ -12,7 +14,10 @@ import yaml
 from checkout import Checkout, copy_of_the_code
 
 from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
-from interslice.datasets import read_cases, read_excluded
+from interslice.archives import unpack
+from interslice.config import load_study
+from interslice.datasets import SPLITS, read_cases, read_excluded
+from interslice.datasets.index import split_cases
 from interslice.files import sha256_of
 from interslice.longtable import read_scores
 from interslice.schemas import read_yaml
@@ -29,22 +34,30 @@ DISCS = [f"oasis_cross-sectional_disc{number}.tar.gz" for number in range(1, 13)
 
 @pytest.fixture
 def stand_ins(tmp_path):
-    """A checkout with an empty file for every volume of the paper's datasets."""
+    """A checkout with an empty file for every volume of the paper's datasets, those of OASIS in twelve discs."""
     copy_of_the_code(tmp_path)
     resources = tmp_path / "resources"
     for number in range(1, 101):
         patient = resources / "acdc" / "training" / f"patient{number:03d}"
         write_info(patient / "Info.cfg", "ABCDE"[(number - 1) // 20], 30)
         (patient / f"{patient.name}_4d.nii.gz").touch()
+    (resources / "sunnybrook").mkdir()
     for name in SUNNYBROOK:
-        (resources / "sunnybrook" / name).mkdir(parents=True)
+        for phase in ("ED", "ES"):
+            (resources / "sunnybrook" / f"{name}_{phase}.mhd").touch()
     for number in range(240):
         anat = resources / "dhcp" / f"sub-CC{number:05d}XX01" / "ses-1" / "anat"
         anat.mkdir(parents=True)
         (anat / f"sub-CC{number:05d}XX01_ses-1_T2w.nii.gz").touch()
     (resources / "oasis" / "archives").mkdir(parents=True)
-    for disc in DISCS:
-        (resources / "oasis" / "archives" / disc).touch()
+    sessions = [f"OAS1_{number:04d}_MR1" for number in range(1, 417)]
+    sessions += [f"OAS1_{number:04d}_MR2" for number in range(1, 21)]
+    for index, disc in enumerate(DISCS):
+        with tarfile.open(resources / "oasis" / "archives" / disc, "w:gz") as tar:
+            for session in sessions[index :: len(DISCS)]:
+                stem = f"disc{index + 1}/{session}/PROCESSED/MPRAGE/T88_111/{session}_mpr_n4_anon_111_t88_gfc"
+                for ending in (".hdr", ".img"):
+                    tar.addfile(tarfile.TarInfo(stem + ending))
     return Checkout(tmp_path, tmp_path / "config" / "paper.yaml", resources)
 
 
@@ -74,6 +87,38 @@ def test_the_whole_paper_is_planned_quickly(stand_ins):
     }
     assert sum(planned.values()) < 2000
     assert seconds < 20, f"the plan took {seconds:.0f} s"
+
+
+def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins, monkeypatch):
+    """100 patients, 45 cases of two stacks, 240 infants, 270 of 416 adults of which 20 came twice: no file is opened."""
+    monkeypatch.chdir(stand_ins.folder)
+    study = load_study(
+        read_yaml(ROOT / "config" / "config.yaml") | read_yaml(ROOT / "config" / "paper.yaml"), ROOT
+    )
+    for disc, remote in study.datasets["oasis"]["archives"].items():
+        archive, unpacked = (
+            stand_ins.resources / "oasis" / place / disc for place in ("archives", "unpacked")
+        )
+        assert remote["urls"]
+        unpack(archive, unpacked, limit=2**20, members=study.datasets["oasis"]["unpack"]["members"])
+    sizes = {}
+    for name, dataset in study.datasets.items():
+        cases = split_cases(dataset, "resources")
+        assert not [found.problem for _, found in cases if found.problem]
+        counts = Counter(split for split, _ in cases)
+        sizes[name] = [counts[split] for split in SPLITS]
+    assert sizes == {
+        "acdc": [70, 10, 20],
+        "sunnybrook": [0, 0, 45],
+        "dhcp": [200, 20, 20],
+        "oasis": [200, 20, 50],
+    }
+    stacks = [len(found.files) for _, found in split_cases(study.datasets["sunnybrook"], "resources")]
+    assert stacks == [2] * 45
+    adults = [
+        found.subject for split, found in split_cases(study.datasets["oasis"], "resources") if split == "test"
+    ]
+    assert adults == [f"OAS1_{number:04d}" for number in range(367, 417)]
 
 
 def test_data_that_is_not_there_is_said_by_the_job_that_needs_it(stand_ins):

@@ -106,7 +106,7 @@ rule plot_audit:
 
 rule compare_published:
     input:
-        numbers=f"{ROOT}/config/published.csv",
+        numbers="config/published.csv",
         strict=f"{RESULTS}/scores.parquet",
         rescored=f"{RESULTS}/audit/scores.parquet",
     output:

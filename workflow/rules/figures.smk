@@ -73,6 +73,7 @@ rule write_captions:
     params:
         trainings=trainings("provenance.json"),
         titles=CAPTIONED,
+        lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
         code=digest_of("gaps"),
     script:
         "../scripts/write_captions.py"

@@ -5,7 +5,7 @@ STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
 DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": SUPERVISED_METHODS}
-RESOLVED = {"config": config, "datasets": STUDY.datasets, "methods": STUDY.methods}
+RESOLVED = STUDY.resolved
 TRAINED = STUDY.named("trained")
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")

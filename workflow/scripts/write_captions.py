@@ -8,4 +8,6 @@ with logged(snakemake.log[0]):
     from interslice.steps.gaps import write_captions
 
     params = snakemake.params
-    write_captions(snakemake.input.scores, params.trainings, params.titles, snakemake.output[0])
+    write_captions(
+        snakemake.input.scores, params.trainings, params.titles, params.lenders, snakemake.output[0]
+    )

@@ -1,4 +1,4 @@
-"""Check step: for every dataset what is present, missing, corrupt or surplus. Nothing is fetched, written or trained."""
+"""Check step: for every dataset what is present, missing, corrupt or surplus. No data is fetched, written or changed."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,31 @@ from interslice.files import sha256_of
 from interslice.parallel import for_each
 
 SHOWN = 8
+BY_ITSELF = ": the first run"  # of what is missing, and nobody has to do anything about
 
 
 def check_data(
     datasets: Mapping[str, Mapping[str, Any]], resources: str, workers: int, output: TextIO
 ) -> None:
-    """Print a paragraph per dataset to `output`."""
+    """Print a paragraph per dataset to `output`.
+
+    Raises InputError, after all of them, where something is corrupt or missing that the first run does not get by itself.
+    """
+    wanting = []
     for dataset in datasets.values():
         print(f"\n{dataset['name']}: {dataset['title']}", file=output)
-        for heading, lines in check_dataset(dataset, resources, workers).items():
+        state = check_dataset(dataset, resources, workers)
+        absent = [line for line in state["missing"] if BY_ITSELF not in line]
+        if absent or state["corrupt"]:
+            wanting.append(f"{dataset['name']} ({len(absent)} missing, {len(state['corrupt'])} corrupt)")
+        for heading, lines in state.items():
             print(f"  {heading}: {len(lines)}", file=output)
             for line in lines[:SHOWN] if heading != "present" else []:
                 print(f"    {line}", file=output)
             if heading != "present" and len(lines) > SHOWN:
                 print(f"    and {len(lines) - SHOWN} more", file=output)
+    if wanting:
+        raise InputError(f"check_data: not usable as configured: {', '.join(wanting)}")
 
 
 def check_dataset(dataset: Mapping[str, Any], resources: str, workers: int) -> dict[str, list[str]]:
@@ -48,7 +59,9 @@ def check_dataset(dataset: Mapping[str, Any], resources: str, workers: int) -> d
         state["corrupt"].append(str(error))
         found, splits = [], {}
     if not found:
-        state["missing"].append(how_to_get(dataset, folder))
+        # An archive that a person has to get has a line of its own.
+        by_itself = dataset["packages"] or (dataset["archives"] and not folder.exists())
+        state["missing"].append(f"cases{BY_ITSELF} makes them" if by_itself else how_to_get(dataset, folder))
     names = {one.subject for one in found}
     state["missing"] += [f"{subject}: no file" for subject in sorted(set(splits) - names)]
     state["surplus"] += [f"{one.subject}: in no split" for one in found if one.subject not in splits]
@@ -68,9 +81,7 @@ def check_archives(dataset: Mapping[str, Any], resources: Path, state: Mapping[s
         path = resources / dataset["name"] / "archives" / name
         if not path.exists():
             state["missing"].append(
-                f"{name}: the first run downloads it"
-                if remote["urls"]
-                else f"{name}: put it into {path.parent}"
+                f"{name}{BY_ITSELF} downloads it" if remote["urls"] else f"{name}: put it into {path.parent}"
             )
             continue
         problem = mismatch(path, remote["size"], remote["sha256"])
@@ -81,7 +92,7 @@ def check_case(found: Found, dataset: Mapping[str, Any]) -> tuple[str, str]:
     """The heading of a case and why it is there."""
     absent = [path for path in found.files if not path.exists()]
     if absent:
-        return "missing", f"no {absent[0]}"
+        return "missing", f"no {absent[0]}" + (f"{BY_ITSELF} fetches it" if dataset["packages"] else "")
     try:
         if found.problem:
             raise InputError(found.problem)

@@ -8,6 +8,7 @@ from interslice.captions import figure_captions
 from interslice.figure_style import save
 from interslice.gaps import cut_gap, gap_rows, middle_gap, write_animation
 from interslice.longtable import read_scores
+from interslice.methods_text import examples_of
 from interslice.provenance import environment_record
 from interslice.steps.kept import kept_volumes
 from interslice.steps.tables import write_text
@@ -44,12 +45,20 @@ def plot_gap(
         write_animation(cut_gap(volumes[method], factor, first), [Path(path) for path in animations])
 
 
-def write_captions(scores: str, trainings: Mapping[str, str], titles: Mapping[str, str], output: str) -> None:
-    """Write the captions. trainings: label to provenance.json; titles: figure to what it shows."""
+def write_captions(
+    scores: str,
+    trainings: Mapping[str, str],
+    titles: Mapping[str, str],
+    lenders: Mapping[str, str],
+    output: str,
+) -> None:
+    """Write the captions. trainings: label to provenance.json; titles: figure to what it shows; lenders: dataset to the
+    one whose models it has."""
     budgets = {}
     for label, path in trainings.items():
         settings = json.loads(Path(path).read_text())["settings"]
         training = settings["training"]
-        budgets[label] = f"{settings['label']}, {training['steps']:,} updates of {training['batch']} triplets"
-    text = figure_captions(titles, read_scores(Path(scores)), budgets, environment_record())
+        batch = f"{training['batch']} {examples_of(settings)}"
+        budgets[label] = f"{settings['label']}, {training['steps']:,} updates of {batch}"
+    text = figure_captions(titles, read_scores(Path(scores)), budgets, environment_record(), lenders)
     write_text(text, Path(output))

@@ -11,6 +11,7 @@ import yaml
 from interslice.datasets import read_excluded
 from interslice.leaderboard import views_of
 from interslice.longtable import read_scores
+from interslice.methods_text import examples_of
 from interslice.pages import Picture, study_sections, write_page
 from interslice.provenance import environment_record
 from interslice.tables import results_table
@@ -33,7 +34,7 @@ def write_study_page(
     """Write the page. excluded: the tables of cases that were left out; figures, curves: PNG file to caption;
     trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
-    study: the configuration with its datasets and methods; display: labels, controls and supervised methods.
+    study: `config.Study.resolved`; display: labels, controls and supervised methods.
     """
     table = read_scores(Path(scores))
     tests = pd.read_csv(statistics)
@@ -67,9 +68,9 @@ def budgets(trainings: Mapping[str, str]) -> dict[str, str]:
         record = json.loads(Path(path).read_text())
         training = record["settings"]["training"]
         facts[f"Training of {label}"] = (
-            f"{training['steps']:,} steps of {training['batch']} triplets in {record['seconds']:.0f} s "
-            f"({record['steps_per_second']:.1f} steps/s) on {record['device']}, best step {record['best_step']:,}, "
-            f"{record['parameters']:,} parameters"
+            f"{training['steps']:,} steps of {training['batch']} {examples_of(record['settings'])} in "
+            f"{record['seconds']:.0f} s ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
+            f"best step {record['best_step']:,}, {record['parameters']:,} parameters"
         )
     return facts
 

@@ -9,7 +9,9 @@ import pandas as pd
 
 from interslice.checkpoints import read_checkpoint, write_checkpoint
 from interslice.files import replacing
+from interslice.methods_text import listed
 
+DESCRIBED = {"cae": "the paper's autoencoder", "cae_residual": "our own residual variant"}
 KEPT = ("settings", "seed", "K", "digest", "subjects", "weights", "best_step", "history", "seconds")
 
 
@@ -23,14 +25,19 @@ def export_model(model: Path, provenance: Path, dataset: str, output: Path) -> N
 
 
 def write_card(models: Mapping[str, Path], title: str, output: Path) -> None:
-    """The model card: one page for all models. title: of the dataset."""
+    """The model card: one page for all models, named METHOD_KK. title: of the dataset."""
     states = {name: read_checkpoint(path) for name, path in models.items()}
     first = next(iter(states.values()))
+    methods = sorted({name.rsplit("_K", 1)[0] for name in states})
     with replacing(output) as temporary:
         temporary.write_text(
             CARD.format(
                 title=title,
                 subjects=", ".join(first["subjects"]),
+                methods=listed(f"`{method}` ({DESCRIBED[method]})" for method in methods),
+                example=next(iter(states)),
+                factor=first["K"],
+                studies=listed(f"`{method}_pretrained`" for method in methods),
                 table=pd.DataFrame([card_row(name, state) for name, state in states.items()]).to_markdown(
                     index=False
                 ),
@@ -64,8 +71,8 @@ Written by `make pretrained`, which trains them anew (config/long.yaml, about tw
 
 {table}
 
-- **What they are.** Weights of the paper's autoencoder (`cae`) and of our own residual variant (`cae_residual`), one per
-  anisotropy factor K, read with weights only. Each file holds its settings, seed, commit, training subjects and history.
+- **What they are.** Weights of {methods}, one per anisotropy factor K, read with weights only.
+  Each file holds its settings, seed, commit, training subjects and history.
 - **Data.** Training subjects: {subjects} of *{title}*; low-resolution volumes only, K times as thick as the source.
   Validation picked the step. No test subject was seen: the evaluation reads the subjects in the file and refuses a model
   that saw one.
@@ -73,6 +80,6 @@ Written by `make pretrained`, which trains them anew (config/long.yaml, about tw
   that config/datasets/t1.yaml names for each package; the terms of the scans themselves were not stated there.
 - **Limits.** Few subjects, one scanner, one contrast (T1), adults, axial slices: expect less elsewhere, and use `--check`,
   which compares with cubic B-spline on your own scan. README.md has their scores on the test subjects beside the baselines'.
-- **Use.** `interslice upsample scan.nii.gz --factor 4 --model cae_residual_K4 -o out.nii.gz`, or the methods
-  `cae_pretrained` and `cae_residual_pretrained` of a study.
+- **Use.** `interslice upsample scan.nii.gz --factor {factor} --model {example} -o out.nii.gz`, or as method of a study:
+  {studies}.
 """

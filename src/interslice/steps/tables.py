@@ -36,7 +36,7 @@ def tabulate_results(
 ) -> None:
     """Write KIND_REGION.csv, .md and .tex for every view, statistics.md, methods.md, and the headline as plain text.
 
-    study: the configuration with its datasets and methods.
+    study: `config.Study.resolved`.
     """
     table = read_scores(Path(scores))
     with replacing(folder) as tables:
