@@ -28,8 +28,14 @@ SHORT_SELF_TRAINING = {
         "training": {"steps": 60, "batch": 4, "crop": 24, "learning_rate": 0.003},
     },
     "fourier_burst": {"samples": 500, "anchors": 4, "neighbours": 100},
+    "coupled_dictionary": {"samples": 500, "atoms": 16},
 }
-SMALL_SUPERVISED = {"srcnn3d": {}, "srrecnn3d": {"layers": 4, "channels": 8}, "unet": {"depth": 4}}
+SMALL_SUPERVISED = {
+    "srcnn3d": {},
+    "srrecnn3d": {"layers": 4, "channels": 8},
+    "unet": {"depth": 4},
+    "segsrgan": {"channels": 4, "blocks": 1, "critic": {"channels": 4, "layers": 2}},
+}
 NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 
 
@@ -39,9 +45,10 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
     if settings["role"] != "trained":
         return settings | SHORT_SELF_TRAINING.get(method, {})
     if method in SMALL_SUPERVISED:
+        depth = 12 if method == "segsrgan" else 13  # a multiple of 4
         return settings | {
             "network": settings["network"] | SMALL_SUPERVISED[method],
-            "training": settings["training"] | SHORT_TRAINING | {"depth": 13} | training,
+            "training": settings["training"] | SHORT_TRAINING | {"depth": depth} | training,
         }
     return settings | {
         "network": settings["network"] | SMALL_NETWORK,
