@@ -1,5 +1,8 @@
 """Small method settings for tests: the real settings files with a smaller network and a short schedule."""
 
+import functools
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,8 @@ NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
     settings = load_method_settings(method, ROOT)
+    if method == "eclare":
+        return settings | {"command": stand_in_for_eclare()}
     if settings["role"] != "trained":
         return settings | SHORT_SELF_TRAINING.get(method, {})
     if method in SMALL_SUPERVISED:
@@ -55,6 +60,15 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
         "synthesis": settings["synthesis"] | NO_PERCEPTUAL_LOSS,
         "training": settings["training"] | SHORT_TRAINING | training,
     }
+
+
+@functools.cache
+def stand_in_for_eclare() -> str:
+    """The path of tests/stand_in_eclare.py as a program that runs in this environment."""
+    program = Path(tempfile.mkdtemp()) / "run-eclare"
+    program.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "stand_in_eclare.py").read_text())
+    program.chmod(0o755)
+    return str(program)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,11 @@ class Eclare(Method):
         }
         try:
             run = subprocess.run(
-                [str(word) for word in words], env=environment, capture_output=True, text=True, errors="replace"
+                [str(word) for word in words],
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
             )
         except OSError as error:
             raise InputError(f"method eclare: {command} cannot be run ({error.strerror})") from error

@@ -77,7 +77,7 @@ class Generator(nn.Module):
 
 
 def build_critic(inputs: int, channels: int, layers: int) -> nn.Sequential:
-    """(batch, inputs, depth, H, W) to (batch, 1, ...): `layers` halvings, each doubling the channels, and one number per rest."""
+    """(batch, inputs, depth, H, W) to (batch, 1, ...): `layers` halvings, each doubling the channels, then one channel."""
     sizes = [inputs, *(channels * 2**layer for layer in range(layers))]
     stack: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
@@ -116,7 +116,9 @@ class SegSRGAN(Supervised):
 
     def labels(self, references: Sequence[np.ndarray]) -> list[np.ndarray] | None:
         """Grey matter by multi-Otsu (scikit-image) within the foreground, bool of the references' shapes."""
-        return [np.stack([grey_matter(frame) for frame in one]) for one in references] if self.segments else None
+        return (
+            [np.stack([grey_matter(frame) for frame in one]) for one in references] if self.segments else None
+        )
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Of the inputs and targets of `draw_pairs`. The generator's loss has a gradient at every `critic_steps`-th step only.
@@ -144,7 +146,8 @@ class SegSRGAN(Supervised):
         share = torch.rand(len(real), 1, 1, 1, 1, device=real.device)
         with torch.autocast(real.device.type, enabled=False):
             between = torch.lerp(fake.float(), real, share).requires_grad_()
-            (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
+            values = self.critic(between).flatten(1).mean(dim=1)
+            (slope,) = torch.autograd.grad(values.sum(), between, create_graph=True)
         return ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
     def restore(self, fine: np.ndarray) -> np.ndarray:
@@ -153,7 +156,9 @@ class SegSRGAN(Supervised):
         sides = (training["depth"], training["crop"], training["crop"])
         padding = [(0, max(0, side - length)) for side, length in zip(sides, fine.shape, strict=True)]
         padded = np.pad(fine, padding, mode="edge")
-        ramps = np.meshgrid(*(np.minimum(np.arange(side) + 1, side - np.arange(side)) for side in sides), indexing="ij")
+        ramps = np.meshgrid(
+            *(np.minimum(np.arange(side) + 1, side - np.arange(side)) for side in sides), indexing="ij"
+        )
         weight = np.prod(ramps, axis=0).astype(np.float32)
         total, weights = np.zeros_like(padded), np.zeros_like(padded)
         axes = (starts(length, side) for length, side in zip(padded.shape, sides, strict=True))
