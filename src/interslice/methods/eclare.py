@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -86,7 +87,7 @@ class Eclare(Method):
 def read_result(path: Path, shape: tuple[int, ...], command: str) -> tuple[np.ndarray, np.ndarray]:
     """(fine slices, rows, columns) float32 that the command wrote for slices of `shape`, and its affine."""
     try:
-        image = nib.load(path)
+        image: Any = nib.load(path)
         fine = np.moveaxis(image.get_fdata(dtype=np.float32), 2, 0)
     except READ_ERRORS as error:
         raise InputError(f"method eclare: {command} left no readable {path.name} ({error})") from error

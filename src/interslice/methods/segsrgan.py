@@ -112,7 +112,7 @@ class SegSRGAN(Supervised):
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Two optimisers: each loss reaches its own group only."""
-        return {name: list(part.parameters()) for name, part in self.network.items()}
+        return {"generator": list(self.generator.parameters()), "critic": list(self.critic.parameters())}
 
     def labels(self, references: Sequence[np.ndarray]) -> list[np.ndarray] | None:
         """Grey matter by multi-Otsu (scikit-image) within the foreground, bool of the references' shapes."""
