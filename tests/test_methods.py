@@ -27,10 +27,7 @@ def trained_on_ramps(name):
     ranges = np.random.default_rng(0).uniform(0.02, 0.98, (60, 2))
     volumes = [ramp(7, 16, 16, low, high)[np.newaxis] for low, high in ranges]
     references = [ramp(13, 16, 16, low, high)[np.newaxis] for low, high in ranges]
-    steps = (
-        60 if name == "segsrgan" else 400
-    )  # it starts from the spline, which returns ramps, and must not leave it
-    settings = small_settings(name, steps=steps, batch=8, validate_every=50, contrast=False)
+    settings = small_settings(name, steps=400, batch=8, validate_every=50, contrast=False)
     if name == "segsrgan":  # it starts from the spline, which returns ramps, and a critic costs time
         settings["training"] |= {"steps": 100, "learning_rate": 0.001}
     if name not in SUPERVISED:
