@@ -7,7 +7,7 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 CORES ?= all
 ARGS ?=
 
-.PHONY: demo test test-cluster chaos bench lint lock envs docs pretrained clean
+.PHONY: demo test test-cluster chaos bench lint lock envs eclare docs pretrained clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -56,6 +56,14 @@ lock: | $(UV)
 envs: | $(UV) $(VENV)/.synced
 	$(BIN)/python envs/generate.py $(UV)
 	$(BIN)/pytest -q tests/test_envs.py
+
+# An optional peer, a program under the GPL-3.0 in an environment of its own: docs/peers.md.
+eclare: .eclare/bin/run-eclare
+
+.eclare/bin/run-eclare: envs/eclare.txt
+	$(PYTHON) -m venv .eclare
+	.eclare/bin/python -m pip install --quiet --requirement envs/eclare.txt
+	@touch $@
 
 # The pictures of the README, after `make demo`; needs graphviz.
 docs: $(VENV)/.synced

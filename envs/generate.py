@@ -27,7 +27,7 @@ LIGHT = [
     "statsmodels",
     "tqdm",
 ]
-PACKAGES = {"light": LIGHT, "torch": [*LIGHT, "lpips", "torch", "torchvision"]}
+PACKAGES = {"light": LIGHT, "torch": [*LIGHT, "lpips", "scikit-learn", "torch", "torchvision"]}
 HEADER = """# Made by `make envs` from requirements.lock: do not edit.
 channels:
   - conda-forge

@@ -1,5 +1,8 @@
 """Small method settings for tests: the real settings files with a smaller network and a short schedule."""
 
+import functools
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +31,44 @@ SHORT_SELF_TRAINING = {
         "training": {"steps": 60, "batch": 4, "crop": 24, "learning_rate": 0.003},
     },
     "fourier_burst": {"samples": 500, "anchors": 4, "neighbours": 100},
+    "coupled_dictionary": {"samples": 500, "atoms": 16},
 }
-SMALL_SUPERVISED = {"srcnn3d": {}, "srrecnn3d": {"layers": 4, "channels": 8}, "unet": {"depth": 4}}
+SMALL_SUPERVISED = {
+    "srcnn3d": {},
+    "srrecnn3d": {"layers": 4, "channels": 8},
+    "unet": {"depth": 4},
+    "segsrgan": {"channels": 4, "blocks": 1, "critic": {"channels": 4, "layers": 2}},
+}
 NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 
 
 def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
     settings = load_method_settings(method, ROOT)
+    if method == "eclare":
+        return settings | {"command": stand_in_for_eclare()}
     if settings["role"] != "trained":
         return settings | SHORT_SELF_TRAINING.get(method, {})
     if method in SMALL_SUPERVISED:
+        depth = 12 if method == "segsrgan" else 13  # a multiple of 4
         return settings | {
             "network": settings["network"] | SMALL_SUPERVISED[method],
-            "training": settings["training"] | SHORT_TRAINING | {"depth": 13} | training,
+            "training": settings["training"] | SHORT_TRAINING | {"depth": depth} | training,
         }
     return settings | {
         "network": settings["network"] | SMALL_NETWORK,
         "synthesis": settings["synthesis"] | NO_PERCEPTUAL_LOSS,
         "training": settings["training"] | SHORT_TRAINING | training,
     }
+
+
+@functools.cache
+def stand_in_for_eclare() -> str:
+    """The path of tests/stand_in_eclare.py as a program that runs in this environment."""
+    program = Path(tempfile.mkdtemp()) / "run-eclare"
+    program.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "stand_in_eclare.py").read_text())
+    program.chmod(0o755)
+    return str(program)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

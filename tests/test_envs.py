@@ -47,7 +47,7 @@ def test_every_pin_is_the_locks(path):
 def test_environments_hold_what_their_rules_import():
     light, heavy = (pins_of(ROOT / "envs" / f"{name}.yaml") for name in ("light", "torch"))
     assert "torch" not in light
-    assert {"torch", "torchvision", "lpips"} <= set(heavy)
+    assert {"torch", "torchvision", "lpips", "scikit-learn"} <= set(heavy)
     assert set(light) <= set(heavy)
 
 
@@ -152,3 +152,12 @@ def test_use_conda_without_conda_is_snakemakes_own_error(tmp_path):
     assert run.returncode != 0
     assert "conda" in run.stderr + run.stdout
     assert "Is conda installed and accessible?" in run.stderr + run.stdout
+
+
+def test_eclare_stays_out_of_our_environments():
+    """GPL-3.0: a program of its own in an environment of its own, and imported nowhere."""
+    ours = [ROOT / "pyproject.toml", ROOT / "requirements.lock", *ENVIRONMENTS]
+    assert all(not re.search(r"^\W*eclare\b", path.read_text(), re.MULTILINE) for path in ours)
+    assert re.search(r"^eclare==", (ROOT / "envs" / "eclare.txt").read_text(), re.MULTILINE)
+    sources = (path.read_text() for folder in ("src", "workflow") for path in (ROOT / folder).rglob("*.py"))
+    assert not any(re.search(r"^\s*(import|from)\s+eclare\b", text, re.MULTILINE) for text in sources)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage, optimize
 from scipy.interpolate import CubicSpline
+from sklearn.linear_model import orthogonal_mp
 
 from interslice.errors import InputError
 from interslice.methods import build_method
+from interslice.methods.coupled_dictionary import matching_pursuit
 from interslice.methods.networks import parameter_count
 from interslice.methods.self_sr import EDSR
 from interslice.methods.self_supervised import degrade, fourier_burst, turn
@@ -142,6 +144,7 @@ def test_degraded_slices_keep_every_kth_row_and_interpolate_the_others():
 
 STRIPES = {
     "fourier_burst": {"samples": 8000, "anchors": 16},
+    "coupled_dictionary": {"samples": 4000, "atoms": 64},
     "self_sr": {"training": {"steps": 300, "batch": 4, "crop": 24, "learning_rate": 0.01}},
 }
 
@@ -160,6 +163,37 @@ def test_what_is_learned_in_plane_sharpens_the_slice_axis(name):
     np.testing.assert_array_equal(result, build_method(settings).interpolate(low, 2))
     other = build_method(settings | {"seed": settings["seed"] + 1}).interpolate(low, 2)
     assert (other != result).any()
+
+
+@pytest.mark.parametrize("nonzeros", [1, 3, 5])
+def test_matching_pursuit_is_scikit_learns(nonzeros):
+    rng = np.random.default_rng(0)
+    atoms = rng.standard_normal((40, 12)).astype(np.float32)
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    signals = rng.standard_normal((200, 12)).astype(np.float32)
+    chosen, values = matching_pursuit(signals, atoms, nonzeros)
+    codes = np.zeros((200, 40))
+    np.put_along_axis(codes, chosen, values, axis=1)
+    expected = orthogonal_mp(atoms.T.astype(float), signals.T.astype(float), n_nonzero_coefs=nonzeros).T
+    np.testing.assert_allclose(codes, expected, atol=1e-3)
+
+
+def test_matching_pursuit_survives_equal_atoms_and_signals_that_are_fitted_already():
+    atoms = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    chosen, values = matching_pursuit(np.array([[2, 0], [0, 0]], np.float32), atoms, 3)
+    np.testing.assert_allclose(np.einsum("na,nak->nk", values, atoms[chosen]), [[2, 0], [0, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["self_sr", "fourier_burst", "coupled_dictionary"])
+def test_directions_are_merged_by_the_mean_or_by_fourier_burst_accumulation(name):
+    """`p` of the settings decides; both merge the same restored directions."""
+    low = shells(25)[::2]
+    method = build_method(small_settings(name) | {"slice_profile": "gaussian"})
+    directions = method.directions(low, 2)
+    assert (directions[0] != directions[1]).any()
+    for p, merged in ((0, np.mean(directions, axis=0)), (4, fourier_burst(directions, 4))):
+        result = build_method(method.settings | {"p": p}).interpolate(low, 2)
+        np.testing.assert_allclose(result, merged, atol=1e-5)
 
 
 def test_the_full_network_is_edsr_without_its_upsampling():

@@ -1,5 +1,6 @@
 """A study: the configuration with its datasets and methods resolved and checked before anything runs."""
 
+import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ class Study:
     """A checked study: the configuration, the datasets and methods it names (settings complete), in its
     order.
 
-    variants: (method, dataset) to the settings of a method that differ for a dataset.
+    variants: (method, dataset) to the settings of a method that differ for a dataset. left_out: optional methods
+    whose program is not installed, with its path.
     """
 
     config: dict[str, Any]
     datasets: dict[str, dict[str, Any]]
     methods: dict[str, dict[str, Any]]
     variants: dict[tuple[str, str], dict[str, Any]]
+    left_out: dict[str, str]
 
     def named(self, role: str) -> list[str]:
         """The study's methods of a role: control, baseline or trained."""
@@ -93,20 +96,36 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     dataset_schema = read_yaml(schemas / "dataset.schema.yaml")
     datasets = [load_dataset(entry, dataset_schema, root) for entry in config["datasets"]]
     method_schema = read_yaml(schemas / "method.schema.yaml")
-    methods, variants = {}, {}
+    methods, variants, left_out = {}, {}, {}
     for entry in config["methods"]:
         name = Path(entry).stem
-        methods[name] = method_settings(entry, config, method_schema, root)
+        settings = method_settings(entry, config, method_schema, root)
+        if absent_program(settings, name, root):
+            left_out[name] = settings["command"]
+            continue
+        methods[name] = settings
         for dataset in (one["name"] for one in datasets):
             settings = method_settings(entry, config, method_schema, root, dataset)
             if settings != methods[name]:
                 variants[name, dataset] = settings
-    study = Study(deepcopy(dict(config)), {d["name"]: d for d in datasets}, methods, variants)
+    study = Study(deepcopy(dict(config)), {d["name"]: d for d in datasets}, methods, variants, left_out)
     check_bases(study)
     check_trained_on(study)
     check_checkpoints(study, root)
     check_ablation(study, method_schema, root)
     return study
+
+
+def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
+    """Whether a method's program is not installed; InputError where the method is not optional."""
+    command = settings.get("command")
+    if command is None or shutil.which(root / command if "/" in command else command):
+        return False
+    if not settings["optional"]:
+        raise InputError(
+            f"method {name}: key command: found no program {command}; install it (docs/peers.md) or leave the method out"
+        )
+    return True
 
 
 def check_bases(study: Study) -> None:

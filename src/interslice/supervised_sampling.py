@@ -42,8 +42,11 @@ def draw_pairs(
     seed: int,
     step: int,
     factor: int,
+    labels: Sequence[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets, both (batch, depth, crop, crop) float32, of one step.
+
+    With labels, volumes of the references' shapes, targets are (batch, 2, depth, crop, crop): reference and label.
 
     The input is the aligned cubic B-spline of the low-resolution volume where the target lies in the high-resolution
     one. Every place of every frame of every volume is equally likely.
@@ -51,7 +54,10 @@ def draw_pairs(
     rng = np.random.default_rng((seed, step))
     places = np.array([ref.shape[0] * (ref.shape[1] - training["depth"] + 1) for ref in references])
     owners = rng.choice(len(references), size=training["batch"], p=places / places.sum())
-    pairs = [draw_pair(volumes[owner], references[owner], training, factor, rng) for owner in owners]
+    pairs = [
+        draw_pair(volumes[one], references[one], training, factor, rng, labels[one] if labels else None)
+        for one in owners
+    ]
     inputs, targets = zip(*pairs, strict=True)
     return np.stack(inputs), np.stack(targets)
 
@@ -62,8 +68,9 @@ def draw_pair(
     training: Mapping[str, Any],
     factor: int,
     rng: np.random.Generator,
+    label: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One input and target, each (depth, crop, crop)."""
+    """One input and target, each (depth, crop, crop); with a label the target is (2, depth, crop, crop)."""
     frames, slices, rows, columns = reference.shape
     depth, crop = training["depth"], training["crop"]
     frame, first = rng.integers(frames), int(rng.integers(slices - depth + 1))
@@ -72,12 +79,16 @@ def draw_pair(
     begin = max(0, first // factor - SPLINE_MARGIN)
     end = min(volume.shape[1], -(-(first + depth - 1) // factor) + 1 + SPLINE_MARGIN)
     low = np.array(volume[frame, begin:end][(slice(None), *place)], dtype=np.float32)
-    target = np.array(reference[frame, first : first + depth][(slice(None), *place)], dtype=np.float32)
+    box = (frame, slice(first, first + depth), *place)
+    target = np.array(reference[box], dtype=np.float32)
     if training["contrast"]:
         gain, centre = draw_contrast(rng)
         low, target = adjust_contrast(low, gain, centre), adjust_contrast(target, gain, centre)
     weights = bspline_weights(end - begin, (first + np.arange(depth)) / factor - begin).astype(np.float32)
-    pair = np.stack([np.tensordot(weights, low, 1), target])
-    pair = np.rot90(pair, int(rng.integers(4)), axes=(2, 3))
-    fine, sharp = pair[:, ::-1] if rng.random() < 0.5 else pair
-    return fine, sharp
+    channels = [np.tensordot(weights, low, 1), target]
+    if label is not None:
+        channels.append(label[box].astype(np.float32))
+    pair = np.rot90(np.stack(channels), int(rng.integers(4)), axes=(2, 3))
+    if rng.random() < 0.5:
+        pair = pair[:, ::-1]
+    return pair[0], pair[1] if label is None else pair[1:]

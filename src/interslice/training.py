@@ -103,15 +103,19 @@ def train(
     torch.manual_seed(run.seed)
     method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
     gaps = gaps or [run.factor] * len(volumes)
+    labels = None
     if method.supervised:
         check_pairs(volumes, references, training)
+        labels = method.labels(references or [])
     else:
         check_volumes(volumes, training, gaps, method.neighbours)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
     if training["compile"]:
         method.network.compile()
-    optimisers = {name: torch.optim.Adam(parameters) for name, parameters in method.groups().items()}
+    optimisers = {
+        name: torch.optim.Adam(parameters, betas=method.betas) for name, parameters in method.groups().items()
+    }
     state = restore(resume, run, method, optimisers)
     if state.step:
         print(f"{run.label}: goes on after step {state.step} of {training['steps']} from {resume}")
@@ -129,7 +133,7 @@ def train(
         while state.step < training["steps"] and not stopped:
             draw = (training, run.seed, state.step)
             if method.supervised and references is not None:
-                batch = draw_pairs(volumes, references, *draw, run.factor)
+                batch = draw_pairs(volumes, references, *draw, run.factor, labels)
             else:
                 batch = draw_batch(volumes, *draw, method.neighbours, gaps)
             torch.manual_seed(run.seed * 1_000_003 + state.step)
@@ -165,10 +169,11 @@ def take_step(
     training: Mapping[str, Any],
     step: int,
 ) -> dict[str, float]:
-    """One update of every parameter group with the windows and alphas of `draw_batch`; returns the terms of the loss.
+    """One update of the parameter groups with the windows and alphas of `draw_batch`; returns the terms of the loss.
 
-    Each loss reaches its own group only.
+    Each loss reaches its own group only, and one without a gradient none.
     """
+    method.step = step
     windows, alphas = (torch.from_numpy(array).to(method.device) for array in batch)
     bfloat16 = training["precision"] == "bfloat16"
     with torch.autocast(windows.device.type, dtype=torch.bfloat16, enabled=bfloat16):
@@ -183,13 +188,14 @@ def take_step(
                 f"training {method.settings['method']}: {name} is {value} at step {step}; try a lower learning_rate"
             )
     groups = method.groups()
-    for name, loss in losses.items():
+    due = [name for name, loss in losses.items() if loss.requires_grad]
+    for name in due:
         optimisers[name].zero_grad(set_to_none=True)
-        loss.backward(inputs=groups[name], retain_graph=name != list(losses)[-1])
-    for optimiser in optimisers.values():
-        for group in optimiser.param_groups:
+        losses[name].backward(inputs=groups[name], retain_graph=name != due[-1])
+    for name in due:
+        for group in optimisers[name].param_groups:
             group["lr"] = learning_rate(training, step)
-        optimiser.step()
+        optimisers[name].step()
     return values
 
 

@@ -23,7 +23,7 @@ CONVENTIONAL: dict[str, dict[str, Any]] = {
     "registration": {"method": "registration", "iterations": 30, "smoothing_px": 2.0},
 }
 # Not for the tool: a control needs the reference, the others are peers with settings of a study.
-STUDIES_ONLY = ("oracle", "total_variation", "fourier_burst", "self_sr")
+STUDIES_ONLY = ("oracle", "total_variation", "fourier_burst", "coupled_dictionary", "self_sr", "eclare")
 MAX_FACTOR = 32
 PERCENTILES = (1, 99.8)  # of a frame, to 0 and 1 of a trained method: as the default study normalises
 FLOAT32_COPIES = 4  # of an output frame that are in memory at the same time, with room to spare

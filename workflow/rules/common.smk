@@ -23,6 +23,9 @@ except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
     print(f"interslice: {error}", file=sys.stderr)
     raise SystemExit(2)
+if workflow.is_main_process:
+    for name, command in STUDY.left_out.items():
+        print(f"interslice: {name} is left out, {command} is not installed (docs/peers.md)", file=sys.stderr)
 
 RESOURCES = config["resources"]
 RESULTS = f"results/{config['study']}"

@@ -24,10 +24,13 @@ METHODS = {
     "registration": "interslice.methods.registration",
     "total_variation": "interslice.methods.compressed_sensing",
     "fourier_burst": "interslice.methods.fourier_burst",
+    "coupled_dictionary": "interslice.methods.coupled_dictionary",
     "self_sr": "interslice.methods.self_sr",
+    "eclare": "interslice.methods.eclare",
     "srcnn3d": "interslice.methods.srcnn3d",
     "srrecnn3d": "interslice.methods.srcnn3d",
     "unet": "interslice.methods.unet",
+    "segsrgan": "interslice.methods.segsrgan",
     "cae": "interslice.methods.cae",
     "cae_multi": "interslice.methods.cae_multi",
     "cae_residual": "interslice.methods.cae_residual",
@@ -37,7 +40,7 @@ METHODS = {
 
 # Methods whose class is supervised: they see high-resolution volumes of training subjects. Here as well, so that a workflow
 # can mark them without importing torch.
-SUPERVISED = ("srcnn3d", "srrecnn3d", "unet")
+SUPERVISED = ("srcnn3d", "srrecnn3d", "unet", "segsrgan")
 
 
 def build_method(settings: Mapping[str, Any]) -> "Method":

@@ -21,6 +21,8 @@ class TrainedMethod(Method):
 
     trained = True
     neighbours: ClassVar[int] = 2  # input slices that a synthesised slice depends on
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
+    step: int = 0  # of the training that `losses` is asked in
     network: nn.Module
     perceptual: nn.Module | None = None  # LPIPS, set by the training loop for methods that use it
 
@@ -38,12 +40,16 @@ class TrainedMethod(Method):
         return {"autoencoder": list(self.network.parameters())}
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The loss of each group and the terms to record.
+        """The loss of each group and the terms to record. A group whose loss has no gradient stays as it is.
 
         windows: (batch, neighbours + 1, H, W) float32 in [0, 1], the target in the middle; alphas: (batch, 1, 1, 1)
         float32, where it lies between the images before and after it.
         """
         raise TypeError(f"{type(self).__name__} has no losses: a trained method must write them")
+
+    def labels(self, references: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+        """Of a supervised method: volumes of the references' shapes that targets have as a second channel; None for none."""
+        return None
 
     def load(self, checkpoint: Path) -> None:
         """Read the weights of a checkpoint that was made with the same settings; on a GPU where there is one."""

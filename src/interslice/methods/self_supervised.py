@@ -52,6 +52,11 @@ class SelfSupervised(Method):
         raise TypeError(f"{type(self).__name__} has no learn: a self-supervised method must write one")
 
 
+def unchanged(images: np.ndarray) -> np.ndarray:
+    """The restorer of a scan in which there is nothing to learn."""
+    return images
+
+
 def degrade(slices: np.ndarray, factor: int, slice_profile: str) -> tuple[np.ndarray, np.ndarray]:
     """Slices (n, rows, columns) as they look where every K-th row was measured, and themselves, cut to the same rows.
 

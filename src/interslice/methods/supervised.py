@@ -41,7 +41,10 @@ class Supervised(TrainedMethod):
 
     @torch.no_grad()
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        fine = BSpline({}).interpolate(volume, factor)
+        return self.restore(BSpline({}).interpolate(volume, factor))
+
+    def restore(self, fine: np.ndarray) -> np.ndarray:
+        """(slices, rows, columns) float32 to the same, better: slab by slab."""
         count, height, width = fine.shape
         result = np.empty_like(fine)
         for start in range(0, count, SLICES_AT_ONCE):

@@ -34,7 +34,8 @@ def measure_cost(
     """Interpolate every slice of the first frame of a test subject (None: the first) and write what it took as JSON.
 
     keys: dataset, K, method, which are written along. Seconds are those of `interpolate` alone: a method that trains on the
-    scan trains in there, reading files and loading weights is not counted. Peak memory is that of the process.
+    scan trains in there, reading files and loading weights is not counted. Peak memory is that of the process, or of the
+    largest program that it ran.
     """
     method = load_method(settings, checkpoint)
     if "torch" in sys.modules:
@@ -44,7 +45,8 @@ def measure_cost(
     started = time.perf_counter()
     result = method.interpolate(volume, keys["K"])
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
+    processes = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    peak = max(resource.getrusage(who).ru_maxrss for who in processes)  # KiB on Linux
     record = {**keys, "seconds": seconds, "peak_mib": peak / 1024, "voxels": int(result.size)}
     write_text(json.dumps(record, indent=2) + "\n", output)
 
