@@ -30,7 +30,9 @@ def test_the_default_study_resolves():
     study = load_study(default_config(), ROOT)
     assert study.named("control") == ["oracle", "nearest"]
     assert study.named("baseline") == ["linear", "bspline", "lanczos"]
-    assert study.named("trained") == ["cae_mse", "cae"]
+    finished = ["cae_pretrained", "cae_residual_pretrained"]
+    assert study.named("trained") == ["cae_mse", "cae", "cae_residual", *finished]
+    assert study.trainings == ["cae_mse", "cae", "cae_residual"]
     cae, without = study.methods["cae"], study.methods["cae_mse"]
     assert cae["synthesis"]["lpips"] == 0.05
     assert without["synthesis"]["lpips"] == 0
@@ -159,7 +161,8 @@ def test_every_file_in_config_is_valid():
         for kind in ("datasets", "methods")
     }
     study = load_study(default_config() | {"methods": names["methods"]}, ROOT)
-    assert list(study.methods) == names["methods"]
+    # Programs of others that are not installed are left out, and said so.
+    assert sorted([*study.methods, *study.left_out]) == names["methods"]
     # Finished models are there for the factors of t1 only.
     names["methods"] = [name for name, settings in study.methods.items() if not settings.get("checkpoint")]
     assert list(load_study(default_config() | names, ROOT).datasets) == names["datasets"]

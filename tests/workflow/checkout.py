@@ -10,7 +10,7 @@ from pathlib import Path
 
 from settings import ROOT
 
-COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles"]
+COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles", "resources/pretrained"]
 
 
 @dataclass
