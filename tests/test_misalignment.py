@@ -74,6 +74,9 @@ def test_the_shifted_dataset_is_the_test_split_of_t1_with_its_models():
     same = set(plain) - {"name", "title", "base", "splits", "trained_on", "slice_shift"}
     assert {key: shifted[key] for key in same} == {key: plain[key] for key in same}
     assert found.trained_datasets() == ["t1"]
+    assert [found.origin(name) for name in found.datasets] == ["t1", "t1"], (
+        "whose subjects no model may have seen"
+    )
     assert found.named("trained") == ["cae", "cae_multi"]
 
 

@@ -42,6 +42,11 @@ class Study:
         """The anisotropy factors K of a dataset: its own, or the study's."""
         return list(self.datasets[dataset]["factors"] or self.config["factors"])
 
+    def origin(self, dataset: str) -> str:
+        """The dataset whose subjects a dataset has: itself, or what it is a copy of."""
+        base = self.datasets[dataset]["base"]
+        return Path(base).stem if base else dataset
+
     def training_dataset(self, dataset: str) -> str:
         """The dataset whose train split makes the models that `dataset` is evaluated with."""
         return str(self.datasets[dataset]["trained_on"] or dataset)

@@ -25,6 +25,7 @@ rule evaluate_method:
         evaluation=config["evaluation"],
         slice_profile=lambda wildcards: dataset_of(wildcards)["slice_profile"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
+        origin=lambda wildcards: STUDY.origin(wildcards.dataset),
         keep=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         code=method_digest("evaluate"),
     script:

@@ -20,6 +20,7 @@ with logged(snakemake.log[0]):
         backbone=next(map(Path, snakemake.input.backbone), None),
         slice_profile=snakemake.params.slice_profile,
         score_px=snakemake.params.score_px,
+        origin=snakemake.params.origin,
         keep=snakemake.params.keep,
         threads=snakemake.threads,
         scores=Path(snakemake.output.scores),

@@ -25,6 +25,7 @@ def evaluate_method(
     backbone: Path | None,
     slice_profile: str,
     score_px: int | None,
+    origin: str,
     keep: str | None,
     threads: int,
     scores: Path,
@@ -34,7 +35,7 @@ def evaluate_method(
 
     evaluation["keep"]: "all" subjects, or "one": `keep` if it is in the shard, or with None the shard's first.
 
-    keys: dataset, method, K, seed of the rows.
+    keys: dataset, method, K, seed of the rows; origin: the dataset whose subjects these are, for a copy its base.
     """
     method = load_method(settings, checkpoint)
     lpips_network = load_lpips(evaluation["lpips"], backbone) if backbone else None
@@ -44,7 +45,7 @@ def evaluate_method(
         sys.modules["torch"].set_num_threads(threads)
     references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
     if settings.get("checkpoint"):
-        refuse_seen(checkpoint, keys["dataset"], lows)
+        refuse_seen(checkpoint, origin, lows)
     cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
     shown = list(lows) if evaluation["keep"] == "all" else [keep] if keep else list(lows)[:1]
     with replacing(volumes) as folder:
