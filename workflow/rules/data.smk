@@ -156,6 +156,7 @@ rule decimate_volumes:
         "results/logs/decimate_volumes/{dataset}/K{K}/{shard}.log",
     benchmark:
         "results/benchmarks/decimate_volumes/{dataset}/K{K}/{shard}.tsv"
+    priority: 2  # it asks for several threads, which jobs of one would never leave free
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]

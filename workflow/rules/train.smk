@@ -14,6 +14,7 @@ rule train_method:
         f"{LOGS}/train_method/{RUN}.log",
     benchmark:
         f"{BENCHMARKS}/train_method/{RUN}.tsv"
+    priority: 1  # the longest jobs first
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["train"]
