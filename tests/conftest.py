@@ -62,7 +62,7 @@ def open_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
     def open_file(path: Path, width: int = 1280, **options: object) -> "Page":
         windows.append(browser.new_context(viewport={"width": width, "height": 740}, **options))
         page = windows[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console", lambda message: complaints.append(message.text) if message.type == "error" else None
