@@ -1,6 +1,7 @@
 """Figures of images and of trainings: volumes or histories in, a matplotlib Figure out."""
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Literal
 
 import matplotlib as mpl
@@ -19,7 +20,8 @@ from interslice.selection import check_labels
 
 Crop = tuple[slice, slice, slice]
 ERROR_COLOURS = "inferno"
-ROW_LABEL, HEADER, UNDER_IMAGE, GAP = 0.22, 0.2, 0.2, 0.05
+ROW_LABEL, UNDER_IMAGE, GAP = 0.22, 0.2, 0.05
+TITLE_LINE, TITLE_CHARACTERS = 0.13, 15  # inches a line, characters an inch
 HISTORY_COLUMNS = ("step", "loss", "validation_ssim", "validation_psnr")
 SMOOTHED_ABOVE = 200
 
@@ -102,7 +104,9 @@ def _lay_out(
     for view, images in views.items():
         rows, columns = images["Reference"].shape
         heights[view] = width * aspects[view] * rows / columns
-    total = HEADER + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
+    titles = {name: fill(name, max(8, int(width * TITLE_CHARACTERS))) for name in names}
+    header = 0.07 + TITLE_LINE * max(title.count("\n") + 1 for title in titles.values())
+    total = header + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
     figure = Figure(figsize=(WIDTH_INCHES, total))
     figure.set_layout_engine("none")
 
@@ -115,7 +119,7 @@ def _lay_out(
         axes.spines[:].set_visible(False)
         return axes
 
-    top = HEADER
+    top = header
     for view, images in views.items():
         height = heights[view]
         error_top = top + height + UNDER_IMAGE
@@ -125,7 +129,7 @@ def _lay_out(
                 images[name], cmap="gray", vmin=0, vmax=1, aspect=aspects[view], interpolation="nearest"
             )
             if view == "in-plane":
-                axes.set_title(name, fontsize=8, pad=3)
+                axes.set_title(titles[name], fontsize=8, pad=3)
             if column == 0:
                 axes.set_ylabel(view)
                 continue
@@ -140,7 +144,7 @@ def _lay_out(
         figure,
         scale,
         width,
-        (HEADER + heights["in-plane"] + UNDER_IMAGE, heights["in-plane"]),
+        (header + heights["in-plane"] + UNDER_IMAGE, heights["in-plane"]),
         total,
         clipped,
     )
