@@ -21,6 +21,7 @@ from interslice.config import load_method_settings
 from interslice.devices import select_precision
 from interslice.files import replacing
 from interslice.methods import build_method
+from interslice.methods.autoencoder import TrainedMethod
 from interslice.metrics import psnr
 from interslice.perceptual import load_lpips
 from interslice.provenance import environment_record
@@ -42,7 +43,7 @@ def train(device: str, precision: str) -> dict[str, Any]:
     training = settings["training"] | {"crop": 48, "batch": 4, "warmup_steps": 20, "precision": precision}
     training["precision"] = select_precision(precision, torch.device(device))
     torch.manual_seed(SEED)
-    method = build_method(settings)
+    method: TrainedMethod = build_method(settings)  # type: ignore[assignment]
     method.network.to(device).train()
     method.perceptual = load_lpips("alex", ROOT / "resources/lpips/alex.pt").to(device)
     optimisers = {name: torch.optim.Adam(group) for name, group in method.groups().items()}
@@ -51,7 +52,7 @@ def train(device: str, precision: str) -> dict[str, Any]:
     for step in range(STEPS):
         if step == 10:  # the first ones warm up
             started = clock()
-        batch = torch.from_numpy(draw_batch(volumes, training, SEED, step)).to(device)
+        batch = draw_batch(volumes, training, SEED, step)
         torch.manual_seed(SEED * 1_000_003 + step)
         losses.append(take_step(method, optimisers, batch, training, step)["loss"])  # waits for the device
     seconds = (clock() - started) / (STEPS - 10)

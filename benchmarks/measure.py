@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from interslice.files import replacing
 from interslice.longtable import read_scores, write_scores
 from interslice.masks import foreground_mask
 from interslice.methods import build_method
+from interslice.methods.autoencoder import TrainedMethod
 from interslice.metrics import score_volume
 from interslice.perceptual import load_lpips
 from interslice.provenance import environment_record
@@ -74,9 +76,7 @@ def slice_costs(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
         method = build_method(load_method_settings(name, ROOT))
         for factor in (2, 4):
             low = decimate(volume, factor, "none").data[0]
-            seconds = cpu_seconds(
-                lambda method=method, low=low, factor=factor: method.interpolate(low, factor), 2
-            )
+            seconds = cpu_seconds(partial(method.interpolate, low, factor), 2)
             interpolation.setdefault(name, {})[str(factor)] = seconds / ((low.shape[0] - 1) * factor + 1)
     backbone = load_lpips("vgg", ROOT / "resources/lpips/vgg.pt")
     reference = reference_slices(volume.data, 4)[0]
@@ -101,7 +101,7 @@ def table_costs(folder: Path) -> dict[str, float]:
         [f"OAS1_{number:04d}" for number in range(10)], range(slices // 10), metrics, ["whole", "foreground"]
     )
     table = pd.DataFrame(keys, columns=["subject", "slice", "metric", "region"])
-    constant = {
+    constant: dict[str, Any] = {
         "dataset": "oasis",
         "method": "linear",
         "K": 4,
@@ -126,12 +126,13 @@ def training_costs() -> dict[str, Any]:
     for name, dataset in TRAININGS.items():
         for method_name in ("cae_paper_mse", "cae_paper"):
             settings = load_method_settings(method_name, ROOT, dataset)
-            training, method = settings["training"], build_method(settings)
+            training = settings["training"]
+            method: TrainedMethod = build_method(settings)  # type: ignore[assignment]
             method.perceptual = perceptual if settings["synthesis"]["lpips"] else None
             method.network.train()
             optimisers = {key: torch.optim.Adam(group) for key, group in method.groups().items()}
             volume = ellipsoids((9, training["crop"], training["crop"]))[np.newaxis]
-            batch = torch.from_numpy(draw_batch([volume], training | {"batch": 2}, 0, 0))
+            batch = draw_batch([volume], training | {"batch": 2}, 0, 0)
             with FlopCounterMode(display=False) as counter:
                 take_step(method, optimisers, batch, training, 0)
             started = time.process_time()

@@ -105,6 +105,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The slow files first, so that no worker ends alone with them (`make test` keeps the order)."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
+    """What `make test` keeps in one worker: a file, and all that looks at the finished tiny study, which is run once.
+
+    The slow files come first, so that no worker ends alone with them.
+    """
+    for item in items:
+        together = "finished" if "finished" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
+    items.sort(key=lambda item: ("workflow" not in item.path.parts, "finished" not in item.fixturenames))

@@ -28,7 +28,8 @@ def exported(tmp_path):
         for step, ssim, psnr in [(30, 0.7123, 23.456), (60, 0.6, 20.0)]
     ]
     state = {
-        "settings": settings, "seed": 5, "K": 4, "digest": "d", "subjects": ["A", "B"], "best_step": 30,
+        "settings": settings, "seed": 5, "K": 4, "digest": "d", "subjects": ["A", "B"],
+        "validation_subjects": ["V"], "best_step": 30,
         "history": history, "seconds": 5400.0, "weights": build_method(settings).network.state_dict(),
     }  # fmt: skip
     write_checkpoint(state, tmp_path / "model.pt")
@@ -56,6 +57,7 @@ def test_the_card_has_the_scores_of_the_best_step(exported, tmp_path):
     ]  # fmt: skip
     assert "Not a medical device" in card
     assert "Training subjects: A, B of *heads*" in card
+    assert "V picked the step" in card
     assert "--factor 4 --model cae_K4" in card
     assert "cae_residual" not in card, "a card names no model that is not there"
 
@@ -75,6 +77,12 @@ def test_a_model_that_saw_a_test_subject_is_refused(exported):
     refuse_seen(exported, "acdc", ["A"])  # another dataset's A is another person
     with pytest.raises(InputError, match=r"cae_K4.pt: was trained on B, which the test split of t1 holds"):
         refuse_seen(exported, "t1", ["B", "C"])
+    with pytest.raises(InputError, match=r"cae_K4.pt: was selected on V, which the test split of t1 holds"):
+        refuse_seen(exported, "t1", ["V", "C"])
+    silent = {key: value for key, value in read_checkpoint(exported).items() if key != "validation_subjects"}
+    write_checkpoint(silent, exported.parent / "silent.pt")
+    with pytest.raises(InputError, match=r"silent.pt: found no validation_subjects, needed"):
+        refuse_seen(exported.parent / "silent.pt", "t1", ["C"])
     with pytest.raises(InputError, match="was trained on A, B"):
         refuse_seen(exported.parent / "model.pt", "t1", ["A", "B"])  # does not say its dataset
 
@@ -96,6 +104,7 @@ def test_committed_models_saw_no_test_subject_and_fit_their_method(path):
     assert path.stat().st_size < 5e6
     assert (state["K"], state["dataset"]) == (int(factor), "t1")
     assert set(state["subjects"]) == set(dataset["splits"]["train"])
+    assert set(state["validation_subjects"]) == set(dataset["splits"]["validation"])
     assert not set(state["subjects"]) & {*dataset["splits"]["test"], *dataset["splits"]["validation"]}
     settings = yaml.safe_load((ROOT / "config" / "methods" / f"{name}.yaml").read_text())
     load_method(settings, path)

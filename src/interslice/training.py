@@ -32,7 +32,10 @@ from interslice.volumes import output_size
 
 @dataclass(frozen=True)
 class Run:
-    """What identifies a training: a resume file of another run is refused. `label` is for people only."""
+    """What identifies a training: a resume file of another run is refused. `label` is for people only.
+
+    subjects: those that it trains on; validation: those that pick the step.
+    """
 
     label: str
     settings: Mapping[str, Any]
@@ -40,6 +43,7 @@ class Run:
     factor: int
     digest: str
     subjects: Sequence[str]
+    validation: Sequence[str] = ()
 
     def identity(self) -> dict[str, Any]:
         """The record that a checkpoint carries."""
@@ -49,6 +53,7 @@ class Run:
             "K": self.factor,
             "digest": self.digest,
             "subjects": list(self.subjects),
+            "validation_subjects": list(self.validation),
         }
 
 

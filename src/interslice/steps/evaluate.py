@@ -64,7 +64,7 @@ def evaluate_method(
 
 
 def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]) -> None:
-    """InputError where a finished model was trained on one of the test subjects that it is to be scored on."""
+    """InputError where a finished model was trained on a test subject that it is to be scored on, or its step picked by one."""
     from interslice.checkpoints import read_checkpoint
 
     assert checkpoint is not None
@@ -72,9 +72,14 @@ def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]
     # A model file that does not say its dataset is taken to be of this one.
     if state.get("dataset", dataset) != dataset:
         return
-    seen = sorted(set(subjects) & set(state["subjects"]))
-    if seen:
-        raise InputError(
-            f"{checkpoint}: was trained on {', '.join(seen)}, which the test split of {dataset} holds; "
-            "allowed are models that saw no test subject"
-        )
+    for use, key in (("trained", "subjects"), ("selected", "validation_subjects")):
+        if key not in state:
+            raise InputError(
+                f"{checkpoint}: found no {key}, needed to know that the model saw no test subject"
+            )
+        seen = sorted(set(subjects) & set(state[key]))
+        if seen:
+            raise InputError(
+                f"{checkpoint}: was {use} on {', '.join(seen)}, which the test split of {dataset} holds; "
+                "allowed are models that saw no test subject"
+            )

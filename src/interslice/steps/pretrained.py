@@ -12,7 +12,18 @@ from interslice.files import replacing
 from interslice.methods_text import listed
 
 DESCRIBED = {"cae": "the paper's autoencoder", "cae_residual": "our own residual variant"}
-KEPT = ("settings", "seed", "K", "digest", "subjects", "weights", "best_step", "history", "seconds")
+KEPT = (
+    "settings",
+    "seed",
+    "K",
+    "digest",
+    "subjects",
+    "validation_subjects",
+    "weights",
+    "best_step",
+    "history",
+    "seconds",
+)
 
 
 def export_model(model: Path, provenance: Path, dataset: str, output: Path) -> None:
@@ -34,6 +45,7 @@ def write_card(models: Mapping[str, Path], title: str, output: Path) -> None:
             CARD.format(
                 title=title,
                 subjects=", ".join(first["subjects"]),
+                validation=", ".join(first["validation_subjects"]),
                 methods=listed(f"`{method}` ({DESCRIBED[method]})" for method in methods),
                 example=next(iter(states)),
                 factor=first["K"],
@@ -74,8 +86,8 @@ Written by `make pretrained`, which trains them anew (config/long.yaml, under th
 - **What they are.** Weights of {methods}, one per anisotropy factor K, read with weights only.
   Each file holds its settings, seed, commit, training subjects and history.
 - **Data.** Training subjects: {subjects} of *{title}*; low-resolution volumes only, K times as thick as the source.
-  Validation picked the step. No test subject was seen: the evaluation reads the subjects in the file and refuses a model
-  that saw one.
+  {validation} picked the step. No test subject was seen: the evaluation reads the subjects in the file, those of the training
+  and those that picked the step, and refuses a model that saw one.
 - **Licence.** The weights are under the repository's licence. The scans come inside registry packages under the licences
   that config/datasets/t1.yaml names for each package; the terms of the scans themselves were not stated there.
 - **Limits.** Few subjects, one scanner, one contrast (T1), adults, axial slices: expect less elsewhere, and use `--check`,

@@ -47,17 +47,17 @@ def train_method(
     scheduler kills the job; None where none does. Raises Interrupted before that, or after SIGTERM.
     """
     torch.set_num_threads(threads)
-    training_files = volumes_of(low, "train")
+    training_files, validation_files = volumes_of(low, "train"), volumes_of(low, "validation")
     seed = seed_for(dataset, factor, repetition)
     label = f"{settings['label']}, {dataset}, K={factor}, seed {repetition}"
-    run = Run(label, settings, seed, factor, digest, list(training_files))
+    run = Run(label, settings, seed, factor, digest, list(training_files), list(validation_files))
     volumes = [open_volume(path) for path in training_files.values()]
     references = None
     if settings["method"] in SUPERVISED:
         sharp = volumes_of(normalised, "train")
         references = [reference_slices(open_volume(sharp[name]).data, factor) for name in training_files]
     pairs = validation_pairs(
-        volumes_of(normalised, "validation"), volumes_of(low, "validation"), factor, validation_frames
+        volumes_of(normalised, "validation"), validation_files, factor, validation_frames
     )
     with interruptions(budget_of(minutes) if minutes else None) as interrupted:
         state = train(
@@ -78,6 +78,7 @@ def train_method(
     facts = {
         "seed": seed,
         "train_subjects": run.subjects,
+        "validation_subjects": run.validation,
         "best_step": state["best_step"],
         "seconds": state["seconds"],
     }
