@@ -32,21 +32,24 @@ def study() -> Study:
     return load_study(config, ROOT)
 
 
+def methods_at(paper: Study, name: str, factor: int) -> list[str]:
+    """The methods and variants that run on a dataset at K."""
+    return [method for method in paper.every_method if paper.runs(method, name, factor)]
+
+
 def dataset_costs(name: str, paper: Study, costs: dict[str, Any]) -> dict[str, float]:
     """Voxels, storage in bytes, and CPU seconds of one dataset, all factors and methods."""
     subjects, frames, slices, pixels = SIZES[name]
     factors, metrics = paper.factors(name), paper.config["evaluation"]["metrics"]
     voxels = sum(subjects) * frames * slices * pixels
     volume, scale = costs["volume"], pixels / costs["side"] ** 2
-    methods = list(paper.methods)
-    scored = subjects[2] * frames * slices * len(factors) * len(methods)
+    methods = [method for factor in factors for method in methods_at(paper, name, factor)]
+    scored = subjects[2] * frames * slices * len(methods)
     per_slice = sum(costs["scoring"][metric] for metric in metrics)
     # The networks cost the most of the interpolations, the oracle nothing: the measured ones stand for their kinds.
-    kinds = {method: "cae_paper" if method in paper.named("trained") else method for method in methods}
-    interpolation = sum(
-        costs["interpolation"][kind]["4"] for kind in kinds.values() if kind in costs["interpolation"]
-    )
-    per_shard = len(factors) * len(methods) * paper.datasets[name]["shards"]
+    kinds = ["cae_paper" if paper.trains(method) else method for method in methods]
+    interpolation = sum(costs["interpolation"][kind]["4"] for kind in kinds if kind in costs["interpolation"])
+    per_shard = len(methods) * paper.datasets[name]["shards"]
     rows = scored * len(metrics) * REGIONS
     return {
         "voxels": voxels,
@@ -65,12 +68,19 @@ def dataset_costs(name: str, paper: Study, costs: dict[str, Any]) -> dict[str, f
 
 
 def training_rows(paper: Study, costs: dict[str, Any]) -> list[dict[str, float | str]]:
-    """One row for each dataset and method: trainings, operations, and hours."""
+    """One row for each dataset and method: trainings, operations, and hours. A variant is taken to cost what its base does."""
     rows: list[dict[str, float | str]] = []
     for name in paper.trained_datasets():
-        for method in paper.named("trained"):
-            cost, training = costs["training"][f"{name}/{method}"], paper.settings(method, name)["training"]
-            count = len(paper.factors(name)) * len(paper.config["seeds"])
+        places = [place for place in paper.ablation_places() if place[0] == name]
+        numbers = dict.fromkeys(paper.trainings, len(paper.factors(name)))
+        numbers |= {"variants": len(places) * len(paper.ablations)} if places else {}
+        for method, number in numbers.items():
+            measured = paper.ablation_base if method == "variants" else method
+            cost, training = (
+                costs["training"][f"{name}/{measured}"],
+                paper.settings(measured, name)["training"],
+            )
+            count = number * len(paper.config["seeds"])
             tflop = cost["gflop_per_triplet"] * training["batch"] / 1e3
             rows.append(
                 {
@@ -87,15 +97,15 @@ def training_rows(paper: Study, costs: dict[str, Any]) -> list[dict[str, float |
 
 def jobs_of(paper: Study) -> dict[str, int]:
     """Number of jobs by rule, of those whose number grows with the study."""
-    pairs = [(name, len(paper.factors(name)), paper.datasets[name]["shards"]) for name in paper.datasets]
-    own = [len(paper.factors(name)) for name in paper.trained_datasets()]
+    shards = {name: dataset["shards"] for name, dataset in paper.datasets.items()}
+    places = [(name, factor) for name in paper.datasets for factor in paper.factors(name)]
     seeds = len(paper.config["seeds"])
-    runs = len(paper.methods) - len(paper.named("trained")) + len(paper.named("trained")) * seeds
+    runs = [(name, paper.trains(method)) for name, K in places for method in methods_at(paper, name, K)]
     return {
-        "normalise_volumes": sum(shards for _, _, shards in pairs),
-        "decimate_volumes": sum(factors * shards for _, factors, shards in pairs),
-        "train_method": sum(own) * len(paper.named("trained")) * seeds,
-        "evaluate_method": sum(factors * shards for _, factors, shards in pairs) * runs,
+        "normalise_volumes": sum(shards.values()),
+        "decimate_volumes": sum(shards[name] for name, _ in places),
+        "train_method": sum(seeds for name, trained in runs if trained and name in paper.trained_datasets()),
+        "evaluate_method": sum(shards[name] * (seeds if trained else 1) for name, trained in runs),
     }
 
 
@@ -221,7 +231,8 @@ def precisions(devices: dict[str, Any]) -> dict[str, str]:
 
 def evaluations_of(name: str, paper: Study) -> int:
     """Evaluations of a dataset: factors, methods, shards."""
-    return len(paper.factors(name)) * len(paper.methods) * paper.datasets[name]["shards"]
+    runs = sum(len(methods_at(paper, name, factor)) for factor in paper.factors(name))
+    return runs * paper.datasets[name]["shards"]
 
 
 def main() -> None:

@@ -13,20 +13,23 @@ VARIANTS = ["cae_mse", "lanczos"]
 LATENT_16 = {"label": "16 channels", "network": {"latent": 16}}
 
 
-def small_study(variants, **changes):
+def small_study(variants, ablation=None, **changes):
     changes = {"methods": ["linear", "cae", *variants], **changes}
-    return study_of(ablation={"base": "cae", "variants": variants}, **changes)
+    return study_of(ablation={"base": "cae", "variants": variants, **(ablation or {})}, **changes)
 
 
-def test_variants_override_named_keys_of_the_base_and_are_methods_like_any_other():
+def test_variants_override_named_keys_of_the_base():
     found = small_study(
         {"latent_16": LATENT_16, "no_contrast": {"label": "x", "training": {"contrast": False}}}
     )
     base = found.methods["cae"]
-    assert found.ablated == ["latent_16", "no_contrast"]
     assert found.ablation_base == "cae"
-    assert found.named("trained") == ["cae", "latent_16", "no_contrast"]
-    narrow, without = found.methods["latent_16"], found.methods["no_contrast"]
+    assert found.named("trained") == ["cae"], (
+        "variants are tested against their base, not in the study's family"
+    )
+    assert list(found.every_method) == ["linear", "cae", "latent_16", "no_contrast"]
+    assert found.ablation_places() == [("t1", 2), ("t1", 4)]
+    narrow, without = found.ablations["latent_16"], found.ablations["no_contrast"]
     assert narrow == base | {"label": "16 channels", "network": base["network"] | {"latent": 16}}
     assert without == base | {"label": "x", "training": base["training"] | {"contrast": False}}
 
@@ -79,13 +82,41 @@ def test_a_bad_variant_is_one_sentence(variants, changes, message):
     assert "\n" not in str(raised.value)
 
 
+def test_variants_run_where_the_study_says():
+    found = small_study({"latent_16": LATENT_16}, {"datasets": ["t1"], "factors": [4]})
+    assert found.ablation_places() == [("t1", 4)]
+    assert [found.runs(name, "t1", K) for name in ("cae", "latent_16") for K in (2, 4)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert small_study({}, {"factors": [4]}).ablation_places() == []
+    elsewhere = small_study({"latent_16": LATENT_16}, {"datasets": ["acdc"]})
+    assert not elsewhere.runs("latent_16", "t1", 4), "a part of a study may leave the dataset out"
+
+
+@pytest.mark.parametrize(
+    ("ablation", "message"),
+    [
+        ({"datasets": ["acbc"]}, r"key datasets: found 'acbc', allowed are acdc, cine"),
+        ({"factors": [1]}, r"key ablation.factors\[0\]: found 1, allowed are numbers from 2"),
+        ({"grid": "config/no.yaml"}, r"key ablation.grid: found no file config/no.yaml"),
+    ],
+)
+def test_a_place_or_grid_that_is_not_there_is_one_sentence(ablation, message):
+    with pytest.raises(InputError, match=message) as raised:
+        small_study({"latent_16": LATENT_16}, ablation)
+    assert "\n" not in str(raised.value)
+
+
 def test_the_embedded_ablation_runs_a_listed_part_of_the_grid():
     found = study_of("ablation.yaml")
     grid = found.config["ablation"]["variants"]
-    assert 6 <= len(found.ablated) <= 12
-    assert set(found.ablated) < set(grid)
+    assert 6 <= len(found.ablations) <= 12
+    assert set(found.ablations) < set(grid)
     everything = study_of("ablation.yaml", methods=["cae", *(set(grid) - {"lambda_005", "alex"})])
-    values = {key: {s[key[0]][key[1]] for s in everything.methods.values()} for key in GRID}
+    values = {key: {s[key[0]][key[1]] for s in everything.every_method.values()} for key in GRID}
     assert values == GRID
 
 
@@ -104,9 +135,10 @@ GRID = {
 
 
 def test_the_papers_ablation_is_the_same_grid_on_the_released_settings():
-    found = study_of("paper.yaml", "ablation.yaml", "paper_ablation.yaml")
+    found = study_of("paper.yaml")
     assert found.ablation_base == "cae_paper"
-    assert set(found.ablated) == set(found.config["ablation"]["variants"]) - {"vgg"}, "the base has VGG16"
+    assert found.ablation_places() == [("acdc", 2), ("oasis", 2)]
+    assert set(found.ablations) == set(found.config["ablation"]["variants"]) - {"vgg"}, "the base has VGG16"
     base, latent = (found.settings(name, "oasis") for name in ("cae_paper", "latent_16"))
     assert latent == base | {"label": latent["label"], "network": base["network"] | {"latent": 16}}
     assert base["synthesis"]["lpips"] == 0.001, "a variant keeps what the base has for a dataset"

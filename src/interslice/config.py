@@ -19,13 +19,15 @@ class Study:
     """A checked study: the configuration, the datasets and methods it names (settings complete), in its
     order.
 
-    variants: (method, dataset) to the settings of a method that differ for a dataset. left_out: optional methods
-    whose program is not installed, with its path.
+    methods are compared with each other; ablations, variants of one of them, with their base alone. variants: (method,
+    dataset) to the settings of either that differ for a dataset. left_out: optional methods whose program is not
+    installed, with its path.
     """
 
     config: dict[str, Any]
     datasets: dict[str, dict[str, Any]]
     methods: dict[str, dict[str, Any]]
+    ablations: dict[str, dict[str, Any]]
     variants: dict[tuple[str, str], dict[str, Any]]
     left_out: dict[str, str]
 
@@ -35,8 +37,18 @@ class Study:
 
     @property
     def trainings(self) -> list[str]:
-        """The methods that the study trains: those of role trained that bring no finished model."""
+        """The compared methods that the study trains: those of role trained that bring no finished model."""
         return [name for name in self.named("trained") if not self.methods[name].get("checkpoint")]
+
+    def trains(self, method: str) -> bool:
+        """Whether the study trains a method or variant."""
+        settings = self.every_method[method]
+        return settings["role"] == "trained" and not settings.get("checkpoint")
+
+    @property
+    def every_method(self) -> dict[str, dict[str, Any]]:
+        """The settings of the compared methods and of the variants."""
+        return {**self.methods, **self.ablations}
 
     def factors(self, dataset: str) -> list[int]:
         """The anisotropy factors K of a dataset: its own, or the study's."""
@@ -57,7 +69,7 @@ class Study:
 
     def settings(self, method: str, dataset: str) -> dict[str, Any]:
         """The settings of a method on a dataset."""
-        return self.variants.get((method, self.training_dataset(dataset)), self.methods[method])
+        return self.variants.get((method, self.training_dataset(dataset)), self.every_method[method])
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -78,15 +90,28 @@ class Study:
         """The method that the variants of `ablation` start from and are compared with."""
         return Path(self.config["ablation"]["base"]).stem
 
-    @property
-    def ablated(self) -> list[str]:
-        """The study's methods that are variants of the base, in the order of the study."""
-        return [name for name in self.methods if name in self.config["ablation"]["variants"]]
+    def ablation_places(self) -> list[tuple[str, int]]:
+        """The pairs of dataset and K that variants run on; none where no variant runs."""
+        ablation = self.config["ablation"]
+        return [
+            (dataset, factor)
+            for dataset in self.datasets
+            for factor in self.factors(dataset)
+            if self.ablations
+            and dataset in (ablation["datasets"] or self.datasets)
+            and factor in (ablation["factors"] or [factor])
+        ]
+
+    def runs(self, method: str, dataset: str, factor: int) -> bool:
+        """Whether a method or variant of the study runs on a dataset at K."""
+        return method in self.methods or (
+            method in self.ablations and (dataset, factor) in self.ablation_places()
+        )
 
     @property
     def labels(self) -> dict[str, str]:
-        """Method name to the label of tables and figures, in the order of the study."""
-        return {name: settings["label"] for name, settings in self.methods.items()}
+        """Method or variant to the label of tables and figures, in the order of the study."""
+        return {name: settings["label"] for name, settings in self.every_method.items()}
 
 
 def load_study(config: Mapping[str, Any], root: Path) -> Study:
@@ -98,27 +123,46 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     """
     schemas = root / "workflow" / "schemas"
     check(config, read_yaml(schemas / "config.schema.yaml"), "config")
+    config = with_grid(config, root)
+    check(config, read_yaml(schemas / "config.schema.yaml"), "config")
     dataset_schema = read_yaml(schemas / "dataset.schema.yaml")
     datasets = [load_dataset(entry, dataset_schema, root) for entry in config["datasets"]]
     method_schema = read_yaml(schemas / "method.schema.yaml")
-    methods, variants, left_out = {}, {}, {}
+    methods: dict[str, dict[str, Any]] = {}
+    ablations: dict[str, dict[str, Any]] = {}
+    variants, left_out = {}, {}
     for entry in config["methods"]:
         name = Path(entry).stem
         settings = method_settings(entry, config, method_schema, root)
         if absent_program(settings, name, root):
             left_out[name] = settings["command"]
             continue
-        methods[name] = settings
+        (ablations if entry in config["ablation"]["variants"] else methods)[name] = settings
         for dataset in (one["name"] for one in datasets):
-            settings = method_settings(entry, config, method_schema, root, dataset)
-            if settings != methods[name]:
-                variants[name, dataset] = settings
-    study = Study(deepcopy(dict(config)), {d["name"]: d for d in datasets}, methods, variants, left_out)
+            special = method_settings(entry, config, method_schema, root, dataset)
+            if special != settings:
+                variants[name, dataset] = special
+    named = {dataset["name"]: dataset for dataset in datasets}
+    study = Study(deepcopy(dict(config)), named, methods, ablations, variants, left_out)
     check_bases(study)
     check_trained_on(study)
     check_checkpoints(study, root)
     check_ablation(study, method_schema, root)
     return study
+
+
+def with_grid(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """The configuration with the variants of `ablation.grid` among its own, which go before those of the same name."""
+    ablation = config["ablation"]
+    if not ablation["grid"]:
+        return dict(config)
+    path = root / ablation["grid"]
+    if not path.is_file():
+        raise InputError(
+            f"config: key ablation.grid: found no file {ablation['grid']}, allowed is a .yaml file of variants"
+        )
+    variants = {**read_yaml(path), **ablation["variants"]}
+    return {**config, "ablation": {**ablation, "variants": variants}}
 
 
 def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
@@ -188,12 +232,17 @@ def check_ablation(study: Study, schema: Mapping[str, Any], root: Path) -> None:
                 f"{place}: found the name of a file in config/methods, allowed is one of its own"
             )
         method_settings(name, study.config, schema, root)
-    for name in study.ablated:
+    places = study.ablation_places()
+    for dataset in study.config["ablation"]["datasets"] or []:
+        # One that this study leaves out is no mistake: --config datasets=[...] may name a part of a study.
+        if dataset not in study.datasets:
+            locate(dataset, "datasets", root)
+    for name in study.ablations:
         if study.ablation_base not in study.methods:
             raise InputError(
                 f"config: key methods: found the variant {name}, its base {study.ablation_base} must be there as well"
             )
-        if all(same_but_label(study, name, dataset) for dataset in study.datasets):
+        if places and all(same_but_label(study, name, dataset) for dataset, _ in places):
             raise InputError(
                 f"config: key ablation.variants.{name}: found the settings of the base {study.ablation_base}, "
                 "allowed is a variant that differs from it"

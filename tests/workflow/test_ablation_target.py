@@ -34,7 +34,7 @@ def scored(tmp_path):
     study |= {
         "factors": [2],
         "methods": ["cae", *VARIANTS],
-        "ablation": {"base": "cae", "variants": VARIANTS},
+        "ablation": {"base": "cae", "grid": None, "variants": VARIANTS},
     }
     (tmp_path / "config/ablation.yaml").write_text(yaml.safe_dump(study))
     scores = synthetic_scores()
@@ -46,7 +46,7 @@ def scored(tmp_path):
         folder.mkdir(parents=True)
         record = {"parameters": parameters, "steps_per_second": 4.0}
         (folder / "provenance.json").write_text(json.dumps(record))
-    write_scores(scores, results / "scores.parquet")
+    write_scores(scores, results / "ablation_scores.parquet")
     return tmp_path
 
 

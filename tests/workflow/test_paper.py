@@ -67,15 +67,19 @@ def test_the_whole_paper_is_planned_quickly(stand_ins):
     seconds = time.monotonic() - started
     # (K, shards): ACDC (1, 8), Sunnybrook (1, 5), dHCP (5, 4), OASIS (5, 4): 12 pairs of dataset and K, 53 with shards.
     assert planned == {
-        "prepare_backbone": 1,
+        "prepare_backbone": 2,  # one variant of the ablation has the other one
         "unpack_archive": 12,
         "convert_dataset": 1,
         "index_dataset": 4,
         "normalise_volumes": 21,
         "decimate_volumes": 53,
-        "train_method": 22,  # two networks, 11 pairs: Sunnybrook borrows those of ACDC
-        "evaluate_method": 371,  # seven methods
+        # Two networks, 11 pairs: Sunnybrook borrows those of ACDC. 23 variants on ACDC and OASIS at K = 2.
+        "train_method": 22 + 46,
+        "evaluate_method": 371 + 23 * (8 + 4),  # seven methods; the variants
         "collect_scores": 1,
+        "collect_ablation_scores": 1,
+        "tabulate_ablation": 1,
+        "plot_ablation": 2,
         "compare_methods": 1,
         "tabulate_results": 1,
         "plot_boxes": 1,

@@ -1,10 +1,28 @@
 # What each part of a method is worth: the variants of the study against their base, from the long table.
 
 
+rule collect_ablation_scores:
+    input:
+        score_files("evaluate_method", ABLATION_METHODS, STUDY.ablation_places()),
+    output:
+        f"{RESULTS}/ablation_scores.parquet",
+    log:
+        f"{LOGS}/collect_ablation_scores.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        code=digest_of("scores"),
+    script:
+        "../scripts/collect_scores.py"
+
+
 rule tabulate_ablation:
     input:
         {path for *_, path in ablation_trainings()},
-        scores=f"{RESULTS}/scores.parquet",
+        scores=f"{RESULTS}/ablation_scores.parquet",
     output:
         directory(f"{RESULTS}/ablation"),
     log:
@@ -17,7 +35,7 @@ rule tabulate_ablation:
     params:
         trainings=ablation_trainings(),
         base=STUDY.ablation_base,
-        variants=STUDY.ablated,
+        variants=list(STUDY.ablations),
         labels=STUDY.labels,
         statistics=config["statistics"],
         code=digest_of("ablation"),

@@ -40,14 +40,7 @@ rule score_as_published:
 
 rule collect_published_scores:
     input:
-        [
-            f"{RESULTS}/score_as_published/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
-            for dataset in STUDY.datasets
-            for K in STUDY.factors(dataset)
-            for method in AUDITED
-            for seed in seeds_of(method)
-            for shard in shards_of(dataset)
-        ],
+        score_files("score_as_published", AUDITED, PLACES),
     output:
         f"{RESULTS}/audit/scores.parquet",
     log:

@@ -36,7 +36,7 @@ RUN = "{dataset}/K{K}/{method}/seed{seed}"
 
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
-    method="|".join(STUDY.methods),
+    method="|".join(STUDY.every_method),
     K=r"\d+",
     seed=r"\d+",
     shard=r"\d+",
@@ -56,7 +56,7 @@ def settings_of(wildcards):
 
 def seeds_of(method):
     """Only what is trained here is random: the others run once."""
-    return config["seeds"] if method in STUDY.trainings else [1]
+    return config["seeds"] if STUDY.trains(method) else [1]
 
 
 def shards_of(dataset):
@@ -121,7 +121,7 @@ def checkpoint_of(wildcards):
         return [finished.format(K=wildcards.K)]
     run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
     model = f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)
-    return [model] if wildcards.method in STUDY.trainings else []
+    return [model] if STUDY.trains(wildcards.method) else []
 
 
 def memory_of(step):

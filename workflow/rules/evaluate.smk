@@ -34,14 +34,7 @@ rule evaluate_method:
 
 rule collect_scores:
     input:
-        [
-            f"{RESULTS}/evaluate_method/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
-            for dataset in STUDY.datasets
-            for K in STUDY.factors(dataset)
-            for method in STUDY.methods
-            for seed in seeds_of(method)
-            for shard in shards_of(dataset)
-        ],
+        score_files("evaluate_method", STUDY.methods, PLACES),
     output:
         f"{RESULTS}/scores.parquet",
     log:

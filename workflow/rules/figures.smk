@@ -1,6 +1,5 @@
 # The paper's figures and tables, one target each: `snakemake figures` makes them all.
 GAP_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] != "oracle"]
-PLACES = [(dataset, K) for dataset in STUDY.datasets for K in STUDY.factors(dataset)]
 EXAMPLES = {
     f"examples_{dataset}_K{K}": f"Slices between two acquired neighbours at {K - 1} places, {dataset}"
     for dataset, K in PLACES
@@ -15,7 +14,7 @@ CAPTIONED = figure_names() | curve_names() | EXAMPLES | GAPS
 
 rule plot_examples:
     input:
-        unpack(kept_volumes(PANEL_METHODS)),
+        unpack(panel_volumes),
         normalised=all_shards("results/normalise_volumes/{dataset}"),
     output:
         figure_outputs("examples", "examples_{dataset}_K{K}"),
@@ -27,7 +26,7 @@ rule plot_examples:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        methods=PANEL_METHODS,
+        methods=panel_methods,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         code=digest_of("gaps"),

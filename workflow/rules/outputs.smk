@@ -10,9 +10,9 @@ TRAINED = STUDY.named("trained")
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
-PANEL_METHODS = [method for method in config["figures"]["panel_methods"] if method in STUDY.methods]
 LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric.startswith("lesion_")]
 VIEWER_METHODS = [method for method, settings in STUDY.methods.items() if settings["method"] != "oracle"]
+PLACES = [(dataset, K) for dataset in STUDY.datasets for K in STUDY.factors(dataset)]
 VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 
 
@@ -71,6 +71,17 @@ def figure_outputs(caption, *names):
     return [*(f"{stem}.pdf" for stem in stems), *shown]
 
 
+def panel_methods(wildcards):
+    """The methods of a panel that run on its dataset at its K."""
+    asked_for = config["figures"]["panel_methods"]
+    return [method for method in asked_for if STUDY.runs(method, wildcards.dataset, int(wildcards.K))]
+
+
+def panel_volumes(wildcards):
+    """Input function: the kept volumes of a panel's methods."""
+    return kept_volumes(panel_methods(wildcards))(wildcards)
+
+
 def kept_volumes(methods):
     """Input function: for every method the folders of kept volumes of its first seed."""
 
@@ -127,6 +138,17 @@ def line_volumes():
     ]
 
 
+def score_files(folder, methods, places):
+    """The long tables of every run of methods on pairs of dataset and K, one per shard."""
+    return [
+        f"{RESULTS}/{folder}/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
+        for dataset, K in places
+        for method in methods
+        for seed in seeds_of(method)
+        for shard in shards_of(dataset)
+    ]
+
+
 def measured_costs():
     """One measurement of each method, with the model of its first seed. A control is no rival."""
     return [
@@ -138,6 +160,9 @@ def measured_costs():
     ]
 
 
+ABLATION_METHODS = [STUDY.ablation_base, *STUDY.ablations]
+
+
 def ablation_trainings():
     """[dataset, K, method, provenance.json] of every training of the base and its variants."""
     return [
@@ -147,10 +172,8 @@ def ablation_trainings():
             method,
             f"{RESULTS}/train_method/{STUDY.training_dataset(dataset)}/K{K}/{method}/seed{seed}/provenance.json",
         ]
-        for dataset in STUDY.datasets
-        for K in STUDY.factors(dataset)
-        for method in STUDY.trainings
-        if STUDY.ablated and method in [STUDY.ablation_base, *STUDY.ablated]
+        for dataset, K in STUDY.ablation_places()
+        for method in ABLATION_METHODS
         for seed in seeds_of(method)
     ]
 
@@ -164,10 +187,9 @@ def ablation_outputs():
         f"{RESULTS}/figures/{name}.{ending}".format(dataset=dataset, K=K)
         for name in ABLATION_FIGURES
         for ending in ("pdf", "png")
-        for dataset in STUDY.datasets
-        for K in STUDY.factors(dataset)
+        for dataset, K in STUDY.ablation_places()
     ]
-    return [f"{RESULTS}/ablation", *figures] if STUDY.ablated else []
+    return [f"{RESULTS}/ablation", *figures] if figures else []
 
 
 def print_summary():

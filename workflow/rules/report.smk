@@ -104,7 +104,7 @@ rule plot_lesions:
 
 rule plot_panel:
     input:
-        unpack(kept_volumes(PANEL_METHODS)),
+        unpack(panel_volumes),
         normalised=all_shards("results/normalise_volumes/{dataset}"),
     output:
         figure_outputs("panel", "panel_{dataset}_K{K}"),
@@ -116,7 +116,7 @@ rule plot_panel:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        methods=PANEL_METHODS,
+        methods=panel_methods,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         code=digest_of("figures"),
@@ -161,7 +161,8 @@ rule pack_viewer:
         methods=VIEWER_METHODS,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
-        opened=[method for method in PANEL_METHODS if method in VIEWER_METHODS] or VIEWER_METHODS,
+        opened=[method for method in config["figures"]["panel_methods"] if method in VIEWER_METHODS]
+        or VIEWER_METHODS,
         budget=int(1e6 * config["page"]["viewer_mb"] / max(1, len(viewer_stacks()))),
         code=digest_of("viewer"),
     script:
