@@ -1,6 +1,7 @@
 """Every source on a folder in its published layout: which cases, which groups, which splits; then the index."""
 
 import re
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -252,8 +253,8 @@ def test_too_few_subjects_for_the_counts(tmp_path):
 def broken_folder(folder):
     """Four good scans, and one of every kind of bad file."""
     good = ellipsoids((6, 20, 20))
-    for name in "abcd":
-        write_nifti(folder / f"{name}.nii.gz", good, (1, 1, 3))
+    for seed, name in enumerate("abcd"):
+        write_nifti(folder / f"{name}.nii.gz", ellipsoids((6, 20, 20), seed), (1, 1, 3))
     whole = (folder / "a.nii.gz").read_bytes()
     (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
     (folder / "text.nii.gz").write_text("not an image")
@@ -318,13 +319,26 @@ def test_bad_files_stop_the_run_and_all_are_named(tmp_path):
 
 
 def test_a_bad_case_moves_nobody_to_another_split(tmp_path):
-    for name in "abcdef":
-        write_nifti(tmp_path / "data" / f"{name}.nii.gz", ellipsoids((6, 20, 20)), (1, 1, 3))
+    for seed, name in enumerate("abcdef"):
+        write_nifti(tmp_path / "data" / f"{name}.nii.gz", ellipsoids((6, 20, 20), seed), (1, 1, 3))
     settings = dataset(tmp_path, splits={"train": 2, "validation": 1, "test": 2}, on_bad_case="leave_out")
     before = {case.subject: case.split for case in run_index(tmp_path, settings)[0]}
     (tmp_path / "data" / "a.nii.gz").write_text("broken")
     after = {case.subject: case.split for case in run_index(tmp_path, settings)[0]}
     assert before == {"a": "train"} | after
+
+
+def test_a_copy_of_a_training_volume_is_no_test_volume(tmp_path):
+    for seed, name in enumerate("abc"):
+        write_nifti(tmp_path / "data" / f"{name}.nii", ellipsoids((6, 20, 20), seed), (1, 1, 3))
+    shutil.copy(tmp_path / "data" / "c.nii", tmp_path / "data" / "d.nii")
+    settings = dataset(tmp_path, splits={"train": ["a"], "validation": ["b"], "test": ["c", "d"]})
+    assert len(run_index(tmp_path, settings)[0]) == 4, "twice in one split is no leak"
+    settings = dataset(tmp_path, splits={"train": ["c"], "validation": ["b"], "test": ["d"]})
+    with pytest.raises(
+        InputError, match=r"c.nii \(train\) and .*d.nii \(test\) are the same file byte by byte"
+    ):
+        run_index(tmp_path, settings)
 
 
 def test_a_split_without_any_usable_case_stops_the_run(tmp_path):

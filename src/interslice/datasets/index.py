@@ -163,3 +163,16 @@ def check_complete(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
     absent = [split for split in needed if split not in present]
     if absent:
         raise InputError(f"dataset {dataset['name']}: found no usable case of split {' and '.join(absent)}")
+
+
+def check_copies(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
+    """Refuse the same volume under two names in two splits: a test subject that a training has seen."""
+    owners: dict[tuple[str, int], Case] = {}
+    for case in cases:
+        # Frames of one file may be cases of their own.
+        first = owners.setdefault((case.sha256, case.first_frame), case)
+        if first.split != case.split:
+            raise InputError(
+                f"dataset {dataset['name']}: {first.path} ({first.split}) and {case.path} ({case.split}) are the same file "
+                "byte by byte; a volume may be in one split only"
+            )

@@ -11,6 +11,7 @@ import nibabel as nib
 from interslice.datasets import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
 from interslice.datasets.index import (
     check_complete,
+    check_copies,
     find_cases,
     folder_of,
     how_to_get,
@@ -71,6 +72,7 @@ def index_dataset(
             "without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in bad)
         )
     check_complete(good, dataset)
+    check_copies(good, dataset)
     write_excluded(bad, excluded)
     write_cases(good, output)
 
