@@ -101,8 +101,9 @@ def test_the_losses_of_acai_are_those_of_the_paper_written_out():
     assert losses["critic"].item() == pytest.approx(critic.item(), rel=1e-4)
 
 
-def test_the_loss_of_the_vae_is_the_bound_per_pixel():
-    settings = small_settings("vae") | {"synthesis": NO_SYNTHESIS, "beta": 0.7}
+@pytest.mark.parametrize("vector", [None, 6])
+def test_the_loss_of_the_vae_is_the_bound_per_pixel(vector):
+    settings = small_settings("vae") | {"synthesis": NO_SYNTHESIS, "beta": 0.7, "vector": vector}
     torch.manual_seed(1)
     method = build_method(settings)
     method.network.eval()
@@ -135,6 +136,22 @@ def test_the_vae_interpolates_means():
         ]
         expected = method.decoder(0.75 * means[:1] + 0.25 * means[1:2])[0, 0].numpy()
     np.testing.assert_allclose(method.interpolate(low, 4)[1], expected, atol=1e-5)
+
+
+def test_a_latent_vector_is_interpolated_like_a_map_and_takes_images_of_its_size():
+    torch.manual_seed(0)
+    method = build_method(small_settings("vae") | {"vector": 6})
+    method.network.eval()
+    low = ellipsoids((3, 16, 16))
+    with torch.no_grad():
+        latents = method.encoder(torch.from_numpy(low[:, np.newaxis]))
+        assert latents.shape == (3, 2 * 6, 1, 1)
+        expected = method.decoder(0.75 * latents[:1, :6] + 0.25 * latents[1:2, :6])[0, 0].numpy()
+    np.testing.assert_allclose(method.interpolate(low, 4)[1], expected, atol=1e-5)
+    with pytest.raises(
+        InputError, match=r"found slices of 16 x 20 pixels, with the key vector allowed are .* 16 x 16"
+    ):
+        method.interpolate(ellipsoids((3, 16, 20)), 4)
 
 
 @pytest.mark.parametrize("name", ["vae", "acai"])

@@ -1,8 +1,9 @@
-"""A variational autoencoder on the body of the paper's autoencoder, with a spatial latent.
+"""A variational autoencoder on the body of the paper's autoencoder, with a latent vector or a spatial latent.
 
 D.P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2013, arXiv 1312.6114. The released code of Sander, de Vos and
-Isgum 2022 compares with a VAE whose latent is a vector made by a linear layer. For images that layer would have hundreds of
-millions of weights, so here mean and log variance are maps of `latent` channels at the resolution of the autoencoder's latent.
+Isgum 2022 compares with a VAE whose latent is a vector made by a linear layer (`vector` numbers, for images of `training.crop`
+pixels a side, such as digits). For slices that layer would have hundreds of millions of weights: with `vector` null mean and
+log variance are maps of `latent` channels at the resolution of the autoencoder's latent.
 """
 
 import torch
@@ -21,19 +22,38 @@ class VAE(Autoencoder):
     interpolated, and synthesised for the synthesis term, by the means.
     """
 
+    def latent_side(self) -> int:
+        """Pixels a side of the maps between body and vector."""
+        return int(self.settings["training"]["crop"]) // self.stride
+
     def make_decoder(self) -> nn.Sequential:
         """With probabilities as output, which the cross-entropy needs."""
         if (output := self.settings["output"]) != "sigmoid":
             raise InputError(f"method vae: key output: found {output}, allowed is sigmoid")
-        return super().make_decoder()
+        body, vector = super().make_decoder(), self.settings["vector"]
+        if vector is None:
+            return body
+        channels, side = self.settings["network"]["latent"], self.latent_side()
+        first = nn.Linear(vector, channels * side**2)
+        return nn.Sequential(nn.Flatten(), first, nn.Unflatten(1, (channels, side, side)), *body)
 
     def make_encoder(self) -> nn.Sequential:
-        """With twice the channels: mean and log variance."""
-        network = self.settings["network"]
-        return build_encoder(network, outputs=2 * network["latent"])
+        """With twice the channels, or a vector twice as long as (vector, 1, 1): mean and log variance."""
+        network, vector = self.settings["network"], self.settings["vector"]
+        if vector is None:
+            return build_encoder(network, outputs=2 * network["latent"])
+        last = nn.Linear(network["latent"] * self.latent_side() ** 2, 2 * vector)
+        return nn.Sequential(*build_encoder(network), nn.Flatten(), last, nn.Unflatten(1, (-1, 1, 1)))
 
     def encode(self, images: Tensor) -> Tensor:
-        """(batch, 1, H, W) to the mean (batch, C, h, w) of the latent."""
+        """(batch, 1, H, W) to the mean of the latent: (batch, C, h, w), or (batch, vector, 1, 1) for images of the crop's
+        size alone."""
+        crop = self.settings["training"]["crop"]
+        if self.settings["vector"] is not None and images.shape[2:] != (crop, crop):
+            raise InputError(
+                f"method vae: found slices of {images.shape[2]} x {images.shape[3]} pixels, with the key vector allowed are "
+                f"those of training.crop, {crop} x {crop}; vector: null takes any"
+            )
         return self.encoder(images).chunk(2, dim=1)[0]
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
