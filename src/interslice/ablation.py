@@ -1,5 +1,6 @@
 """What each part of a method is worth: the long table and the trainings' costs in; a table and a forest plot out."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from interslice.errors import InputError
 from interslice.figure_style import COLOURS, MUTED, STYLE, WIDTH_INCHES
-from interslice.longtable import HIGHER_IS_BETTER, subject_means
+from interslice.longtable import BEST, subject_means
 from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
 from interslice.selection import describe, mean_of, metric_order, select_scores
 from interslice.statistics import compare
@@ -133,7 +134,7 @@ def ablation_figure(table: pd.DataFrame, *, confidence: float) -> Figure:
             _forest(axes, variants[variants["metric"] == metric].set_index("label").loc[labels])
             axes.set_title(f"{metric_name(metric)}\nbase: {format_value(base, decimals_of(metric))}")
             axes.set_xlabel(
-                axes.get_xlabel() or ("difference" if HIGHER_IS_BETTER[metric] else "difference, sign turned")
+                axes.get_xlabel() or ("difference" if BEST[metric] == math.inf else "how much nearer to best")
             )
         panels[0].set_yticks(range(len(labels)), labels)
         panels[0].set_ylim(len(labels) - 0.4, -0.6)

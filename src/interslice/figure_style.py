@@ -3,6 +3,7 @@
 Colours of Okabe and Ito (2008); methods are told apart in grey print by marker, line and hatch as well.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 
 from interslice.errors import InputError
 from interslice.files import replacing
-from interslice.longtable import HIGHER_IS_BETTER
+from interslice.longtable import BEST
 from interslice.rendering import SUPERVISED_NOTE, metric_name
 
 STYLE: dict[Any, Any] = {
@@ -110,7 +111,9 @@ def inside(values: pd.Series, spread: pd.Series, limits: tuple[float, float]) ->
 
 def value_label(metric: str) -> str:
     """The label of a value axis: name, unit and direction."""
-    return f"{metric_name(metric)}, {'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better"
+    best = BEST[metric]
+    better = f"nearer to {best:g}" if math.isfinite(best) else "higher" if best > 0 else "lower"
+    return f"{metric_name(metric)}, {better} is better"
 
 
 def supervised_note(supervised: Set[str]) -> str:

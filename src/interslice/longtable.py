@@ -3,8 +3,10 @@
 A metric that has one value for a whole volume has slice -1 and kind synthesised (`whole_volume`).
 """
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,27 +14,40 @@ import pandas as pd
 from interslice.errors import InputError
 from interslice.files import replacing
 
+Values = TypeVar("Values", float, np.ndarray, pd.Series)
 KEYS = ["dataset", "method", "K", "seed", "protocol", "subject", "frame", "slice", "kind", "region", "metric"]
 COLUMNS = [*KEYS, "value"]
 INTEGERS = ["K", "seed", "frame", "slice"]
 KINDS = ("kept", "synthesised")
 REGIONS = ("whole", "foreground")
-HIGHER_IS_BETTER = {
-    "ssim": True,
-    "psnr": True,
-    "vif": True,
-    "lpips": False,
-    "edge_error": False,
-    "flat_error": False,
-    "edge_width": False,
-    "dice": True,
-    "volume_error": False,
-    "lesion_3mm": True,
-    "lesion_6mm": True,
-    "lesion_12mm": True,
-    "mean_distance": False,
-    "smoothness": False,
+# The best value of each metric: as large or as small as can be, or one value from which both sides are worse.
+BEST = {
+    "ssim": math.inf,
+    "psnr": math.inf,
+    "vif": math.inf,
+    "lpips": -math.inf,
+    "edge_error": -math.inf,
+    "flat_error": -math.inf,
+    "edge_widening": 0.0,
+    "dice": math.inf,
+    "volume_error": -math.inf,
+    "lesion_3mm": 1.0,
+    "lesion_6mm": 1.0,
+    "lesion_12mm": 1.0,
+    "mean_distance": -math.inf,
+    "smoothness": -math.inf,
 }
+
+
+def shortfall(metric: str, values: Values) -> Values:
+    """How far values of a metric are from its best one, in its unit up to a constant: the smaller, the better.
+
+    The distance from a best value that is finite; else the value itself, turned around where larger is better.
+    """
+    best = BEST[metric]
+    if np.isfinite(best):
+        return abs(values - best)
+    return -values if best > 0 else values
 
 
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:

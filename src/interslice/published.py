@@ -10,7 +10,7 @@ import pandas as pd
 from interslice.as_published import AS_PUBLISHED
 from interslice.audit import switched_scores, without_nonfinite
 from interslice.errors import InputError
-from interslice.longtable import HIGHER_IS_BETTER, subject_means
+from interslice.longtable import BEST, subject_means
 from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
 
 COLUMNS = ["dataset", "K", "method", "variant", "kind", "split", "n", "window_px", "metric", "mean", "sd"]
@@ -67,7 +67,7 @@ def beside(
 def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
     """Why a published value has no counterpart in this study; "" where it may have one."""
     datasets = {name: d for name, d in study["datasets"].items() if _same_data(row, d)}
-    if row["metric"] not in HIGHER_IS_BETTER:
+    if row["metric"] not in BEST:
         return "not a score"
     if not datasets:
         return f"this study has no dataset of source {row['dataset']}"
@@ -162,11 +162,7 @@ def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTabl
 
     rows = []
     for _, row in table.iterrows():
-        metric = (
-            metric_name(row["metric"])
-            if row["metric"] in HIGHER_IS_BETTER
-            else row["metric"].replace("_", " ")
-        )
+        metric = metric_name(row["metric"]) if row["metric"] in BEST else row["metric"].replace("_", " ")
         texts = [row["wording"], row["kind"], metric]
         ours = [labels[row["ours"]] if row["ours"] else "–", row["remark"]]
         cells = [*(Cell(text, text) for text in texts), value(row, "mean", "sd"), Cell(ours[0], ours[0])]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interslice.longtable import HIGHER_IS_BETTER
+from interslice.longtable import BEST
 
 SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
 LATEX = {
@@ -27,7 +27,7 @@ METRIC_NAMES = {
     "lpips": "LPIPS",
     "edge_error": "Error at edges",
     "flat_error": "Error off edges",
-    "edge_width": "Edge width (mm)",
+    "edge_widening": "Edge widening (mm)",
     "dice": "Tissue Dice",
     "volume_error": "Tissue volume error",
     "lesion_3mm": "Contrast of 3 mm lesions",
@@ -36,13 +36,15 @@ METRIC_NAMES = {
     "mean_distance": "Mean Distance",
     "smoothness": "Smoothness",
 }
-DECIMALS = {"psnr": 2, "edge_width": 2, "mean_distance": 4}
+DECIMALS = {"psnr": 2, "edge_widening": 2, "mean_distance": 4}
 
 
 def metric_name(metric: str, arrow: bool = False) -> str:
-    """The name shown for a metric, with an arrow towards better where wanted."""
+    """The name shown for a metric, with an arrow towards better, or to the best value, where wanted."""
     name = METRIC_NAMES.get(metric, metric.upper())
-    return f"{name} {'↑' if HIGHER_IS_BETTER[metric] else '↓'}" if arrow else name
+    best = BEST[metric]
+    better = f"→ {best:g}" if np.isfinite(best) else "↑" if best > 0 else "↓"
+    return f"{name} {better}" if arrow else name
 
 
 def decimals_of(metric: str) -> int:

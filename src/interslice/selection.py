@@ -6,17 +6,15 @@ import numpy as np
 import pandas as pd
 
 from interslice.errors import InputError
-from interslice.longtable import HIGHER_IS_BETTER, KINDS, REGIONS, subject_means
+from interslice.longtable import BEST, KINDS, REGIONS, subject_means
 
 
 def metric_order(metrics: Sequence[str]) -> list[str]:
-    """The metrics in the order of HIGHER_IS_BETTER; raise InputError for one whose direction is not known."""
-    unknown = sorted(set(metrics) - set(HIGHER_IS_BETTER))
+    """The metrics in the order of BEST; raise InputError for one whose direction is not known."""
+    unknown = sorted(set(metrics) - set(BEST))
     if unknown:
-        raise InputError(
-            f"metric {unknown} found, allowed are those with a direction: {list(HIGHER_IS_BETTER)}"
-        )
-    return [metric for metric in HIGHER_IS_BETTER if metric in set(metrics)]
+        raise InputError(f"metric {unknown} found, allowed are those with a direction: {list(BEST)}")
+    return [metric for metric in BEST if metric in set(metrics)]
 
 
 def select_scores(
@@ -44,7 +42,7 @@ def select_metric(
 ) -> pd.DataFrame:
     """The rows of one metric, as `select_scores`; InputError where there are none."""
     chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
-    if metric not in set(chosen["metric"]) & set(HIGHER_IS_BETTER):
+    if metric not in set(chosen["metric"]) & set(BEST):
         raise InputError(
             f"score table: metric {metric!r} asked for, there are {sorted(chosen['metric'].unique())}"
         )

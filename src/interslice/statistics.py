@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from interslice.errors import InputError
-from interslice.longtable import HIGHER_IS_BETTER
+from interslice.longtable import BEST, shortfall
 
 GROUP = ["dataset", "K", "protocol", "metric"]
 FAMILY = ("dataset", "protocol", "metric")
@@ -173,12 +173,13 @@ def improvement(
             f"statistics: subjects {unpaired} found for only one of {method} and {baseline} ({where}), "
             "must be in both"
         )
-    ours_value, theirs_value = ours["value"].to_numpy(float), theirs["value"].to_numpy(float)
+    ours_left, theirs_left = (
+        shortfall(str(place["metric"]), rows["value"].to_numpy(float)) for rows in (ours, theirs)
+    )
     with np.errstate(invalid="ignore"):
-        difference = ours_value - theirs_value
-    difference[ours_value == theirs_value] = 0  # two infinities as well
-    sign = 1 if HIGHER_IS_BETTER[str(place["metric"])] else -1
-    return sign * difference, int(ours["nonfinite"].sum() + theirs["nonfinite"].sum())
+        difference = theirs_left - ours_left
+    difference[ours_left == theirs_left] = 0  # two infinities as well
+    return difference, int(ours["nonfinite"].sum() + theirs["nonfinite"].sum())
 
 
 def _compare_pair(differences: np.ndarray, confidence: float, bootstrap: int, seed: int) -> dict[str, object]:
@@ -243,9 +244,9 @@ def _check_settings(
         raise InputError(f"statistics: columns {sorted(missing)} are missing from the table of subject means")
     if means.duplicated([*GROUP, "method", "subject"]).any():
         raise InputError("statistics: a subject is there twice for a method, must be one row")
-    unknown = sorted(set(means["metric"]) - set(HIGHER_IS_BETTER))
+    unknown = sorted(set(means["metric"]) - set(BEST))
     if unknown:
-        raise InputError(f"statistics: metrics {unknown} found, allowed are {list(HIGHER_IS_BETTER)}")
+        raise InputError(f"statistics: metrics {unknown} found, allowed are {list(BEST)}")
     named = [*trained, *baselines]
     if len(set(named)) < len(named):
         raise InputError(

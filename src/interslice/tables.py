@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 import numpy as np
 import pandas as pd
 
-from interslice.longtable import HIGHER_IS_BETTER, subject_means
+from interslice.longtable import shortfall, subject_means
 from interslice.rendering import (
     SUPERVISED_NOTE,
     Cell,
@@ -123,12 +123,13 @@ def shown_results(table: pd.DataFrame) -> list[ShownTable]:
 def _metric_cells(part: pd.DataFrame, metric: str) -> list[Cell]:
     decimals = decimals_of(metric)
     rivals = part.loc[~part["control"], f"{metric}_mean"].dropna()
-    best = format_value(rivals.max() if HIGHER_IS_BETTER[metric] else rivals.min(), decimals)
+    best = format_value(shortfall(metric, rivals).min(), decimals)
     cells = []
     for _, row in part.iterrows():
         mean, sd = row[f"{metric}_mean"], row[f"{metric}_sd"]
         text = format_value(mean, decimals)
-        is_best = not row["control"] and not np.isnan(mean) and text == best
+        left = format_value(shortfall(metric, mean), decimals)
+        is_best = not row["control"] and not np.isnan(mean) and left == best
         text = text if np.isnan(sd) else f"{text} ± {sd:.{decimals}f}"
         cells.append(Cell(text if row[f"{metric}_n"] else "not scored", mean, is_best))
     return cells

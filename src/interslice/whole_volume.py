@@ -15,7 +15,7 @@ from interslice.structure import edge_width, tissue_agreement
 from interslice.volumes import Volume, central, central_box, decimate
 
 LESION_METRICS = {f"lesion_{diameter}mm": diameter for diameter in DIAMETERS_MM}
-VOLUME_METRICS = ("edge_width", "dice", "volume_error", *LESION_METRICS)
+VOLUME_METRICS = ("edge_widening", "dice", "volume_error", *LESION_METRICS)
 WHOLE_VOLUME = -1
 
 
@@ -51,8 +51,9 @@ def score_whole(
     rows = []
     for region, inside in (("whole", None), ("foreground", mask)):
         values = dict(lesions)
-        if "edge_width" in metrics:
-            values["edge_width"] = edge_width(shown, target, factor, frame.spacing_mm[0], inside)
+        if "edge_widening" in metrics:
+            widths = (edge_width(one, target, factor, frame.spacing_mm[0], inside) for one in (shown, target))
+            values["edge_widening"] = next(widths) - next(widths)
         if {"dice", "volume_error"} & set(metrics):
             values["dice"], values["volume_error"] = tissue_agreement(shown, target, factor, inside)
         rows += [(region, metric, values[metric]) for metric in metrics]
