@@ -19,7 +19,7 @@ from interslice.figures import (
     training_curves,
 )
 from interslice.tables import results_table
-from synthetic_scores import CONTROLS, LABELS, synthetic_scores, synthetic_statistics
+from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_scores, synthetic_statistics
 
 SHOWN = {"labels": LABELS, "controls": CONTROLS}
 
@@ -84,6 +84,27 @@ def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, st
             [line.get_xydata() for line in axes.lines if "subjects" in (line.get_gid() or "")]
         )
         assert to_axes.transform(points)[:, 1].max() < min(min(b.get_ydata()) for b in brackets)
+
+
+def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, statistics: pd.DataFrame):
+    p = np.where((statistics["baseline"] == "linear") & (statistics["K"] == 4), 0.04, 1.0)
+    figure = metric_boxplots(scores, statistics.assign(p_holm=p), "psnr", **SHOWN)
+    brackets = [[line for line in axes.lines if line.get_gid() == "bracket"] for axes in figure.axes]
+    assert [len(drawn) for drawn in brackets] == [0, len(TRAINED)]
+    assert "p after Holm, where it is below 1" in figure.get_suptitle()
+    figure = metric_boxplots(scores, statistics.assign(p_holm=1.0), "psnr", **SHOWN)
+    assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
+    count = len(statistics.query("metric == 'psnr'"))
+    assert f"1 or undefined in all {count} comparisons" in figure.get_suptitle()
+
+
+def test_a_legend_of_long_names_stays_within_the_figure(scores: pd.DataFrame):
+    long = {method: f"{label}, a name of some forty letters and more" for method, label in LABELS.items()}
+    figure = metric_against_factor(scores, "psnr", **SHOWN | {"labels": long})
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert len(figure.legends) == 1
+    assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
 
 
 def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, statistics: pd.DataFrame):

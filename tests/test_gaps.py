@@ -77,13 +77,14 @@ def test_captions_say_dataset_n_k_protocol_budget_and_commit():
     }
     environment = {"git": {"commit": "0123456789abcdef", "dirty": False}}
     titles = {"boxes_whole_ssim": "SSIM per subject", "gap_t1_embedded_K4_cae": "One gap"}
-    text = figure_captions(titles, scores, budgets, environment, {})
+    finished = {"lanczos": "Lanczos (its budget: there)", "absent": "Absent"}
+    text = figure_captions(titles, scores, budgets, environment, {}, finished)
     both, four = (line for line in text.splitlines() if line.startswith("**Figure"))
     assert "Dataset t1_embedded (n = 5 test subjects); K = 2 and 4; protocol strict." in both
     assert "Trainings: CAE, 250 updates of 12 triplets; CAE, 5,000 updates of 12 triplets." in both
     assert "K = 4; protocol strict. Trainings: CAE, 250 updates of 12 triplets." in four
-    assert four.endswith("Made at commit 0123456789.")
-    changed = figure_captions(titles, scores[scores["subject"] != "sub-00"], {}, {"git": None}, {})
+    assert four.endswith("Not trained here: Lanczos (its budget: there). Made at commit 0123456789.")
+    changed = figure_captions(titles, scores[scores["subject"] != "sub-00"], {}, {"git": None}, {}, {})
     assert "n = 4" in changed
     assert "Nothing was trained. Made at no commit." in changed
 
@@ -94,6 +95,6 @@ def test_a_caption_of_a_dataset_with_borrowed_models_names_it_alone_and_their_bu
     budgets = {"CAE, t1_embedded, K = 4, seed 1": "CAE, 250 updates of 12 triplets"}
     lenders = {"t1_embedded": "t1_embedded", "t1_embedded_shifted": "t1_embedded"}
     titles = {"gap_t1_embedded_shifted_K4_cae": "One gap"}
-    text = figure_captions(titles, scores, budgets, {"git": None}, lenders)
+    text = figure_captions(titles, scores, budgets, {"git": None}, lenders, {})
     assert "One gap. Dataset t1_embedded_shifted (n = 5 test subjects); K = 4; protocol strict." in text
     assert "Trainings: CAE, 250 updates of 12 triplets." in text

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from interslice.as_published import AS_PUBLISHED, PROTOCOLS, STRICT
 from interslice.audit import HOLDS, TITLES
 from interslice.errors import InputError
-from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, method_styles
+from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles
 from interslice.rendering import metric_name
 from interslice.selection import check_labels, metric_order
 
@@ -45,7 +45,8 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
                 _panel(axes, part, baselines, styles)
                 axes.set_title(f"{metric_name(metric)}, K = {factor}")
                 axes.set_xlabel(f"{metric_name(metric)}: median difference")
-        figure.legend(handles=_legend(baselines, styles, labels), loc="outside lower center", ncols=3)
+        handles = _legend(baselines, styles, labels)
+        legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
         n = own[own["protocol"] == STRICT]["n"].max()
         figure.suptitle(
             f"{dataset}: {labels[method]} minus baseline, n = {n} subjects under strict; right (shaded): "

@@ -43,17 +43,18 @@ def metric_boxplots(
 ) -> Figure:
     """Box plots over subjects (whiskers: range; every subject a point), a panel per dataset and K.
 
-    A bracket per row of `statistics` (this metric and protocol; the caller made it for the same kind and
-    region) carries its Holm-corrected p. Panels of a dataset share the scale. With several seeds a thin line
-    through a point shows its standard deviation over seeds. What is not finite or off the scale is named
-    under the axis. Raises InputError as `metric_against_factor` does.
+    A bracket per row of `statistics` (this metric and protocol; the caller made it for the same kind and region) whose
+    Holm-corrected p is below 1 carries it; many rows of p = 1 would be a wall. Panels of a dataset share the scale. With
+    several seeds a thin line through a point shows its standard deviation over seeds. What is not finite or off the scale
+    is named under the axis. Raises InputError as `metric_against_factor` does.
     """
     scores = select_metric(scores, metric, kind, region, protocol, labels)
     subjects = subject_means(scores, kind, region)
-    tests = statistics[(statistics["metric"] == metric) & (statistics["protocol"] == protocol)]
+    every = statistics[(statistics["metric"] == metric) & (statistics["protocol"] == protocol)]
+    tests = every[every["p_holm"] < 1]
     methods = [method for method in labels if method in set(subjects["method"])]
     check_labels(
-        pd.concat([tests["method"], tests["baseline"]]), {method: labels[method] for method in methods}
+        pd.concat([every["method"], every["baseline"]]), {method: labels[method] for method in methods}
     )
     groups = [(key, part) for key, part in subjects.groupby(["dataset", "K"])]
     most = max(len(_tests_of(tests, key)) for key, _ in groups)
@@ -69,9 +70,15 @@ def metric_boxplots(
             _value_axis(axes, limits, share)
             _draw_brackets(axes, _tests_of(tests, key), methods, share)
         what = describe({"kind": kind, "region": region, "protocol": protocol}).capitalize()
-        what += "; one-sided Wilcoxon, p after Holm" if most else ""
+        what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
         figure.suptitle(what + supervised_note(supervised), fontsize=7.5)
     return figure
+
+
+def _what_brackets_are(tested: int, drawn: int) -> str:
+    if not drawn:
+        return f"one-sided Wilcoxon, p after Holm: 1 or undefined in all {tested} comparisons"
+    return "one-sided Wilcoxon, p after Holm" + (", where it is below 1" if drawn < tested else "")
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:

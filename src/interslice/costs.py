@@ -11,6 +11,7 @@ from interslice.errors import InputError
 from interslice.figure_style import (
     STYLE,
     WIDTH_INCHES,
+    legend_below,
     method_styles,
     shown_names,
     supervised_note,
@@ -109,7 +110,7 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
             axes.set_visible(False)
         panels[0].set_ylabel(value_label(SHOWN))
         handles, texts = panels[0].get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside lower center", ncols=4)
+        legend_below(figure, handles, texts)
         figure.suptitle(
             f"Mean over test subjects, synthesised slices, whole image{supervised_note(supervised)}",
             fontsize=7.5,

@@ -4,7 +4,7 @@ Colours of Okabe and Ito (2008); methods are told apart in grey print by marker,
 """
 
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,15 @@ def value_label(metric: str) -> str:
     best = BEST[metric]
     better = f"nearer to {best:g}" if math.isfinite(best) else "higher" if best > 0 else "lower"
     return f"{metric_name(metric)}, {better} is better"
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """One legend under all panels, in as many columns as fit the figure's width, at most four."""
+    for columns in (4, 3, 2, 1):
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def supervised_note(supervised: Set[str]) -> str:

@@ -18,6 +18,7 @@ from interslice.figure_style import (
     ends,
     hidden_note,
     inside,
+    legend_below,
     method_styles,
     save,
     shown_names,
@@ -71,7 +72,7 @@ def metric_against_factor(
         handles = {
             handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]
         }
-        figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=4)
+        legend_below(figure, list(handles.values()), list(handles))
         figure.suptitle(
             f"Mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}", fontsize=7.5
         )

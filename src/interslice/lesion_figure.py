@@ -12,6 +12,7 @@ from interslice.figure_style import (
     WIDTH_INCHES,
     ends,
     hidden_note,
+    legend_below,
     method_styles,
     shown_names,
     supervised_note,
@@ -70,7 +71,7 @@ def contrast_against_size(
         for first in panels[:, 0]:
             first.set_ylabel("Share of contrast recovered")
         handles, shown = panels.ravel()[0].get_legend_handles_labels()
-        figure.legend(handles, shown, loc="outside lower center", ncols=4)
+        legend_below(figure, handles, shown)
         figure.suptitle(
             f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}",
             fontsize=7.5,

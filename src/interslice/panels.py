@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from interslice.errors import InputError
-from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, method_styles
+from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles
 from interslice.rendering import format_value
 from interslice.selection import check_labels
 
@@ -202,7 +202,7 @@ def training_curves(
         loss_axes.yaxis.set_minor_formatter(NullFormatter())
         score_axes.set(xlabel="Training step", ylabel="Validation PSNR (dB)")
         handles, names = score_axes.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=3)
+        legend_below(figure, handles, names)
         measure = criterion.removeprefix("validation_").upper()
         figure.suptitle(
             f"Validation on synthesised slices; star: checkpoint kept, best {measure}", fontsize=7.5

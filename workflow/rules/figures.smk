@@ -73,6 +73,7 @@ rule write_captions:
         trainings=trainings("provenance.json"),
         titles=CAPTIONED,
         lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
+        finished=FINISHED,
         code=digest_of("gaps"),
     script:
         "../scripts/write_captions.py"

@@ -12,6 +12,11 @@ SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", c
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
 LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric.startswith("lesion_")]
 VIEWER_METHODS = [method for method, settings in STUDY.methods.items() if settings["method"] != "oracle"]
+FINISHED = {
+    name: f"{settings['label']} (its budget: {Path(settings['checkpoint']).parent / 'README.md'})"
+    for name, settings in STUDY.methods.items()
+    if settings.get("checkpoint")
+}
 PLACES = [(dataset, K) for dataset in STUDY.datasets for K in STUDY.factors(dataset)]
 VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 

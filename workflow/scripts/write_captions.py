@@ -9,5 +9,10 @@ with logged(snakemake.log[0]):
 
     params = snakemake.params
     write_captions(
-        snakemake.input.scores, params.trainings, params.titles, params.lenders, snakemake.output[0]
+        snakemake.input.scores,
+        params.trainings,
+        params.titles,
+        params.lenders,
+        params.finished,
+        snakemake.output[0],
     )

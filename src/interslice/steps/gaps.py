@@ -50,15 +50,18 @@ def write_captions(
     trainings: Mapping[str, str],
     titles: Mapping[str, str],
     lenders: Mapping[str, str],
+    finished: Mapping[str, str],
     output: str,
 ) -> None:
     """Write the captions. trainings: label to provenance.json; titles: figure to what it shows; lenders: dataset to the
-    one whose models it has."""
+    one whose models it has; finished: as in `figure_captions`."""
     budgets = {}
     for label, path in trainings.items():
         settings = json.loads(Path(path).read_text())["settings"]
         training = settings["training"]
         batch = f"{training['batch']} {examples_of(settings)}"
         budgets[label] = f"{settings['label']}, {training['steps']:,} updates of {batch}"
-    text = figure_captions(titles, read_scores(Path(scores)), budgets, environment_record(), lenders)
+    text = figure_captions(
+        titles, read_scores(Path(scores)), budgets, environment_record(), lenders, finished
+    )
     write_text(text, Path(output))
