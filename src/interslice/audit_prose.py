@@ -43,11 +43,13 @@ def items_text() -> str:
 def claims(table: pd.DataFrame, labels: Mapping[str, str]) -> list[tuple[str, str]]:
     """(the claim, what the protocols say of it), for every dataset, K, metric and pair, in the table's order."""
     found = []
+    in_summary = _common_reach(table)
     for place, rows in table.groupby(PLACE, sort=False):
         dataset, factor, metric, method, baseline = map(str, place)
         name = f"“{labels[method]} beats {labels[baseline]}”"
         where = f"{dataset}, K = {factor}, {metric_name(metric)}"
-        found.append((f"{where}: {name}", _verdict(rows)))
+        verdict = _verdict(rows) if in_summary else f"{_verdict(rows)} {_reach(rows)}".strip()
+        found.append((f"{where}: {name}", verdict))
     return found
 
 
@@ -56,7 +58,7 @@ def _verdict(rows: pd.DataFrame) -> str:
     for state, words in CLAIM_WORDS.items():
         protocols = list(rows.loc[rows["claim"] == state, "protocol"])
         if len(protocols) == len(rows):
-            return f"It {EVERYWHERE[state]}: {_extent(rows)}. {_reach(rows)}".strip()
+            return f"It {EVERYWHERE[state]}: {_extent(rows)}."
         if protocols:
             sentences.append(f"{words} {listed([_named(protocol) for protocol in protocols])}")
     text = f"It {'; it '.join(sentences)}: {_extent(rows)}."
@@ -68,7 +70,7 @@ def _verdict(rows: pd.DataFrame) -> str:
         text += f" {'It' if alone else 'The ranking'} flips with all items together."
     elif alone:
         text += " With all items together it does not."
-    return f"{text} {_reach(rows)}".strip()
+    return text
 
 
 def _named(protocol: str) -> str:
@@ -97,8 +99,14 @@ def _reach(rows: pd.DataFrame) -> str:
         return ""
     return (
         f"With {strict['n']} {strict['unit']}s no corrected p can be below {strict['p_corrected_min']:.3g}, so that "
-        "the claim could not hold under strict whatever the data say."
+        "no claim could hold under strict whatever the data say."
     )
+
+
+def _common_reach(table: pd.DataFrame) -> str:
+    """`_reach` where it is the same for every pair, so that it is said once; else nothing."""
+    reaches = {_reach(rows) for _, rows in table.groupby(PLACE, sort=False)}
+    return reaches.pop() if len(reaches) == 1 else ""
 
 
 def summary(table: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
@@ -129,7 +137,7 @@ def summary(table: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
             f"{int(ahead.sum())}, the ranking flips in {int(flips.sum())} ({int((flips & ahead).sum())} of them in its "
             f"favour), and the claim holds in {holds}."
         )
-    return sentences
+    return sentences + ([reach] if (reach := _common_reach(table)) else [])
 
 
 def shown_audit(table: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTable]:
