@@ -7,6 +7,7 @@ weights so far.
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,8 +133,10 @@ def train(
 
     started = time.monotonic() - state.seconds
     stopped = False
+    stream = sys.stderr if progress is None else progress
+    seconds = 1 if stream.isatty() else 30  # in a job's log, a line a second is noise
     with tqdm(
-        total=training["steps"], initial=state.step, desc=run.label, file=progress, mininterval=1
+        total=training["steps"], initial=state.step, desc=run.label, file=stream, mininterval=seconds
     ) as bar:
         while state.step < training["steps"] and not stopped:
             draw = (training, run.seed, state.step)
