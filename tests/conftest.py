@@ -105,13 +105,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """What `make test` keeps in one worker: a file, and all that looks at the finished tiny study, which is run once.
 
-    The slow files come first, so that no worker ends alone with them.
+    Said here, because pytest-xdist reads the groups before `pytest_collection_modifyitems` of a conftest is called.
     """
-    for item in items:
-        together = "finished" if "finished" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
+    together = "finished" if "finished" in item.fixturenames else item.path.stem
+    item.add_marker(pytest.mark.xdist_group(together))
+
+
+def pytest_collection_modifyitems(items):
+    """The slow files come first, so that no worker ends alone with them."""
     items.sort(key=lambda item: ("workflow" not in item.path.parts, "finished" not in item.fixturenames))

@@ -17,7 +17,7 @@ from skimage import data, transform
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from interslice.errors import InputError
-from interslice.longtable import HIGHER_IS_BETTER
+from interslice.longtable import BEST
 from interslice.masks import foreground_mask
 from interslice.metrics import (
     METRICS,
@@ -526,4 +526,4 @@ def test_metrics_refuse_bad_pairs(metric) -> None:
 def test_metrics_are_those_of_the_long_table() -> None:
     assert set(METRICS) == set(SMALLEST_SIDE)
     of_lines = {"mean_distance", "smoothness"}  # line_metrics: the lines task alone has them
-    assert {*METRICS, *VOLUME_METRICS, *of_lines} == set(HIGHER_IS_BETTER) == set(METRIC_NAMES)
+    assert {*METRICS, *VOLUME_METRICS, *of_lines} == set(BEST) == set(METRIC_NAMES)

@@ -96,9 +96,9 @@ def test_the_whole_paper_is_planned_quickly(stand_ins):
 def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins, monkeypatch):
     """100 patients, 45 cases of two stacks, 240 infants, 270 of 416 adults of which 20 came twice: no file is opened."""
     monkeypatch.chdir(stand_ins.folder)
-    study = load_study(
-        read_yaml(ROOT / "config" / "config.yaml") | read_yaml(ROOT / "config" / "paper.yaml"), ROOT
-    )
+    default, paper = (read_yaml(ROOT / "config" / f"{name}.yaml") for name in ("config", "paper"))
+    ablation = {"ablation": default["ablation"] | paper["ablation"]}  # Snakemake merges the keys of files
+    study = load_study(default | paper | ablation, ROOT)
     for disc, remote in study.datasets["oasis"]["archives"].items():
         archive, unpacked = (
             stand_ins.resources / "oasis" / place / disc for place in ("archives", "unpacked")
@@ -149,10 +149,10 @@ def write_tiny(folder):
     write_sunnybrook(place / "sunnybrook", ["SC-HF-I-01", "SC-N-02"])
     write_dhcp(place / "dhcp", 4)
     next((place / "dhcp").rglob("sub-CC00053*_T2w.nii.gz")).write_bytes(b"broken")
-    for name in "abc":
+    for seed, name in enumerate("abc"):
         write_nifti(
             place / "own" / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz",
-            ellipsoids((9, 40, 44)),
+            ellipsoids((9, 40, 44), seed),
             (1, 1, 4),
         )
     write_oasis_disc(web / DISCS[0], [1, 2, 3], repeats=[1])
