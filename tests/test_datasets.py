@@ -26,7 +26,7 @@ from interslice.archives import unpack
 from interslice.dataset_files import load_dataset
 from interslice.datasets import Found, read_cases, read_excluded
 from interslice.datasets.idx import read_idx
-from interslice.datasets.index import find_cases, input_files, split_cases
+from interslice.datasets.index import find_cases, input_files, sha256_of_image, split_cases
 from interslice.datasets.splits import assign_splits
 from interslice.datasets.sunnybrook import convert
 from interslice.errors import InputError
@@ -339,6 +339,16 @@ def test_a_copy_of_a_training_volume_is_no_test_volume(tmp_path):
         InputError, match=r"c.nii \(train\) and .*d.nii \(test\) are the same file byte by byte"
     ):
         run_index(tmp_path, settings)
+
+
+def test_a_pair_of_files_is_told_from_another_with_the_same_header(tmp_path):
+    for number in (1, 2, 3):
+        data = np.round(1000 * ellipsoids((6, 20, 20), min(number, 2))).astype(np.int16)
+        nib.save(nib.AnalyzeImage(data, np.eye(4)), tmp_path / f"{number}.hdr")
+    headers = {(tmp_path / f"{number}.hdr").read_bytes() for number in (1, 2, 3)}
+    one, two, copy = (sha256_of_image(tmp_path / f"{number}.hdr") for number in (1, 2, 3))
+    assert len(headers) == 1
+    assert one != two == copy
 
 
 def test_a_split_without_any_usable_case_stops_the_run(tmp_path):

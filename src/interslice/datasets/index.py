@@ -1,10 +1,12 @@
 """The index: what a source found becomes Case records and excluded cases, one volume in memory at a time."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from interslice.datasets import SPLITS, Case, Excluded, Found, source_of
@@ -133,8 +135,15 @@ def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) 
         shape=(image.shape[0], image.shape[1], image.shape[2]),
         spacing=(x, y, z),
         slice_axis=slice_axis,
-        sha256=sha256_of(path),
+        sha256=sha256_of_image(path),
     )
+
+
+def sha256_of_image(path: Path) -> str:
+    """Of an image in one file that file's; of a pair such as Analyze's .hdr and .img, of both, since equal headers are common."""
+    parts = (holder.filename for holder in nib.load(path).file_map.values())
+    digests = [sha256_of(Path(part)) for part in dict.fromkeys(parts) if part and Path(part).is_file()]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
