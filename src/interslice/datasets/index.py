@@ -140,7 +140,7 @@ def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) 
 
 
 def sha256_of_image(path: Path) -> str:
-    """Of an image in one file that file's; of a pair such as Analyze's .hdr and .img, of both, since equal headers are common."""
+    """Of an image in one file that file's; of a pair such as Analyze's .hdr and .img, of both: equal headers are common."""
     parts = (holder.filename for holder in nib.load(path).file_map.values())
     digests = [sha256_of(Path(part)) for part in dict.fromkeys(parts) if part and Path(part).is_file()]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
