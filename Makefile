@@ -25,7 +25,7 @@ demo: $(VENV)/.synced
 	$(SNAKEMAKE) --cores $(CORES) $(ARGS)
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 15 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS)
 
 # Three SLURM nodes on the loopback interface (root, Debian); skipped elsewhere.
 test-cluster: $(VENV)/.synced
