@@ -1,4 +1,4 @@
-"""The tiny study: synthetic volumes, five conventional methods and controls, two small autoencoders with two seeds."""
+"""The tiny study: synthetic volumes, three conventional methods and controls, two small autoencoders with two seeds."""
 
 import itertools
 from pathlib import Path
