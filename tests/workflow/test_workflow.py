@@ -8,10 +8,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.checkpoints import read_checkpoint
 from interslice.longtable import read_scores
+from interslice.perceptual import load_lpips
 from interslice.provenance import seed_for
 from settings import ROOT
 
@@ -79,6 +81,31 @@ def test_the_long_table_is_complete(finished):
         assert value == pytest.approx(expected, abs=1e-4), "slices are scored where they lie"
     kept = scores[(scores["method"] == "bspline") & (scores["kind"] == "kept") & (scores["metric"] == "psnr")]
     assert (kept["value"] == float("inf")).all(), "conventional methods pass kept slices through"
+
+
+def test_lpips_is_scored_by_the_workflow_as_lpips_itself_has_it(finished, lpips_weights):
+    scores = "results/perceptual/evaluate_method/phantoms/K2/linear/seed1/0.parquet"
+    options = [
+        "--config",
+        "study=perceptual",
+        "evaluation={metrics: [lpips]}",
+        f"resources={finished.resources}",
+    ]
+    run = finished.snakemake("--cores", "2", scores, *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    table = read_scores(finished.folder / scores)
+    table = table[
+        (table["subject"] == "c1") & (table["region"] == "whole") & (table["kind"] == "synthesised")
+    ]
+    volume = nib.load(finished.folder / "results/normalise_volumes/phantoms/0/test/c1.nii").get_fdata()
+    network = load_lpips("alex", lpips_weights["alex"])
+    assert len(table) == 2, "every fourth gap"
+    for position, value in table.set_index("slice")["value"].items():
+        below, truth, above = torch.tensor(
+            np.moveaxis(volume[..., position - 1 : position + 2], -1, 0)
+        ).float()
+        expected = network((below + above)[None, None] / 2, truth[None, None], normalize=True)
+        assert value == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_trainings_carry_their_provenance_and_seed(finished):

@@ -9,7 +9,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study, typed
-from interslice.datasets import SOURCES
+from interslice.datasets import DRAWN, SOURCES
 from interslice.datasets.index import input_files, is_converted
 from interslice.errors import InputError
 from interslice.files import sha256_of

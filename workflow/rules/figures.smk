@@ -29,6 +29,7 @@ rule plot_examples:
         methods=panel_methods,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
         code=digest_of("gaps"),
     script:
         "../scripts/plot_examples.py"
@@ -51,6 +52,7 @@ rule plot_gap:
     params:
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
         code=digest_of("gaps"),
     script:
         "../scripts/plot_gap.py"

@@ -14,6 +14,7 @@ with logged(snakemake.log[0]):
         subject=params.subject,
         dataset=where.dataset,
         factor=int(where.K),
+        in_mm=params.in_mm,
         labels=params.labels,
         with_reference=False,
         figures=snakemake.output.figures,

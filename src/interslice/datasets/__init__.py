@@ -29,6 +29,7 @@ SOURCES = {
     "mnist": "interslice.datasets.mnist",
     "lines": "interslice.datasets.lines",
 }
+DRAWN = ("mnist", "lines")  # stacks of drawn images: their slices are not millimetres apart
 
 
 @dataclass(frozen=True)

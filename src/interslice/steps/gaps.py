@@ -21,6 +21,7 @@ def plot_gap(
     subject: str | None,
     dataset: str,
     factor: int,
+    in_mm: bool,
     labels: Mapping[str, str],
     with_reference: bool,
     figures: Sequence[str],
@@ -28,14 +29,15 @@ def plot_gap(
 ) -> None:
     """The middle gap of the subject's first frame; an animation is of the one method that is interpolated.
 
-    With None the subject is the first whose volumes were kept.
+    With None the subject is the first whose volumes were kept. in_mm: say how many millimetres the gap spans.
     """
     subject, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
     target = reference.data[0]
     rows = {"reference": target, **volumes} if with_reference else volumes
     first = middle_gap(len(target), factor)
     through, *in_plane = reference.spacing
-    note = f"{dataset}, subject {subject}, slices {first} to {first + factor}, {through * factor:g} mm apart, K = {factor}"
+    apart = f", {through * factor:g} mm apart" if in_mm else ""
+    note = f"{dataset}, subject {subject}, slices {first} to {first + factor}{apart}, K = {factor}"
     figure = gap_rows(
         rows, factor=factor, first=first, labels=labels, pixel_mm=(in_plane[0], in_plane[1]), note=note
     )
