@@ -26,7 +26,7 @@ def test_every_job_went_through_slurm_once(through_slurm):
         "normalise_volumes": 1,
         "decimate_volumes": 1,
         "train_method": 4,
-        "evaluate_method": 9,
+        "evaluate_method": 7,
         **dict.fromkeys(["collect_scores", "compare_methods", "tabulate_results", "write_page"], 1),
         **dict.fromkeys(["plot_boxes", "plot_factor", "plot_panel", "plot_training", "pack_viewer"], 1),
     }
