@@ -354,6 +354,11 @@ def test_lpips_identity_symmetry_and_monotony(network: lpips.LPIPS) -> None:
     images, references = stacks()
     assert (lpips_distances(references, references, network) == 0).all()
     distances = lpips_distances(images, references, network)
+    # Equal slices are not given to the network, which would say 0 of them; the others keep their places.
+    one_equal = np.concatenate([references[:1], images[1:]])
+    mixed = lpips_distances(one_equal, references, network)
+    assert mixed[0] == 0 == network(*torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)[:, None]).item()
+    np.testing.assert_allclose(mixed[1:], distances[1:], rtol=1e-4)
     np.testing.assert_allclose(lpips_distances(references, images, network), distances, rtol=1e-5)
     halfway = (images + references) / 2
     assert (lpips_distances(halfway, references, network) < distances).all()

@@ -152,8 +152,12 @@ def lpips_distances(
         tensor = torch.from_numpy(np.ascontiguousarray(kept)).to(parameter.device, parameter.dtype)
         return (2 * tensor - 1)[:, None].expand(-1, 3, -1, -1)  # (b, 3, rows, columns)
 
-    scored = np.arange(len(images)) if mask is None else np.flatnonzero(mask.any(axis=(1, 2)))
-    distances = np.full(len(images), np.nan)
+    differs = (images != references) if mask is None else (images != references) & mask
+    changed = differs.any(axis=(1, 2))
+    distances = np.where(changed, np.nan, 0.0)  # what a method passes through costs nothing
+    if mask is not None:
+        distances[~mask.any(axis=(1, 2))] = np.nan
+    scored = np.flatnonzero(changed)
     with torch.no_grad():
         for start in range(0, len(scored), batch):
             chosen = scored[start : start + batch]
