@@ -1,23 +1,26 @@
 """The power p of Fourier burst accumulation under noise: the table of docs/peers.md, on the validation subject.
 
-Rician noise is added to the low-resolution slices of a slab in the middle of the volume; the score is against the scan as it
-is. Run in the environment after `snakemake results/normalise_volumes/t1/0`: python docs/burst_noise.py VOLUME.nii
+Rician noise is added to the low-resolution slices of a slab in the middle of the volume; the score is against the scan
+without it. A scan has noise of its own: once it is taken as it is, and once after non-local means (scikit-image). Run in the
+environment after `snakemake results/normalise_volumes/t1/0`: python docs/burst_noise.py VOLUME.nii
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+from skimage.restoration import denoise_nl_means
 
 from interslice.config import load_method_settings
 from interslice.methods.fourier_burst import FourierBurst
 from interslice.methods.self_supervised import fourier_burst
 from interslice.metrics import psnr
-from interslice.volumes import decimate, open_volume, output_size, reference_slices
+from interslice.volumes import open_volume, output_size, profile_blur, reference_slices
 
 ROOT = Path(__file__).parent.parent
 FACTOR, SLICES = 2, 7
 NOISE = (0.0, 0.01, 0.03, 0.06)
+STRENGTH = 0.04  # of non-local means, in units of intensity
 POWERS = (0, 1, 2, 4, 8, 16)
 
 
@@ -29,21 +32,28 @@ def rician(volume: np.ndarray, sigma: float, seed: int) -> np.ndarray:
 
 def main(path: str) -> None:
     volume, settings = open_volume(path), load_method_settings("fourier_burst", ROOT)
-    low = decimate(volume, FACTOR, "none").data[0]
-    first = (len(low) - SLICES) // 2
-    stop = first * FACTOR + output_size(SLICES, FACTOR)
-    reference = reference_slices(volume.data, FACTOR)[0][first * FACTOR : stop]
-    between = [index for index in range(len(reference)) if index % FACTOR]
-    print("| sigma | " + " | ".join(f"p = {power}" for power in POWERS) + " |", flush=True)
-    print("| ---: |" + " ---: |" * len(POWERS), flush=True)
-    for sigma in NOISE:
-        noisy = rician(low[first : first + SLICES], sigma, seed=1)
-        directions = FourierBurst(settings).directions(noisy, FACTOR)
-        scores = []
-        for power in POWERS:
-            merged = np.clip(fourier_burst(directions, power), 0, 1)
-            scores.append(np.mean([psnr(merged[i], reference[i], data_range=1.0) for i in between]))
-        print(f"| {sigma} | " + " | ".join(f"{score:.2f}" for score in scores) + " |", flush=True)
+    scan = reference_slices(volume.data, FACTOR)[0]
+    first = (len(scan) // FACTOR - SLICES) // 2 * FACTOR
+    slab = np.asarray(scan[first : first + output_size(SLICES, FACTOR)])
+    smooth = denoise_nl_means(slab, patch_size=3, patch_distance=5, h=STRENGTH).astype(np.float32)
+    between = [index for index in range(len(slab)) if index % FACTOR]
+    print("| slice profile | scan | added sigma | " + " | ".join(f"p = {power}" for power in POWERS) + " |")
+    print("| :--- | :--- | ---: |" + " ---: |" * len(POWERS), flush=True)
+    for profile, name, reference in (
+        ("none", "as it is", slab),
+        ("gaussian", "as it is", slab),
+        ("gaussian", "denoised", smooth),
+    ):
+        low = profile_blur(reference, FACTOR, profile, axis=0)[::FACTOR]
+        for sigma in NOISE:
+            noisy = rician(low, sigma, seed=1)
+            directions = FourierBurst(settings | {"slice_profile": profile}).directions(noisy, FACTOR)
+            scores = []
+            for power in POWERS:
+                merged = np.clip(fourier_burst(directions, power), 0, 1)
+                scores.append(np.mean([psnr(merged[i], reference[i], data_range=1.0) for i in between]))
+            values = " | ".join(f"{score:.2f}" for score in scores)
+            print(f"| {profile} | {name} | {sigma} | {values} |", flush=True)
 
 
 if __name__ == "__main__":
