@@ -69,7 +69,7 @@ def budgets(trainings: Mapping[str, str]) -> dict[str, str]:
         training = record["settings"]["training"]
         facts[f"Training of {label}"] = (
             f"{training['steps']:,} steps of {training['batch']} {examples_of(record['settings'])} in "
-            f"{record['seconds']:.0f} s ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
+            f"{record['seconds']:,.1f} s ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
             f"best step {record['best_step']:,}, {record['parameters']:,} parameters"
         )
     return facts
