@@ -65,11 +65,12 @@ eclare: .eclare/bin/run-eclare
 	.eclare/bin/python -m pip install --quiet --requirement envs/eclare.txt
 	@touch $@
 
-# The pictures of the README and docs, after `make demo` and `snakemake audit`; needs graphviz.
+# The pictures of the README and docs, after `make demo`, `snakemake audit` and `snakemake peers`; needs graphviz.
 docs: $(VENV)/.synced
 	$(SNAKEMAKE) --rulegraph | dot -Tsvg > docs/rules.svg
 	$(BIN)/python docs/make_panel.py
 	cp results/default/figures/audit_t1_cae_pretrained.png docs/audit.png
+	cp results/peers/figures/cost.png docs/peers.png
 
 # The models of resources/pretrained and their card, trained anew with the long budget.
 pretrained: $(VENV)/.synced
