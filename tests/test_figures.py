@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.errors import InputError
-from interslice.figure_style import method_styles, visible_limits
+from interslice.figure_style import method_styles, title_above, visible_limits
 from interslice.figures import (
     metric_against_factor,
     metric_boxplots,
@@ -91,11 +91,11 @@ def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, sta
     figure = metric_boxplots(scores, statistics.assign(p_holm=p), "psnr", **SHOWN)
     brackets = [[line for line in axes.lines if line.get_gid() == "bracket"] for axes in figure.axes]
     assert [len(drawn) for drawn in brackets] == [0, len(TRAINED)]
-    assert "p after Holm, where it is below 1" in figure.get_suptitle()
+    assert "p after Holm, where it is below 1" in figure.get_suptitle().replace("\n", " ")
     figure = metric_boxplots(scores, statistics.assign(p_holm=1.0), "psnr", **SHOWN)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
     count = len(statistics.query("metric == 'psnr'"))
-    assert f"1 or undefined in all {count} comparisons" in figure.get_suptitle()
+    assert f"1 or undefined in all {count} comparisons" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_a_legend_of_long_names_stays_within_the_figure(scores: pd.DataFrame):
@@ -330,3 +330,14 @@ def test_nothing_is_cut_off(scores: pd.DataFrame, statistics: pd.DataFrame):
         assert content.y0 >= -0.01
         assert content.x1 <= page.width + 0.01
         assert content.y1 <= page.height + 0.01
+
+
+@pytest.mark.parametrize("width", [2.5, 4.6, 7.2])
+def test_a_title_is_not_wider_than_its_figure(width: float) -> None:
+    figure = Figure(figsize=(width, 2))
+    title_above(
+        figure, "Synthesised slices, whole image, protocol strict; Mean ± SD over subjects " * 3 + "\nlast"
+    )
+    title = figure._suptitle  # type: ignore[attr-defined]
+    assert title.get_window_extent().width <= figure.bbox.width
+    assert title.get_text().splitlines()[-1] == "last", "lines of the text stay lines"

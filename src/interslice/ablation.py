@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from interslice.errors import InputError
-from interslice.figure_style import COLOURS, MUTED, STYLE, WIDTH_INCHES
+from interslice.figure_style import COLOURS, MUTED, STYLE, WIDTH_INCHES, title_above
 from interslice.longtable import BEST, subject_means
 from interslice.rendering import Cell, Row, ShownTable, decimals_of, format_value, metric_name
 from interslice.selection import describe, mean_of, metric_order, select_scores
@@ -138,10 +138,10 @@ def ablation_figure(table: pd.DataFrame, *, confidence: float) -> Figure:
             )
         panels[0].set_yticks(range(len(labels)), labels)
         panels[0].set_ylim(len(labels) - 0.4, -0.6)
-        figure.suptitle(
+        title_above(
+            figure,
             f"{first['dataset']}, K = {first['K']}: variants against {first['label']}; {describe(first)}\n"
             f"median difference over {first['n']} subjects, {100 * confidence:g} % interval; right of 0 is better",
-            fontsize=7.5,
         )
     return figure
 

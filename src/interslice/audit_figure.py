@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from interslice.as_published import AS_PUBLISHED, PROTOCOLS, STRICT
 from interslice.audit import HOLDS, TITLES
 from interslice.errors import InputError
-from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles
+from interslice.figure_style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles, title_above
 from interslice.rendering import metric_name
 from interslice.selection import check_labels, metric_order
 
@@ -48,7 +48,8 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
         handles = _legend(baselines, styles, labels)
         legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
         n = own[own["protocol"] == STRICT]["n"].max()
-        figure.suptitle(
+        title_above(
+            figure,
             f"{dataset}: {labels[method]} minus baseline, n = {n} subjects under strict; right (shaded): "
             f"{labels[method]} ahead",
             fontsize=8,

@@ -19,6 +19,7 @@ from interslice.figure_style import (
     method_styles,
     shown_names,
     supervised_note,
+    title_above,
     value_label,
     visible_limits,
 )
@@ -71,7 +72,7 @@ def metric_boxplots(
             _draw_brackets(axes, _tests_of(tests, key), methods, share)
         what = describe({"kind": kind, "region": region, "protocol": protocol}).capitalize()
         what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
-        figure.suptitle(what + supervised_note(supervised), fontsize=7.5)
+        title_above(figure, what + supervised_note(supervised))
     return figure
 
 

@@ -15,6 +15,7 @@ from interslice.figure_style import (
     method_styles,
     shown_names,
     supervised_note,
+    title_above,
     value_label,
 )
 from interslice.rendering import SUPERVISED_NOTE, decimals_of, format_value, metric_name
@@ -111,8 +112,7 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
         panels[0].set_ylabel(value_label(SHOWN))
         handles, texts = panels[0].get_legend_handles_labels()
         legend_below(figure, handles, texts)
-        figure.suptitle(
-            f"Mean over test subjects, synthesised slices, whole image{supervised_note(supervised)}",
-            fontsize=7.5,
+        title_above(
+            figure, f"Mean over test subjects, synthesised slices, whole image{supervised_note(supervised)}"
         )
     return figure

@@ -4,6 +4,7 @@ Colours of Okabe and Ito (2008); methods are told apart in grey print by marker,
 """
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,13 @@ def legend_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
+
+
+def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> None:
+    """A title over all panels, whose lines are broken so that none is wider than the figure."""
+    columns = int(figure.get_figwidth() * 72 / (0.56 * fontsize))  # a letter is about so wide
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns)]
+    figure.suptitle("\n".join(lines), fontsize=fontsize)
 
 
 def supervised_note(supervised: Set[str]) -> str:

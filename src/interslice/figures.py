@@ -23,6 +23,7 @@ from interslice.figure_style import (
     save,
     shown_names,
     supervised_note,
+    title_above,
     value_label,
     visible_limits,
 )
@@ -73,8 +74,8 @@ def metric_against_factor(
             handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]
         }
         legend_below(figure, list(handles.values()), list(handles))
-        figure.suptitle(
-            f"Mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}", fontsize=7.5
+        title_above(
+            figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}"
         )
     return figure
 

@@ -16,6 +16,7 @@ from interslice.figure_style import (
     method_styles,
     shown_names,
     supervised_note,
+    title_above,
 )
 from interslice.selection import describe
 from interslice.tables import results_table
@@ -72,8 +73,8 @@ def contrast_against_size(
             first.set_ylabel("Share of contrast recovered")
         handles, shown = panels.ravel()[0].get_legend_handles_labels()
         legend_below(figure, handles, shown)
-        figure.suptitle(
+        title_above(
+            figure,
             f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}",
-            fontsize=7.5,
         )
     return figure
