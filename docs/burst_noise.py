@@ -33,7 +33,7 @@ def rician(volume: np.ndarray, sigma: float, seed: int) -> np.ndarray:
 def main(path: str) -> None:
     volume, settings = open_volume(path), load_method_settings("fourier_burst", ROOT)
     scan = reference_slices(volume.data, FACTOR)[0]
-    first = (len(scan) // FACTOR - SLICES) // 2 * FACTOR
+    first = (len(scan[::FACTOR]) - SLICES) // 2 * FACTOR
     slab = np.asarray(scan[first : first + output_size(SLICES, FACTOR)])
     smooth = denoise_nl_means(slab, patch_size=3, patch_distance=5, h=STRENGTH).astype(np.float32)
     between = [index for index in range(len(slab)) if index % FACTOR]
