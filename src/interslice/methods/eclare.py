@@ -21,10 +21,13 @@ from interslice.volumes import READ_ERRORS, output_positions
 
 # ECLARE seeds torch alone; what it draws with Python and numpy is seeded here, before it starts.
 SEEDING = "import random, numpy\nrandom.seed({seed})\nnumpy.random.seed({seed})\n"
+# Mixed precision, which the program itself turns on for a GPU alone. It holds for the patches that it prepares, too.
+BFLOAT16 = "import torch\ntorch.set_autocast_dtype('cpu', torch.bfloat16)\ntorch.set_autocast_enabled('cpu', True)\n"
 
 
 class Eclare(Method):
-    """Settings: `command`, `optional`, `slice_profile`, `patches`, `batch`, `gpu`, `threads`, `seed`.
+    """Settings: `command`, `optional`, `slice_profile`, `patches`, `batch`, `gpu`, `cpu_precision`, `threads`,
+    `seed`.
 
     Its output keeps the field of view: fine slice k lies at input position (k + 1/2) / K - 1/2. It is brought to the aligned
     grid by the cubic B-spline, which for even K is half a fine slice from every slice of its own and costs some sharpness.
@@ -54,7 +57,10 @@ class Eclare(Method):
             raise InputError(
                 f"method eclare: found no command {settings['command']}; install it (`make eclare`) or leave the method out"
             )
-        (folder / "sitecustomize.py").write_text(SEEDING.format(seed=settings["seed"]))
+        before = SEEDING.format(seed=settings["seed"])
+        if settings["gpu"] is None and settings["cpu_precision"] == "bfloat16":
+            before += BFLOAT16
+        (folder / "sitecustomize.py").write_text(before)
         words = [command, "--in-fpath", folder / "scan.nii", "--out-dir", folder]
         words += ["--n-patches", settings["patches"], "--batch-size", settings["batch"]]
         words += ["--gpu-id", -1 if settings["gpu"] is None else settings["gpu"]]
