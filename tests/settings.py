@@ -46,7 +46,10 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
     settings = load_method_settings(method, ROOT)
     if method == "eclare":
-        return settings | {"command": stand_in_for_eclare()}
+        return settings | {
+            "command": stand_in_for_eclare(),
+            "cpu_precision": "float32",
+        }  # torch takes seconds to load
     if settings["role"] != "trained":
         return settings | SHORT_SELF_TRAINING.get(method, {})
     if method in SMALL_SUPERVISED:

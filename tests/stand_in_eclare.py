@@ -40,6 +40,9 @@ if behaviour == "noise":
     fine = fine + np.float32(random.random() + np.random.random())  # noqa: NPY002, the global draw is the point
 if behaviour == "odd":
     fine = fine[:, :-1]
+if behaviour == "precision":
+    fine[:] = "torch" in sys.modules and sys.modules["torch"].get_autocast_dtype("cpu").itemsize / 4
+    assert not fine.any() or sys.modules["torch"].is_autocast_enabled("cpu")
 if behaviour == "options":
     fine[:] = [options.relative_slice_thickness or 0] * fine.shape[2]
 affine = image.affine @ np.array(

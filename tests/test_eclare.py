@@ -37,6 +37,16 @@ def test_the_program_is_told_the_slice_profile(profile, thickness, monkeypatch):
     np.testing.assert_allclose(result[1:3], thickness, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("precision", "gpu", "found"), [("bfloat16", None, 0.5), ("float32", None, 0), ("bfloat16", 0, 0)]
+)
+def test_the_cpu_computes_in_the_precision_that_is_asked_for(precision, gpu, found, monkeypatch):
+    """A GPU is left to the program, which turns on mixed precision there by itself."""
+    monkeypatch.setenv("STAND_IN", "precision")
+    result = eclare(cpu_precision=precision, gpu=gpu).interpolate(ellipsoids((4, 16, 12)), 3)
+    np.testing.assert_allclose(result[1:3], found, atol=1e-5)
+
+
 def test_what_the_program_draws_with_python_and_numpy_is_seeded(monkeypatch):
     monkeypatch.setenv("STAND_IN", "noise")
     low = ellipsoids((4, 16, 12))

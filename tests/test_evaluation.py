@@ -1,5 +1,7 @@
 """What is scored: the central square, the frames of the validation, and only the gaps that are asked for."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -66,6 +68,11 @@ def test_gaps_that_are_not_scored_change_no_score(case, tmp_path):
     np.testing.assert_allclose(some["value"], whole["value"], rtol=1e-5)
     assert some["value"].notna().all()
     assert np.isfinite(open_volume(tmp_path / "kept.nii").data).all()
+
+
+def test_the_log_of_a_slow_evaluation_says_how_far_it_is(case, capsys):
+    evaluate(build_method(small_settings("nearest")), [case, case], 3, evaluation=EVALUATION)
+    assert re.search(r"subjects scored: 100%.* 2/2 \[", capsys.readouterr().err)
 
 
 def test_validation_takes_the_frames_that_are_asked_for(case):

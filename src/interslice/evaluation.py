@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from interslice.masks import foreground_mask
 from interslice.methods.base import Method
@@ -47,7 +48,8 @@ def evaluate(
         : not cases
     ]
     every_gap = bool(set(evaluation["metrics"]) & set(VOLUME_METRICS))
-    for case in cases:
+    # A slow method takes hours, and its log shows them.
+    for case in tqdm(cases, desc="subjects scored", mininterval=30):
         low, reference = open_volume(case.low), open_volume(case.reference)
         frames = []
         for frame in range(low.data.shape[0]):

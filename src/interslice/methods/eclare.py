@@ -22,7 +22,9 @@ from interslice.volumes import READ_ERRORS, output_positions
 # ECLARE seeds torch alone; what it draws with Python and numpy is seeded here, before it starts.
 SEEDING = "import random, numpy\nrandom.seed({seed})\nnumpy.random.seed({seed})\n"
 # Mixed precision, which the program itself turns on for a GPU alone. It holds for the patches that it prepares, too.
-BFLOAT16 = "import torch\ntorch.set_autocast_dtype('cpu', torch.bfloat16)\ntorch.set_autocast_enabled('cpu', True)\n"
+BFLOAT16 = (
+    "import torch\ntorch.set_autocast_dtype('cpu', torch.bfloat16)\ntorch.set_autocast_enabled('cpu', True)\n"
+)
 
 
 class Eclare(Method):
