@@ -248,7 +248,7 @@ def test_each_protocol_has_rows_where_it_changes_a_score(case):
 
 
 def test_the_scored_slices_are_those_of_the_strict_protocol(case):
-    strict = evaluate(method("bspline"), [case], 2, evaluation={"metrics": ["psnr"], "gap_step": 2})
+    strict = evaluate(method("bspline"), case, 2, evaluation={"metrics": ["psnr"], "gap_step": 2})
     strict = strict[strict["region"] == "whole"].set_index(["frame", "slice", "kind"])["value"]
     for protocol in ("shifted_baselines", "separate_scaling", "as_published"):
         own = rescored("bspline", case).loc[protocol, "psnr"]

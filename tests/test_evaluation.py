@@ -1,6 +1,8 @@
 """What is scored: the central square, the frames of the validation, and only the gaps that are asked for."""
 
 import re
+import shutil
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +12,8 @@ from interslice.errors import InputError
 from interslice.evaluation import TestCase as Case
 from interslice.evaluation import evaluate
 from interslice.methods import build_method
+from interslice.methods.conventional import Nearest
+from interslice.steps import evaluate as step
 from interslice.steps.train import validation_pairs
 from interslice.volumes import Volume, central, decimate, open_volume, write_volume
 from settings import small_settings
@@ -41,7 +45,7 @@ def psnr_by_hand(case, frame, place, rows, columns):
     [(None, slice(0, 20), slice(0, 25)), (12, slice(4, 16), slice(6, 18)), (22, slice(0, 20), slice(1, 23))],
 )
 def test_scores_are_those_of_the_central_square_and_of_every_second_gap(case, side, rows, columns):
-    table = evaluate(build_method(small_settings("nearest")), [case], 3, evaluation=EVALUATION, score_px=side)
+    table = evaluate(build_method(small_settings("nearest")), case, 3, evaluation=EVALUATION, score_px=side)
     table = table[(table["region"] == "whole") & (table["kind"] == "synthesised")]
     assert sorted(table["slice"].unique()) == [1, 2, 7, 8]
     for row in table.itertuples():
@@ -62,17 +66,95 @@ def test_gaps_that_are_not_scored_change_no_score(case, tmp_path):
     method = build_method(small_settings("cae"))
     method.network.eval()
     some, whole = (
-        evaluate(method, [case], 3, evaluation=EVALUATION, keep=keep)
-        for keep in (None, {"A": tmp_path / "kept.nii"})
+        evaluate(method, case, 3, evaluation=EVALUATION, keep=keep) for keep in (None, tmp_path / "kept.nii")
     )
     np.testing.assert_allclose(some["value"], whole["value"], rtol=1e-5)
     assert some["value"].notna().all()
     assert np.isfinite(open_volume(tmp_path / "kept.nii").data).all()
 
 
-def test_the_log_of_a_slow_evaluation_says_how_far_it_is(case, capsys):
-    evaluate(build_method(small_settings("nearest")), [case, case], 3, evaluation=EVALUATION)
-    assert re.search(r"subjects scored: 100%.* 2/2 \[", capsys.readouterr().err)
+class Counted(Nearest):
+    """Nearest interpolation that counts its volumes and is stopped at one of them."""
+
+    def __init__(self, stopped_at=None):
+        super().__init__(small_settings("nearest"))
+        self.volumes, self.stopped_at = 0, stopped_at
+
+    def _interpolate(self, volume, factor):
+        self.volumes += 1
+        if self.volumes == self.stopped_at:
+            raise KeyboardInterrupt
+        return super()._interpolate(volume, factor)
+
+
+@pytest.fixture
+def score_shard(case, tmp_path, monkeypatch):
+    """A function that evaluates a shard of three subjects of three frames with a method, into a folder of its own."""
+    for subject in "ABC":
+        for source, folder in ((case.reference, "references"), (case.low, "lows")):
+            (tmp_path / folder / "test").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, tmp_path / folder / "test" / f"{subject}.nii")
+
+    def run(method, name, **changes):
+        monkeypatch.setattr(step, "load_method", lambda settings, checkpoint: method)
+        keys = {"dataset": "d", "method": "nearest", "K": 3, "seed": 1}
+        options = {
+            "settings": small_settings("nearest"), "evaluation": EVALUATION | {"keep": "all"}, "slice_profile": "none",
+            "score_px": None, "origin": "d", "keep": None, "threads": 1, "digest": "code",
+        } | changes  # fmt: skip
+        places = {"scores": "0.parquet", "volumes": "0_volumes", "resume": "0_resume"}
+        places = {key: tmp_path / name / file for key, file in places.items()}
+        step.evaluate_method(
+            tmp_path / "references", tmp_path / "lows", None, keys=keys, backbone=None, **options, **places
+        )
+        return places
+
+    return run
+
+
+def test_an_evaluation_that_was_stopped_does_what_is_left(score_shard, tmp_path, capsys):
+    """The log of a slow one says how far it is."""
+    whole = score_shard(Counted(), "whole")
+    with pytest.raises(KeyboardInterrupt):
+        score_shard(Counted(stopped_at=5), "again")  # the second subject's second frame
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["0_resume"]
+    capsys.readouterr()
+    method = Counted()
+    again = score_shard(method, "again")
+    assert method.volumes == 6
+    assert again["scores"].read_bytes() == whole["scores"].read_bytes()
+    for subject in "ABC":
+        kept = [places["volumes"] / f"{subject}.nii" for places in (again, whole)]
+        assert kept[0].read_bytes() == kept[1].read_bytes()
+    assert not again["resume"].exists()
+    assert re.search(r"subjects scored: 100%.* 3/3 \[", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": "edited"},
+        {"settings": small_settings("nearest") | {"label": "other"}},
+        {"evaluation": EVALUATION | {"keep": "all", "gap_step": 1}},
+        {"score_px": 12},
+    ],
+)
+def test_what_was_scored_otherwise_is_scored_again(score_shard, changes):
+    with pytest.raises(KeyboardInterrupt):
+        score_shard(Counted(stopped_at=5), "again")
+    method = Counted()
+    score_shard(method, "again", **changes)
+    assert method.volumes == 9
+
+
+def test_what_was_scored_from_another_file_is_scored_again(score_shard, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        score_shard(Counted(stopped_at=8), "again")  # A and B are done
+    volume = open_volume(tmp_path / "lows" / "test" / "A.nii")
+    write_volume(replace(volume, data=volume.data[..., ::-1]), tmp_path / "lows" / "test" / "A.nii")
+    method = Counted()
+    score_shard(method, "again")
+    assert method.volumes == 6
 
 
 def test_validation_takes_the_frames_that_are_asked_for(case):

@@ -216,13 +216,14 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         cases.append(case)
     tables = []
     for method in ("oracle", "nearest", "linear", "bspline"):
-        table = evaluate(
-            load_method(small_settings(method), None),
-            cases,
-            K,
-            evaluation={"metrics": METRICS, "gap_step": 4},
-        )
-        tables.append(table.assign(method=method))
+        for case in cases:
+            table = evaluate(
+                load_method(small_settings(method), None),
+                case,
+                K,
+                evaluation={"metrics": METRICS, "gap_step": 4},
+            )
+            tables.append(table.assign(method=method))
     return check_scores(pd.concat(tables).assign(dataset="d", K=K, seed=1, protocol="strict"))
 
 
@@ -272,7 +273,7 @@ def test_a_slice_profile_blurs_the_lesions_too(tmp_path: Path):
     for profile in ("none", "gaussian"):
         write_volume(decimate(volume, K, profile), case.low)
         table = evaluate(
-            load_method(small_settings("linear"), None), [case], K,
+            load_method(small_settings("linear"), None), case, K,
             evaluation={"metrics": ["lesion_6mm"], "gap_step": 4}, slice_profile=profile,
         )  # fmt: skip
         found[profile] = table["value"].iloc[0]

@@ -1,13 +1,12 @@
 """Interpolate the low-resolution test volumes with one method and score every slice: rows of the long table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from interslice.masks import foreground_mask
 from interslice.methods.base import Method
@@ -27,55 +26,45 @@ class TestCase:
 
 def evaluate(
     method: Method,
-    cases: Sequence[TestCase],
+    case: TestCase,
     factor: int,
     *,
     evaluation: Mapping[str, Any],
     slice_profile: str = "none",
     score_px: int | None = None,
     lpips_network: Any = None,
-    keep: Mapping[str, Path] | None = None,
+    keep: Path | None = None,
 ) -> pd.DataFrame:
-    """Score every frame of every case under the strict protocol (METHODS section 2).
+    """Score every frame of a test subject under the strict protocol (METHODS section 2).
 
     evaluation: `metrics` and `gap_step` of the configuration. slice_profile: the dataset's, for inserted lesions.
     score_px: side of the central square that is scored, None for whole slices; masks are made from whole slices.
-    `keep` maps subjects to files in which their interpolated volume is kept. Returns subject, frame, slice, kind,
-    region, metric, value; one case is in memory at a time.
+    `keep` is a file in which the interpolated volume is kept. Returns subject, frame, slice, kind, region, metric, value.
     """
-    # A shard without a test case has a table without rows.
-    tables = [pd.DataFrame(columns=["subject", "frame", "slice", "kind", "region", "metric", "value"])][
-        : not cases
-    ]
-    every_gap = bool(set(evaluation["metrics"]) & set(VOLUME_METRICS))
-    # A slow method takes hours, and its log shows them.
-    for case in tqdm(cases, desc="subjects scored", mininterval=30):
-        low, reference = open_volume(case.low), open_volume(case.reference)
-        frames = []
-        for frame in range(low.data.shape[0]):
-            target = np.ascontiguousarray(reference_slices(reference.data, factor)[frame])
-            gaps = (
-                None
-                if every_gap or case.subject in (keep or {})
-                else scored_slices(len(target), factor, evaluation["gap_step"]) // factor
-            )
-            result = interpolate_frame(method, low.data[frame], target, factor, gaps)
-            scored = Frame(
-                target,
-                foreground_mask(target),
-                factor,
-                reference.spacing,
-                slice_profile,
-                score_px,
-                f"{case.subject} {frame}",
-            )
-            tables += [
-                table.assign(subject=case.subject, frame=frame)
-                for table in score_frame(result, scored, method, evaluation, lpips_network)
-            ]
+    every_gap = bool(keep or set(evaluation["metrics"]) & set(VOLUME_METRICS))
+    low, reference = open_volume(case.low), open_volume(case.reference)
+    tables, frames = [], []
+    for frame in range(low.data.shape[0]):
+        target = np.ascontiguousarray(reference_slices(reference.data, factor)[frame])
+        gaps = None if every_gap else scored_slices(len(target), factor, evaluation["gap_step"]) // factor
+        result = interpolate_frame(method, low.data[frame], target, factor, gaps)
+        scored = Frame(
+            target,
+            foreground_mask(target),
+            factor,
+            reference.spacing,
+            slice_profile,
+            score_px,
+            f"{case.subject} {frame}",
+        )
+        tables += [
+            table.assign(subject=case.subject, frame=frame)
+            for table in score_frame(result, scored, method, evaluation, lpips_network)
+        ]
+        if keep:
             frames.append(result)
-        if keep and case.subject in keep:
-            write_interpolated(np.stack(frames), low, factor, keep[case.subject])
+    if keep:
+        write_interpolated(np.stack(frames), low, factor, keep)
     return pd.concat(tables, ignore_index=True)
 
 

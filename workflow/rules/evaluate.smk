@@ -27,6 +27,8 @@ rule evaluate_method:
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
         origin=lambda wildcards: STUDY.origin(wildcards.dataset),
         keep=lambda wildcards: dataset_of(wildcards)["figure_subject"],
+        # Not an output, as for a training: Snakemake deletes the outputs of a failed job.
+        resume=f"{RESULTS}/evaluate_method/{RUN}/{{shard}}_resume",
         code=method_digest("evaluate"),
     script:
         "../scripts/evaluate_method.py"

@@ -23,6 +23,8 @@ with logged(snakemake.log[0]):
         origin=snakemake.params.origin,
         keep=snakemake.params.keep,
         threads=snakemake.threads,
+        digest=snakemake.params.code,
+        resume=Path(snakemake.params.resume),
         scores=Path(snakemake.output.scores),
         volumes=Path(snakemake.output.volumes),
     )

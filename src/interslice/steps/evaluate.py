@@ -1,14 +1,20 @@
 """Evaluation step: interpolate and score one shard of the test subjects with one method."""
 
+import hashlib
+import json
+import shutil
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from tqdm import tqdm
+
 from interslice.errors import InputError
 from interslice.evaluation import TestCase, evaluate
-from interslice.files import replacing
-from interslice.longtable import write_scores
+from interslice.files import replacing, sha256_of
+from interslice.longtable import COLUMNS, read_scores, write_scores
 from interslice.methods import load_method
 from interslice.perceptual import load_lpips
 from interslice.steps.data import volumes_of
@@ -28,6 +34,8 @@ def evaluate_method(
     origin: str,
     keep: str | None,
     threads: int,
+    digest: str,
+    resume: Path,
     scores: Path,
     volumes: Path,
 ) -> None:
@@ -35,7 +43,9 @@ def evaluate_method(
 
     evaluation["keep"]: "all" subjects, or "one": `keep` if it is in the shard, or with None the shard's first.
 
-    keys: dataset, method, K, seed of the rows; origin: the dataset whose subjects these are, for a copy its base.
+    keys: dataset, method, K, seed of the rows; origin: the dataset whose subjects these are, for a copy its base. What is
+    done is kept in the folder `resume`, subject by subject, and not done again after a stop, unless the files it is made
+    from, the settings or the code (`digest`) are others.
     """
     method = load_method(settings, checkpoint)
     lpips_network = load_lpips(evaluation["lpips"], backbone) if backbone else None
@@ -46,21 +56,46 @@ def evaluate_method(
     references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
     if settings.get("checkpoint"):
         refuse_seen(checkpoint, origin, lows)
-    cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
     shown = list(lows) if evaluation["keep"] == "all" else [keep] if keep else list(lows)[:1]
+    run = [
+        digest,
+        keys,
+        settings,
+        evaluation,
+        slice_profile,
+        score_px,
+        *map(sha256_of, filter(None, [checkpoint, backbone])),
+    ]
+    resume.mkdir(parents=True, exist_ok=True)
+    tables = [pd.DataFrame(columns=COLUMNS)][
+        : not lows
+    ]  # a shard without a test subject has a table without rows
     with replacing(volumes) as folder:
         folder.mkdir(parents=True)
-        table = evaluate(
-            method,
-            cases,
-            keys["K"],
-            evaluation=evaluation,
-            slice_profile=slice_profile,
-            score_px=score_px,
-            lpips_network=lpips_network,
-            keep={subject: folder / f"{subject}.nii" for subject in shown},
-        )
-        write_scores(table.assign(**keys, protocol="strict"), scores)
+        # A slow method takes hours, and its log shows them.
+        for subject, low_file in tqdm(lows.items(), desc="subjects scored", mininterval=30):
+            case = TestCase(subject, references[subject], low_file)
+            state = [*run, subject, subject in shown, sha256_of(case.reference), sha256_of(case.low)]
+            done = resume / hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+            if not done.exists():
+                with replacing(done) as temporary:
+                    temporary.mkdir()
+                    table = evaluate(
+                        method,
+                        case,
+                        keys["K"],
+                        evaluation=evaluation,
+                        slice_profile=slice_profile,
+                        score_px=score_px,
+                        lpips_network=lpips_network,
+                        keep=temporary / f"{subject}.nii" if subject in shown else None,
+                    )
+                    write_scores(table.assign(**keys, protocol="strict"), temporary / "scores.parquet")
+            tables.append(read_scores(done / "scores.parquet"))
+            if subject in shown:
+                shutil.copyfile(done / f"{subject}.nii", folder / f"{subject}.nii")
+        write_scores(pd.concat(tables, ignore_index=True), scores)
+    shutil.rmtree(resume)
 
 
 def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]) -> None:
