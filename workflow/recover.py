@@ -7,6 +7,7 @@ A restarted Snakemake knows nothing of the jobs of the one before: without this,
 the folder in which Snakemake ran, and refuses while a Snakemake still runs there.
 """
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,15 @@ def is_snakemake(process: psutil.Process) -> bool:
     return any(Path(argument).name == "snakemake" for argument in process.cmdline()[:3])
 
 
+def programs_of(jobs: list[psutil.Process]) -> list[psutil.Process]:
+    """What jobs have started: an external program outlives its job."""
+    found = []
+    for job in jobs:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += job.children(recursive=True)
+    return found
+
+
 def slurm_jobs() -> list[str]:
     """Jobs of this user that were submitted from this folder."""
     if not shutil.which("squeue"):
@@ -65,10 +75,11 @@ def main() -> int:
             )
             return 1
     orphans = [process for process in processes_here() if is_job(process)]
+    programs = programs_of(orphans)
     for process in orphans:
         process.terminate()
     _, stubborn = psutil.wait_procs(orphans, timeout=PATIENCE_S)
-    for process in stubborn:
+    for process in [*stubborn, *(program for program in programs if program.is_running())]:
         process.kill()
     jobs = slurm_jobs()
     if jobs:

@@ -2,8 +2,10 @@
 
 import shutil
 import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 from checkout import Checkout
 
@@ -80,3 +82,28 @@ def test_recovery_is_refused_while_snakemake_runs(finished, tmp_path):
         running.wait()
     assert refused.returncode == 1
     assert f"a Snakemake still runs in this folder (process {running.pid})" in refused.stdout
+
+
+def test_recovery_ends_the_program_that_a_job_has_started(finished, tmp_path):
+    """As an external peer of which the job was killed: it would go on for hours."""
+    folder = tmp_path / "study"
+    for name in ("workflow", "src", "config", "resources"):
+        shutil.copytree(finished.folder / name, folder / name, ignore=shutil.ignore_patterns("*.pt"))
+    for name in ("Snakefile", "tiny.yaml"):
+        shutil.copyfile(finished.folder / name, folder / name)
+    job = folder / ".snakemake" / "scripts" / "job.py"
+    job.parent.mkdir(parents=True)
+    job.write_text("import subprocess\nprint(subprocess.Popen(['sleep', '300']).pid, flush=True)\ninput()\n")
+    with subprocess.Popen(
+        [sys.executable, str(job)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        program = psutil.Process(int(running.stdout.readline()))
+        try:
+            recovery = Checkout(folder, folder / "tiny.yaml", tmp_path).recover()
+            assert running.wait(10) != 0
+            assert "ended 1 local" in recovery.stdout
+            assert not program.is_running() or program.status() == psutil.STATUS_ZOMBIE
+        finally:
+            running.kill()
+            if program.is_running():
+                program.kill()
