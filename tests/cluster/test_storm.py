@@ -33,6 +33,7 @@ def test_nothing_unfinished_is_left(storm):
     results = storm.checkout.folder / "results"
     assert not list(results.rglob(".partial-*"))
     assert not list(results.rglob("resume.pt"))
+    assert not list(results.rglob("*_resume"))
 
 
 @pytest.mark.parametrize("number", [0, 1])
