@@ -67,9 +67,8 @@ def evaluate_method(
         *map(sha256_of, filter(None, [checkpoint, backbone])),
     ]
     resume.mkdir(parents=True, exist_ok=True)
-    tables = [pd.DataFrame(columns=COLUMNS)][
-        : not lows
-    ]  # a shard without a test subject has a table without rows
+    # A shard without a test subject has a table without rows.
+    tables = [] if lows else [pd.DataFrame(columns=COLUMNS)]
     with replacing(volumes) as folder:
         folder.mkdir(parents=True)
         # A slow method takes hours, and its log shows them.
