@@ -221,7 +221,7 @@ def case(tmp_path_factory):
 
 
 def rescored(name, case, metrics=("ssim", "psnr", "vif", "lpips")):
-    table = evaluate_as_published(method(name), [case], 2, metrics=metrics, gap_step=2)
+    table = evaluate_as_published(method(name), case, 2, metrics=metrics, gap_step=2)
     keys = ["protocol", "metric", "frame", "slice", "kind"]
     assert not table.duplicated(keys).any()
     return table.set_index(keys)["value"].sort_index()
@@ -288,7 +288,7 @@ def test_volumes_that_reach_from_0_to_1_are_not_rescaled(tmp_path):
     write_volume(decimate(Volume(volume, np.eye(4), 2), 2, "none"), tmp_path / "low.nii")
     table = evaluate_as_published(
         method("linear"),
-        [Case("a", tmp_path / "reference.nii", tmp_path / "low.nii")],
+        Case("a", tmp_path / "reference.nii", tmp_path / "low.nii"),
         2,
         metrics=["psnr"],
         gap_step=1,
@@ -300,7 +300,13 @@ def test_volumes_that_reach_from_0_to_1_are_not_rescaled(tmp_path):
     assert by_protocol["as_published"][4] == pytest.approx(20 * np.log10(16), abs=1e-3)
 
 
-def test_no_case_gives_an_empty_table():
-    table = evaluate_as_published(method("linear"), [], 2, metrics=["psnr"], gap_step=1)
+@pytest.mark.parametrize(("name", "metrics"), [("linear", ["lpips"]), ("oracle", ["psnr"])])
+def test_where_no_protocol_changes_a_score_the_table_is_empty(tmp_path, name, metrics):
+    """Another metric than the released ones; a method without a shifted grid on volumes that reach from 0 to 1."""
+    volume = Volume(ramp(9, low=0, high=1)[np.newaxis], np.eye(4), 2)
+    write_volume(volume, tmp_path / "reference.nii")
+    write_volume(decimate(volume, 2, "none"), tmp_path / "low.nii")
+    case = Case("a", tmp_path / "reference.nii", tmp_path / "low.nii")
+    table = evaluate_as_published(method(name), case, 2, metrics=metrics, gap_step=1)
     assert table.empty
     assert "protocol" in table

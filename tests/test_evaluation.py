@@ -11,8 +11,10 @@ import pytest
 from interslice.errors import InputError
 from interslice.evaluation import TestCase as Case
 from interslice.evaluation import evaluate
+from interslice.longtable import read_scores
 from interslice.methods import build_method
 from interslice.methods.conventional import Nearest
+from interslice.steps import as_published as audit_step
 from interslice.steps import evaluate as step
 from interslice.steps.train import validation_pairs
 from interslice.volumes import Volume, central, decimate, open_volume, write_volume
@@ -155,6 +157,44 @@ def test_what_was_scored_from_another_file_is_scored_again(score_shard, tmp_path
     method = Counted()
     score_shard(method, "again")
     assert method.volumes == 6
+
+
+def audit_shard(method, folder, output, monkeypatch):
+    """Score the shard in `folder` as published, into a folder beside it."""
+    monkeypatch.setattr(audit_step, "load_method", lambda settings, checkpoint: method)
+    audit_step.score_as_published(
+        folder / "references",
+        folder / "lows",
+        None,
+        keys={"dataset": "d", "method": "nearest", "K": 3, "seed": 1},
+        settings=small_settings("nearest"),
+        evaluation={"metrics": ["ssim", "psnr"], "gap_step": 2},
+        score_px=None,
+        threads=1,
+        digest="code",
+        resume=output / "0_resume",
+        output=output / "0.parquet",
+    )
+
+
+@pytest.mark.usefixtures("score_shard")
+def test_an_audit_that_was_stopped_does_what_is_left(tmp_path, monkeypatch):
+    """A subject takes two volumes a frame: on its own grid, and scaled by its own extremes."""
+    audit_shard(Counted(), tmp_path, tmp_path / "whole", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        audit_shard(Counted(stopped_at=8), tmp_path, tmp_path / "again", monkeypatch)
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["0_resume"]
+    method = Counted()
+    audit_shard(method, tmp_path, tmp_path / "again", monkeypatch)
+    assert method.volumes == 12
+    again, whole = (tmp_path / name / "0.parquet" for name in ("again", "whole"))
+    assert again.read_bytes() == whole.read_bytes()
+    assert [path.name for path in again.parent.iterdir()] == ["0.parquet"]
+
+
+def test_a_shard_without_test_subjects_has_an_audit_without_rows(tmp_path, monkeypatch):
+    audit_shard(Counted(), tmp_path, tmp_path / "audit", monkeypatch)
+    assert read_scores(tmp_path / "audit" / "0.parquet").empty
 
 
 def test_validation_takes_the_frames_that_are_asked_for(case):

@@ -124,14 +124,14 @@ def own_extremes(volume: np.ndarray, name: str) -> np.ndarray:
 
 def evaluate_as_published(
     method: Method,
-    cases: Sequence[TestCase],
+    case: TestCase,
     factor: int,
     *,
     metrics: Sequence[str],
     gap_step: int,
     score_px: int | None = None,
 ) -> pd.DataFrame:
-    """Score every frame of every case under the protocols of SCORED, whole image, same slices as the strict protocol.
+    """Score every frame of a case under the protocols of SCORED, whole image, same slices as the strict protocol.
 
     metrics: those of AUDITED_METRICS are scored; score_px as in `evaluation.evaluate`. Returns protocol, subject, frame,
     slice, kind, region, metric, value, without the rows that are the strict ones by construction: an SSIM does not depend
@@ -139,16 +139,18 @@ def evaluate_as_published(
     rescaled.
     """
     audited = [metric for metric in metrics if metric in AUDITED_METRICS]
-    columns = ["protocol", "subject", "frame", "slice", "kind", "region", "metric", "value"]
-    tables = [pd.DataFrame(columns=columns)][: not (cases and audited)]
-    for case in cases:
-        low, reference = open_volume(case.low), open_volume(case.reference)
-        targets = reference_slices(reference.data, factor)
-        for frame in range(low.data.shape[0]):
-            pair = np.ascontiguousarray(low.data[frame]), np.ascontiguousarray(targets[frame])
-            scorer = FrameScorer(method, *pair, factor, gap_step, score_px, case.subject)
-            for protocol, scores in scorer.scored(audited):
-                tables.append(scores.assign(protocol=protocol, subject=case.subject, frame=frame))
+    tables = []
+    low, reference = open_volume(case.low), open_volume(case.reference)
+    targets = reference_slices(reference.data, factor)
+    for frame in range(low.data.shape[0]):
+        pair = np.ascontiguousarray(low.data[frame]), np.ascontiguousarray(targets[frame])
+        scorer = FrameScorer(method, *pair, factor, gap_step, score_px, case.subject)
+        for protocol, scores in scorer.scored(audited):
+            tables.append(scores.assign(protocol=protocol, subject=case.subject, frame=frame))
+    if not tables:
+        return pd.DataFrame(
+            columns=["protocol", "subject", "frame", "slice", "kind", "region", "metric", "value"]
+        )
     return pd.concat(tables, ignore_index=True)
 
 

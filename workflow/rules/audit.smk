@@ -33,6 +33,7 @@ rule score_as_published:
         settings=settings_of,
         evaluation=config["evaluation"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
+        resume=f"{RESULTS}/score_as_published/{RUN}/{{shard}}_resume",
         code=method_digest("as_published"),
     script:
         "../scripts/score_as_published.py"

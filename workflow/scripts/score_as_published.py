@@ -19,5 +19,7 @@ with logged(snakemake.log[0]):
         evaluation=snakemake.params.evaluation,
         score_px=snakemake.params.score_px,
         threads=snakemake.threads,
+        digest=snakemake.params.code,
+        resume=Path(snakemake.params.resume),
         output=Path(snakemake.output[0]),
     )

@@ -1,15 +1,18 @@
 """Scoring step of the audit: interpolate and score one shard of the test subjects as the released evaluation does."""
 
-import sys
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from interslice.as_published import evaluate_as_published
 from interslice.evaluation import TestCase
-from interslice.longtable import write_scores
+from interslice.files import sha256_of
+from interslice.longtable import COLUMNS, read_scores, write_scores
 from interslice.methods import load_method
-from interslice.steps.data import volumes_of
+from interslice.steps.subjects import TABLE, score_subjects, set_threads
 
 
 def score_as_published(
@@ -22,20 +25,29 @@ def score_as_published(
     evaluation: Mapping[str, Any],
     score_px: int | None,
     threads: int,
+    digest: str,
+    resume: Path,
     output: Path,
 ) -> None:
-    """Write the long table of a shard under the protocols of `as_published.SCORED`. keys: dataset, method, K, seed."""
+    """Write the long table of a shard under the protocols of `as_published.SCORED`.
+
+    keys: dataset, method, K, seed; digest, resume: as in `evaluate.evaluate_method`.
+    """
     method = load_method(settings, checkpoint)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-    references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
-    cases = [TestCase(subject, references[subject], path) for subject, path in lows.items()]
-    table = evaluate_as_published(
-        method,
-        cases,
-        keys["K"],
-        metrics=evaluation["metrics"],
-        gap_step=evaluation["gap_step"],
-        score_px=score_px,
-    )
-    write_scores(table.assign(**keys), output)
+    set_threads(threads)
+
+    def score(case: TestCase, folder: Path) -> pd.DataFrame:
+        return evaluate_as_published(
+            method,
+            case,
+            keys["K"],
+            metrics=evaluation["metrics"],
+            gap_step=evaluation["gap_step"],
+            score_px=score_px,
+        ).assign(**keys)
+
+    run = [digest, keys, settings, evaluation, score_px, *([sha256_of(checkpoint)] if checkpoint else [])]
+    folders = [folder for _, folder in score_subjects(normalised, low, score, resume=resume, run=run)]
+    tables = [read_scores(folder / TABLE) for folder in folders] or [pd.DataFrame(columns=COLUMNS)]
+    write_scores(pd.concat(tables, ignore_index=True), output)
+    shutil.rmtree(resume)

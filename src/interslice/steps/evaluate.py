@@ -1,15 +1,11 @@
 """Evaluation step: interpolate and score one shard of the test subjects with one method."""
 
-import hashlib
-import json
 import shutil
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from interslice.errors import InputError
 from interslice.evaluation import TestCase, evaluate
@@ -18,6 +14,7 @@ from interslice.longtable import COLUMNS, read_scores, write_scores
 from interslice.methods import load_method
 from interslice.perceptual import load_lpips
 from interslice.steps.data import volumes_of
+from interslice.steps.subjects import TABLE, score_subjects, set_threads
 
 
 def evaluate_method(
@@ -49,50 +46,34 @@ def evaluate_method(
     """
     method = load_method(settings, checkpoint)
     lpips_network = load_lpips(evaluation["lpips"], backbone) if backbone else None
-    if (
-        "torch" in sys.modules
-    ):  # conventional methods without LPIPS do without: its import takes seconds a job
-        sys.modules["torch"].set_num_threads(threads)
-    references, lows = volumes_of([normalised], "test"), volumes_of([low], "test")
+    set_threads(threads)
+    subjects = list(volumes_of([low], "test"))
     if settings.get("checkpoint"):
-        refuse_seen(checkpoint, origin, lows)
-    shown = list(lows) if evaluation["keep"] == "all" else [keep] if keep else list(lows)[:1]
-    run = [
-        digest,
-        keys,
-        settings,
-        evaluation,
-        slice_profile,
-        score_px,
-        *map(sha256_of, filter(None, [checkpoint, backbone])),
-    ]
-    resume.mkdir(parents=True, exist_ok=True)
+        refuse_seen(checkpoint, origin, subjects)
+    shown = subjects if evaluation["keep"] == "all" else [keep] if keep else subjects[:1]
+    files = [sha256_of(path) for path in (checkpoint, backbone) if path]
+    run = [digest, keys, settings, evaluation, slice_profile, score_px, shown, *files]
+
+    def score(case: TestCase, folder: Path) -> pd.DataFrame:
+        return evaluate(
+            method,
+            case,
+            keys["K"],
+            evaluation=evaluation,
+            slice_profile=slice_profile,
+            score_px=score_px,
+            lpips_network=lpips_network,
+            keep=folder / f"{case.subject}.nii" if case.subject in shown else None,
+        ).assign(**keys, protocol="strict")
+
     # A shard without a test subject has a table without rows.
-    tables = [] if lows else [pd.DataFrame(columns=COLUMNS)]
-    with replacing(volumes) as folder:
-        folder.mkdir(parents=True)
-        # A slow method takes hours, and its log shows them.
-        for subject, low_file in tqdm(lows.items(), desc="subjects scored", mininterval=30):
-            case = TestCase(subject, references[subject], low_file)
-            state = [*run, subject, subject in shown, sha256_of(case.reference), sha256_of(case.low)]
-            done = resume / hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-            if not done.exists():
-                with replacing(done) as temporary:
-                    temporary.mkdir()
-                    table = evaluate(
-                        method,
-                        case,
-                        keys["K"],
-                        evaluation=evaluation,
-                        slice_profile=slice_profile,
-                        score_px=score_px,
-                        lpips_network=lpips_network,
-                        keep=temporary / f"{subject}.nii" if subject in shown else None,
-                    )
-                    write_scores(table.assign(**keys, protocol="strict"), temporary / "scores.parquet")
-            tables.append(read_scores(done / "scores.parquet"))
+    tables = [] if subjects else [pd.DataFrame(columns=COLUMNS)]
+    with replacing(volumes) as to:
+        to.mkdir(parents=True)
+        for subject, folder in score_subjects(normalised, low, score, resume=resume, run=run):
+            tables.append(read_scores(folder / TABLE))
             if subject in shown:
-                shutil.copyfile(done / f"{subject}.nii", folder / f"{subject}.nii")
+                shutil.copyfile(folder / f"{subject}.nii", to / f"{subject}.nii")
         write_scores(pd.concat(tables, ignore_index=True), scores)
     shutil.rmtree(resume)
 
