@@ -105,21 +105,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pytest_xdist_make_scheduler(config, log):
-    """A file stays in one worker (`make test`), and the files that look at the finished tiny study in the same: it is run once.
-
-    Not by `xdist_group`: pytest-xdist 3.8 adds its groups to node ids that pytest 9.2 does not show it again.
-    """
-    from xdist.scheduler import LoadFileScheduling
-
-    class TogetherByStudy(LoadFileScheduling):
-        def _split_scope(self, nodeid):
-            file = super()._split_scope(nodeid)
-            return "finished" if Path(file).name in ("test_workflow.py", "test_faults.py") else file
-
-    return TogetherByStudy(config, log)
-
-
 def pytest_collection_modifyitems(items):
     """The slow files come first, so that no worker ends alone with them."""
     items.sort(key=lambda item: ("workflow" not in item.path.parts, "finished" not in item.fixturenames))

@@ -55,6 +55,16 @@ def programs_of(jobs: list[psutil.Process]) -> list[psutil.Process]:
     return found
 
 
+def running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended. One that has is still listed where nothing takes its exit code, as in some containers."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def slurm_jobs() -> list[str]:
     """Jobs of this user that were submitted from this folder."""
     if not shutil.which("squeue"):
@@ -78,9 +88,12 @@ def main() -> int:
     programs = programs_of(orphans)
     for process in orphans:
         process.terminate()
-    _, stubborn = psutil.wait_procs(orphans, timeout=PATIENCE_S)
-    for process in [*stubborn, *(program for program in programs if program.is_running())]:
-        process.kill()
+    deadline = time.monotonic() + PATIENCE_S
+    while running(orphans) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in running([*orphans, *programs]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     jobs = slurm_jobs()
     if jobs:
         subprocess.run(["scancel", *jobs], check=True)

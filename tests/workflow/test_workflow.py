@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -9,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from checkout import Checkout
 from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.checkpoints import read_checkpoint
+from interslice.files import remove
 from interslice.longtable import read_scores
 from interslice.perceptual import load_lpips
 from interslice.provenance import seed_for
@@ -284,3 +288,60 @@ def test_the_default_study_plans_jobs_from_the_root():
     )
     assert run.returncode == 0, run.stderr
     assert "train_method             4" in run.stdout + run.stderr
+
+
+# --- faults on one machine; those of a cluster are in tests/cluster
+
+TABLES = ["results/tiny/tables", "results/tiny/statistics.csv"]
+PLACE = "results/tiny/evaluate_method/phantoms/K2/linear"
+
+
+@pytest.fixture
+def on_small_disk(finished, tmp_path):
+    """A copy of the finished study whose evaluations of one method lie on a file system of 40 KiB."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished.folder, folder)
+    made_of_it = [
+        folder / "results/tiny" / name
+        for name in ("scores.parquet", "statistics.csv", "tables", "summary.txt")
+    ]
+    for path in [
+        *(folder / PLACE).iterdir(),
+        *made_of_it,
+    ]:  # Snakemake does not miss what nothing needs any more
+        remove(path)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(folder / PLACE)]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"a file system of its own needs root: {mounted.stderr.strip()}")
+    try:
+        yield Checkout(folder, folder / "tiny.yaml", finished.resources)
+    finally:
+        subprocess.run(["umount", str(folder / PLACE)], check=True)
+
+
+def test_a_full_disk_and_a_second_run_in_the_folder(on_small_disk, finished):
+    study, place = on_small_disk, on_small_disk.folder / PLACE
+    run = study.snakemake("--cores", "1", *TABLES)
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "not written, its file system is full" in output
+    assert "Traceback" not in output
+    assert [path for path in place.rglob("*") if path.is_file()] == [], (
+        "nothing that could be taken for a result"
+    )
+
+    subprocess.run(["mount", "-o", "remount,size=4m", str(place)], check=True)
+    log = study.folder / "first.txt"
+    first = study.start(log, "--cores", "1", *TABLES)
+    locks = study.folder / ".snakemake" / "locks"
+    while not list(locks.glob("*")) and first.poll() is None:
+        time.sleep(0.05)
+    second = study.snakemake("--cores", "1", *TABLES)
+    assert first.wait() == 0, log.read_text()
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+    for path in (finished.folder / "results/tiny/tables").iterdir():
+        assert (study.folder / "results/tiny/tables" / path.name).read_bytes() == path.read_bytes()
+    name = "results/tiny/statistics.csv"
+    assert (study.folder / name).read_bytes() == (finished.folder / name).read_bytes()
