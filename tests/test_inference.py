@@ -176,6 +176,7 @@ def test_the_methods_paragraph_follows_the_configuration(tests):
     training = {"steps": 5000, "batch": 12, "crop": 64, "learning_rate": 0.001}
     methods = {
         "linear": {"label": "Linear", "role": "baseline"},
+        "self_sr": {"label": "Self-SR", "role": "baseline"},
         "cae": {"label": "CAE", "role": "trained", "method": "cae", "training": training},
     }
     statistics = SETTINGS | {"bootstrap": 10_000, "margins": {"psnr": 0.5}}
@@ -186,6 +187,7 @@ def test_the_methods_paragraph_follows_the_configuration(tests):
     study = {"config": config, "datasets": {"t1_embedded": dataset}, "methods": methods, "variants": {}}
     text = methods_paragraph(study, tests.assign(region="whole"), environment_record())
     for words in (
+        "Baselines, which learn from no other subject, were Linear and Self-SR",
         "5 test subjects", "K = 2 and 4", "percentiles 1 and 99.8", "Gaussian slice profile", "5,000 updates of 12 triplets",
         "2 repetitions", "(12 comparisons)", "95 % percentile bootstrap interval (10,000 resamples)", "0.5 for PSNR (dB)",
         "With 5 subjects no p can be below 0.0312", "no comparison can reach 0.05", "random intercept per subject", "numpy",

@@ -71,7 +71,7 @@ def _methods(study: Mapping[str, Any]) -> str:
         for role in ("trained", "baseline", "control")
     }
     sentences = [
-        f"{'Conventional methods were' if len(labels['baseline']) > 1 else 'The baseline was'} "
+        f"{'Baselines, which learn from no other subject, were' if len(labels['baseline']) > 1 else 'The baseline was'} "
         f"{listed(labels['baseline'])}, all on the grid on which output slice iK is input slice i."
         if labels["baseline"]
         else ""
@@ -139,7 +139,7 @@ def _statistics(settings: Mapping[str, Any], tests: pd.DataFrame) -> str:
     several = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
     exact = "exact" if tests["n"].max() <= 50 else "exact up to 50 subjects, else by the normal approximation"
     sentences = [
-        "Subjects are the unit of analysis. Each trained method was compared with each conventional one by the one-sided "
+        "Subjects are the unit of analysis. Each trained method was compared with each baseline by the one-sided "
         f"Wilcoxon signed-rank test (alternative: the trained method is better; {exact}; zero differences by "
         f"Pratt), with Holm's correction within each combination of {listed(family)} and image region "
         f"({several} comparisons). We report the median difference with its {level} percentile bootstrap interval "

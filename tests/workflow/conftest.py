@@ -10,7 +10,9 @@ def new_checkout(tmp_path_factory, lpips_weights):
     """Make a checkout with the tiny study, not yet run."""
 
     def make() -> Checkout:
-        return write_tiny_study(tmp_path_factory.mktemp("checkout"), lpips_weights["alex"].parent.parent)
+        return write_tiny_study(
+            tmp_path_factory.mktemp("checkout"), lpips_weights["alex"].parent.parent, ["cae"]
+        )
 
     return make
 

@@ -1,6 +1,7 @@
-"""The tiny study: synthetic volumes, three conventional methods and controls, two small autoencoders with two seeds."""
+"""The tiny study: synthetic volumes, a control, two conventional methods, small autoencoders with two seeds."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -22,7 +23,7 @@ def write_volumes(folder: Path) -> None:
         )
 
 
-def write_tiny_study(folder: Path, resources: Path) -> Checkout:
+def write_tiny_study(folder: Path, resources: Path, trained: Sequence[str] = ("cae_mse", "cae")) -> Checkout:
     """A copy of the code with the study, not yet run; `resources` has the LPIPS weights."""
     copy_of_the_code(folder)
     place = folder / "tiny"
@@ -42,8 +43,10 @@ def write_tiny_study(folder: Path, resources: Path) -> Checkout:
         "shards": 1,
     }
     (place / "phantoms.yaml").write_text(yaml.safe_dump(dataset))
-    (place / "cae.yaml").write_text(yaml.safe_dump({"base": "cae", "network": SMALL_NETWORK}))
-    (place / "cae_mse.yaml").write_text(yaml.safe_dump({"base": "cae_mse", "network": SMALL_NETWORK}))
-    config = (ROOT / "tests" / "workflow" / "tiny.yaml").read_text().replace("PLACE", str(place))
+    for name in trained:
+        (place / f"{name}.yaml").write_text(yaml.safe_dump({"base": name, "network": SMALL_NETWORK}))
+    methods = ", ".join(str(place / f"{name}.yaml") for name in trained)
+    config = (ROOT / "tests" / "workflow" / "tiny.yaml").read_text()
+    config = config.replace("PLACE/TRAINED", methods).replace("PLACE", str(place))
     (folder / "tiny.yaml").write_text(config)
     return Checkout(folder, folder / "tiny.yaml", resources)
