@@ -1,5 +1,6 @@
-"""One function over many cases, several at a time."""
+"""One function over many cases, several at a time; the threads of torch."""
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -29,3 +30,9 @@ def _guarded(function: Callable[[Item], Result], item: Item) -> Result | InputEr
         return function(item)
     except InputError as error:
         return error
+
+
+def set_threads(threads: int) -> None:
+    """Of torch, where it is loaded: conventional methods do without, its import takes seconds a job."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)

@@ -12,7 +12,8 @@ from interslice.evaluation import TestCase
 from interslice.files import sha256_of
 from interslice.longtable import COLUMNS, read_scores, write_scores
 from interslice.methods import load_method
-from interslice.steps.subjects import TABLE, score_subjects, set_threads
+from interslice.parallel import set_threads
+from interslice.steps.subjects import TABLE, score_subjects
 
 
 def score_as_published(

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from interslice.costs import cost_markdown, cost_table, quality_against_seconds
 from interslice.files import replacing
 from interslice.longtable import read_scores
 from interslice.methods import load_method
+from interslice.parallel import set_threads
 from interslice.steps.data import volumes_of
 from interslice.steps.figures import save_all
 from interslice.steps.tables import write_text
@@ -38,8 +38,7 @@ def measure_cost(
     largest program that it ran.
     """
     method = load_method(settings, checkpoint)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+    set_threads(threads)
     files = volumes_of(low, "test")
     volume = np.ascontiguousarray(open_volume(files[subject or min(files)]).data[0])
     started = time.perf_counter()

@@ -12,9 +12,10 @@ from interslice.evaluation import TestCase, evaluate
 from interslice.files import replacing, sha256_of
 from interslice.longtable import COLUMNS, read_scores, write_scores
 from interslice.methods import load_method
+from interslice.parallel import set_threads
 from interslice.perceptual import load_lpips
 from interslice.steps.data import volumes_of
-from interslice.steps.subjects import TABLE, score_subjects, set_threads
+from interslice.steps.subjects import TABLE, score_subjects
 
 
 def evaluate_method(

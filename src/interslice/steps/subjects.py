@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,3 @@ def score_subjects(
                 folder.mkdir()
                 write_scores(score(case, folder), folder / TABLE)
         yield subject, done
-
-
-def set_threads(threads: int) -> None:
-    """Of torch, where it is loaded: conventional methods do without, its import takes seconds a job."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
