@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from interslice.common.devices import select_precision
+from interslice.common.files import replacing
+from interslice.common.provenance import environment_record
 from interslice.config import load_method_settings
-from interslice.devices import select_precision
-from interslice.files import replacing
 from interslice.methods import build_method
-from interslice.methods.autoencoder import TrainedMethod
-from interslice.metrics import psnr
-from interslice.perceptual import load_lpips
-from interslice.provenance import environment_record
-from interslice.sampling import draw_batch
-from interslice.training import take_step
+from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.scoring.metrics import psnr
+from interslice.training.loop import take_step
+from interslice.training.lpips import load_lpips
+from interslice.training.triplets import draw_batch
 from phantoms import ellipsoids
 
 ROOT = Path(__file__).parent.parent

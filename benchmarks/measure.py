@@ -20,18 +20,18 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from interslice.common.files import replacing
+from interslice.common.provenance import environment_record
 from interslice.config import load_method_settings
-from interslice.files import replacing
-from interslice.longtable import read_scores, write_scores
-from interslice.masks import foreground_mask
+from interslice.data.masks import foreground_mask
+from interslice.data.volumes import Volume, decimate, open_volume, reference_slices, write_volume
 from interslice.methods import build_method
-from interslice.methods.autoencoder import TrainedMethod
-from interslice.metrics import score_volume
-from interslice.perceptual import load_lpips
-from interslice.provenance import environment_record
-from interslice.sampling import draw_batch
-from interslice.training import take_step
-from interslice.volumes import Volume, decimate, open_volume, reference_slices, write_volume
+from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.scoring.longtable import read_scores, write_scores
+from interslice.scoring.metrics import score_volume
+from interslice.training.loop import take_step
+from interslice.training.lpips import load_lpips
+from interslice.training.triplets import draw_batch
 from phantoms import ellipsoids
 
 ROOT = Path(__file__).parent.parent

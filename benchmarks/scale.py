@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from interslice.common.files import replacing
+from interslice.common.schemas import read_yaml
 from interslice.config import Study, load_study
-from interslice.files import replacing
-from interslice.schemas import read_yaml
 
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from interslice.config import load_study, read_yaml
-from interslice.figures import qualitative_panel, save
+from interslice.data.volumes import open_volume, reference_slices
+from interslice.report.figures import qualitative_panel, save
 from interslice.steps.data import volumes_of
-from interslice.volumes import open_volume, reference_slices
 
 ROOT, FACTOR = Path(__file__).parent.parent, 4
 BRAIN = (

@@ -17,9 +17,9 @@ RESOURCES = Path(__file__).parent.parent / "resources"
 @pytest.fixture(scope="session")
 def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The verified LPIPS backbones, "vgg" and "alex", as files for load_lpips; fetched once (64 MB)."""
-    from interslice.packages import download_archive
-    from interslice.perceptual import BACKBONES, LPIPS_PACKAGE
-    from interslice.steps.backbone import unpack_backbone
+    from interslice.data.pypi import download_archive
+    from interslice.training.backbone import unpack_backbone
+    from interslice.training.lpips import BACKBONES, LPIPS_PACKAGE
 
     paths = {name: RESOURCES / "lpips" / f"{name}.pt" for name in BACKBONES}
     RESOURCES.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def open_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The MNI152 T1 template at 1 mm, a member of the nilearn wheel (12 MB); fetched once, nothing of it is imported."""
-    from interslice.packages import download_archive, extract_member
+    from interslice.data.pypi import download_archive, extract_member
 
     path = RESOURCES / "template" / "mni152.nii.gz"
     RESOURCES.mkdir(exist_ok=True)

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from interslice.longtable import check_scores, subject_means
-from interslice.statistics import compare
+from interslice.analysis.statistics import compare
+from interslice.scoring.longtable import check_scores, subject_means
 
 LABELS = {
     "oracle": "Oracle",

@@ -18,7 +18,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
-from interslice.files import remove
+from interslice.common.files import remove
 
 HERE = Path.cwd()
 PATIENCE_S = 120  # a training that is told to end saves its state first

@@ -26,7 +26,7 @@ def upsample(
     model) the method of that checkpoint. axis: the slice axis as i, j, k of the array or sagittal, coronal,
     axial; by default the axis of largest spacing. keep_original: copy the original slices bit by bit. Returns
     a NIfTI image of the same data type, with intensities on the scale of the input and the original slices
-    where they were in the world. Raises interslice.errors.InputError, with one sentence, for anything that
+    where they were in the world. Raises interslice.common.errors.InputError, with one sentence, for anything that
     cannot be interpolated.
 
     >>> import nibabel as nib, numpy as np, interslice
@@ -38,6 +38,6 @@ def upsample(
     >>> bool((np.asarray(fine.dataobj)[:, :, ::4] == slices).all())
     True
     """
-    from interslice.upsampling import upsample_image
+    from interslice.scan.upsampling import upsample_image
 
     return upsample_image(image, factor, method, axis, model, keep_original)

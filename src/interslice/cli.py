@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from interslice import __version__
-from interslice.errors import InputError
+from interslice.common.errors import InputError
 
 BAD_INPUT, SOME_FAILED, INTERRUPTED = 2, 1, 130
 
@@ -119,7 +119,7 @@ def add_reader_study(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def run_reader_study(arguments: argparse.Namespace) -> int:
-    from interslice.reader_study import study_cases, write_reader_study
+    from interslice.report.reader_study import study_cases, write_reader_study
 
     cases = study_cases(arguments.study, arguments.dataset, arguments.factor, arguments.methods)
     key = write_reader_study(
@@ -151,9 +151,9 @@ def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def run_reader_analysis(arguments: argparse.Namespace) -> int:
-    from interslice.files import replacing
-    from interslice.reader_analysis import read_answers, reader_rates, shown_analysis
-    from interslice.rendering import plain
+    from interslice.analysis.reader_analysis import read_answers, reader_rates, shown_analysis
+    from interslice.common.files import replacing
+    from interslice.report.formatting import plain
 
     if not 0 < arguments.confidence < 1:
         raise InputError(f"--confidence: found {arguments.confidence}, allowed are numbers between 0 and 1")
@@ -166,8 +166,8 @@ def run_reader_analysis(arguments: argparse.Namespace) -> int:
 
 
 def run_upsample(arguments: argparse.Namespace) -> int:
-    from interslice.batch import is_batch, run_batch
-    from interslice.upsample_command import Options, run_one, say_to_stderr
+    from interslice.scan.batch import is_batch, run_batch
+    from interslice.scan.command import Options, run_one, say_to_stderr
 
     given = vars(arguments).copy()
     quiet, _ = given.pop("quiet"), given.pop("run")

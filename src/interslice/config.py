@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from interslice.dataset_files import load_dataset
-from interslice.errors import InputError
-from interslice.schemas import check, locate, merge, override, read_yaml, relative
+from interslice.common.errors import InputError
+from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
+from interslice.data.dataset_files import load_dataset
 
 
 @dataclass(frozen=True)

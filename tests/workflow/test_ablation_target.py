@@ -11,7 +11,7 @@ import pytest
 import yaml
 from checkout import copy_of_the_code
 
-from interslice.longtable import write_scores
+from interslice.scoring.longtable import write_scores
 from settings import ROOT
 from synthetic_scores import synthetic_scores
 

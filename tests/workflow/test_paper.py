@@ -14,13 +14,13 @@ import yaml
 from checkout import Checkout, copy_of_the_code
 
 from generators import write_acdc, write_dhcp, write_info, write_nifti, write_oasis_disc, write_sunnybrook
-from interslice.archives import unpack
+from interslice.common.files import sha256_of
+from interslice.common.schemas import read_yaml
 from interslice.config import load_study
-from interslice.datasets import SPLITS, read_cases, read_excluded
-from interslice.datasets.index import split_cases
-from interslice.files import sha256_of
-from interslice.longtable import read_scores
-from interslice.schemas import read_yaml
+from interslice.data.archives import unpack
+from interslice.data.index import split_cases
+from interslice.data.sources import SPLITS, read_cases, read_excluded
+from interslice.scoring.longtable import read_scores
 from phantoms import ellipsoids
 from settings import ROOT, SHORT_TRAINING, SMALL_NETWORK
 

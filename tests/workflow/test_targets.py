@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import yaml
 from checkout import Checkout, copy_of_the_code
-
-from interslice.longtable import read_scores
-from settings import ROOT, SMALL_NETWORK
 from test_mnist import dataset, images, write_csv
+
+from interslice.scoring.longtable import read_scores
+from settings import ROOT, SMALL_NETWORK
 
 SHORT = {
     "steps": 4,

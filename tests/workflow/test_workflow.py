@@ -14,11 +14,11 @@ import torch
 from checkout import Checkout
 from skimage.metrics import peak_signal_noise_ratio
 
-from interslice.checkpoints import read_checkpoint
-from interslice.files import remove
-from interslice.longtable import read_scores
-from interslice.perceptual import load_lpips
-from interslice.provenance import seed_for
+from interslice.common.checkpoints import read_checkpoint
+from interslice.common.files import remove
+from interslice.common.provenance import seed_for
+from interslice.scoring.longtable import read_scores
+from interslice.training.lpips import load_lpips
 from settings import ROOT
 
 FIGURES = {"plot_boxes", "plot_factor", "plot_panel", "plot_training"}
@@ -182,18 +182,18 @@ def test_a_second_run_has_nothing_to_do(finished):
 def test_editing_a_comment_or_docstring_reruns_nothing(finished, edit):
     edit("tiny.yaml", "seeds: [1, 2]", "seeds: [1, 2]  # two repetitions")
     edit("src/interslice/methods/cae.py", "class CAE(Autoencoder):", "# a remark\nclass CAE(Autoencoder):")
-    edit("src/interslice/figures.py", '"""Figures:', '"""All figures:')
+    edit("src/interslice/report/figures.py", '"""Figures:', '"""All figures:')
     assert finished.planned() == {}
 
 
 def test_editing_figures_reruns_figures_only(finished, edit):
-    edit("src/interslice/figures.py", "__all__ =", "EDITED = True\n__all__ =")
+    edit("src/interslice/report/figures.py", "__all__ =", "EDITED = True\n__all__ =")
     planned = finished.planned()
     assert set(planned) == FIGURES | {"write_page"}
 
 
 def test_editing_the_page_reruns_the_page_only(finished, edit):
-    edit("src/interslice/web/viewer.js", "(() => {", "(() => { // edited")
+    edit("src/interslice/report/web/viewer.js", "(() => {", "(() => { // edited")
     assert set(finished.planned()) == {"write_page"}
 
 

@@ -9,12 +9,12 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study, typed
-from interslice.datasets import DRAWN, SOURCES
-from interslice.datasets.index import input_files, is_converted
-from interslice.errors import InputError
-from interslice.files import sha256_of
+from interslice.data.sources import DRAWN, SOURCES
+from interslice.data.index import input_files, is_converted
+from interslice.common.errors import InputError
+from interslice.common.files import sha256_of
 from interslice.methods import METHODS, SUPERVISED
-from interslice.provenance import code_digest
+from interslice.common.provenance import code_digest
 
 try:
     update_config(config, typed(dict(workflow.config_settings.config)))
@@ -142,7 +142,7 @@ def digest_of(step):
 def web_digest():
     """The digests of the page's templates, styles and scripts, which are no Python."""
     files = (
-        path for ending in ("j2", "css", "js") for path in (ROOT / "src/interslice/web").glob(f"*.{ending}")
+        path for ending in ("j2", "css", "js") for path in (ROOT / "src/interslice/report/web").glob(f"*.{ending}")
     )
     return {path.name: sha256_of(path) for path in sorted(files)}
 

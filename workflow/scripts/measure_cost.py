@@ -2,7 +2,7 @@ import sys
 
 sys.path.insert(0, snakemake.scriptdir + "/../../src")
 
-from interslice.provenance import logged
+from interslice.common.provenance import logged
 
 with logged(snakemake.log[0]):
     from pathlib import Path

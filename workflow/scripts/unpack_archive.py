@@ -2,10 +2,10 @@ import sys
 
 sys.path.insert(0, snakemake.scriptdir + "/../../src")
 
-from interslice.provenance import logged
+from interslice.common.provenance import logged
 
 with logged(snakemake.log[0]):
-    from interslice.archives import unpack
+    from interslice.data.archives import unpack
 
     settings = snakemake.params.unpack
     limit = int(settings["limit_gib"] * 2**30)

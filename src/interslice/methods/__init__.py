@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interslice.errors import InputError
+from interslice.common.errors import InputError
 
 if TYPE_CHECKING:
     from interslice.methods.base import Method

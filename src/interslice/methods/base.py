@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from interslice.errors import InputError
-from interslice.volumes import output_size
+from interslice.common.errors import InputError
+from interslice.data.volumes import output_size
 
 
 class Method:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.autoencoder import cubic
 from interslice.methods.cae import CAE
+from interslice.methods.shared.autoencoder import cubic
 
 # Adam moves a parameter by about its rate a step; so much faster, the gain gets from cubic to linear in some hundred steps.
 GAIN_SPEED = 10.0

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from interslice.errors import InputError
-from interslice.methods.autoencoder import Autoencoder, cubic
-from interslice.methods.networks import build_decoder
+from interslice.common.errors import InputError
+from interslice.methods.shared.autoencoder import Autoencoder, cubic
+from interslice.methods.shared.networks import build_decoder
 
 PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
 

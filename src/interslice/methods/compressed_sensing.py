@@ -10,9 +10,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.restoration import denoise_tv_chambolle
 
+from interslice.data.volumes import FWHM_PER_SIGMA
 from interslice.methods.base import Method
 from interslice.methods.conventional import BSpline
-from interslice.volumes import FWHM_PER_SIGMA
 
 
 class TotalVariation(Method):

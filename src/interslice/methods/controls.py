@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from interslice.errors import InputError
+from interslice.common.errors import InputError
 from interslice.methods.base import Method
 
 

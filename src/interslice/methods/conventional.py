@@ -6,9 +6,9 @@ is a function of the output positions alone: the aligned grid here, any other fo
 
 import numpy as np
 
+from interslice.data.spline import bspline_weights
+from interslice.data.volumes import output_positions
 from interslice.methods.base import Method
-from interslice.spline import bspline_weights
-from interslice.volumes import output_positions
 
 
 def nearest_weights(slices: int, positions: np.ndarray) -> np.ndarray:

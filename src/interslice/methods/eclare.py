@@ -14,10 +14,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from interslice.errors import InputError
+from interslice.common.errors import InputError
+from interslice.data.volumes import READ_ERRORS, output_positions
 from interslice.methods.base import Method
 from interslice.methods.conventional import BSpline
-from interslice.volumes import READ_ERRORS, output_positions
 
 # ECLARE seeds torch alone; what it draws with Python and numpy is seeded here, before it starts.
 SEEDING = "import random, numpy\nrandom.seed({seed})\nnumpy.random.seed({seed})\n"

@@ -10,8 +10,8 @@ import numpy as np
 import SimpleITK
 from scipy import ndimage
 
+from interslice.data.volumes import output_size
 from interslice.methods.base import Method
-from interslice.volumes import output_size
 
 
 class Registration(Method):

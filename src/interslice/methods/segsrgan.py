@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interslice.errors import InputError
-from interslice.masks import foreground_mask
-from interslice.methods.networks import SLOPE
-from interslice.methods.supervised import Supervised
-from interslice.structure import tissue_classes
+from interslice.common.errors import InputError
+from interslice.data.masks import foreground_mask
+from interslice.methods.shared.networks import SLOPE
+from interslice.methods.shared.supervised import Supervised
+from interslice.scoring.edges_and_tissue import tissue_classes
 
 CHARBONNIER = 1e-3  # sqrt(error^2 + this^2)
 GREY = 1  # of the three tissue classes of a T1 head, dark, grey and white

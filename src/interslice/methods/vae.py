@@ -9,9 +9,9 @@ log variance are maps of `latent` channels at the resolution of the autoencoder'
 import torch
 from torch import Tensor, nn
 
-from interslice.errors import InputError
-from interslice.methods.autoencoder import Autoencoder
-from interslice.methods.networks import build_encoder
+from interslice.common.errors import InputError
+from interslice.methods.shared.autoencoder import Autoencoder
+from interslice.methods.shared.networks import build_encoder
 
 
 class VAE(Autoencoder):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.ablation import ablation_figure, ablation_table, shown_ablation
-from interslice.figures import save
-from interslice.files import replacing
-from interslice.longtable import REGIONS, read_scores
-from interslice.rendering import latex, markdown
+from interslice.analysis.ablation import ablation_figure, ablation_table, shown_ablation
+from interslice.common.files import replacing
+from interslice.report.figures import save
+from interslice.report.formatting import latex, markdown
+from interslice.scoring.longtable import REGIONS, read_scores
 
 
 def tabulate_ablation(

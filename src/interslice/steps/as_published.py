@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.as_published import evaluate_as_published
-from interslice.evaluation import TestCase
-from interslice.files import sha256_of
-from interslice.longtable import COLUMNS, read_scores, write_scores
+from interslice.common.files import sha256_of
+from interslice.common.parallel import set_threads
 from interslice.methods import load_method
-from interslice.parallel import set_threads
+from interslice.scoring.evaluation import TestCase
+from interslice.scoring.longtable import COLUMNS, read_scores, write_scores
+from interslice.scoring.released_protocol import evaluate_as_published
 from interslice.steps.subjects import TABLE, score_subjects
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.audit import audit
-from interslice.audit_figure import audit_figure
-from interslice.audit_prose import claims, items_text, shown_audit, summary
-from interslice.figure_style import save
-from interslice.files import replacing
-from interslice.longtable import read_scores
-from interslice.pages import Block, Details, Facts, Picture, Section, Table, Text, write_page
-from interslice.provenance import environment_record
-from interslice.published import beside, read_published, shown_published
-from interslice.rendering import markdown
+from interslice.analysis.audit import audit
+from interslice.analysis.published import beside, read_published, shown_published
+from interslice.common.files import replacing
+from interslice.common.provenance import environment_record
+from interslice.report.audit_figure import audit_figure
+from interslice.report.audit_prose import claims, items_text, shown_audit, summary
+from interslice.report.formatting import markdown
+from interslice.report.pages import Block, Details, Facts, Picture, Section, Table, Text, write_page
+from interslice.report.style import save
+from interslice.scoring.longtable import read_scores
 from interslice.steps.page import flattened
 from interslice.steps.tables import write_text
 

@@ -6,13 +6,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TextIO
 
-from interslice.datasets import Found, source_of
-from interslice.datasets.index import folder_of, how_to_get, read_case
-from interslice.datasets.splits import assign_splits
-from interslice.download import mismatch
-from interslice.errors import InputError
-from interslice.files import sha256_of
-from interslice.parallel import for_each
+from interslice.common.errors import InputError
+from interslice.common.files import sha256_of
+from interslice.common.parallel import for_each
+from interslice.data.download import mismatch
+from interslice.data.index import folder_of, how_to_get, read_case
+from interslice.data.sources import Found, source_of
+from interslice.data.splits import assign_splits
 
 SHOWN = 8
 BY_ITSELF = ": the first run"  # of what is missing, and nobody has to do anything about

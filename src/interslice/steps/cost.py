@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interslice.costs import cost_markdown, cost_table, quality_against_seconds
-from interslice.files import replacing
-from interslice.longtable import read_scores
+from interslice.analysis.costs import cost_markdown, cost_table, quality_against_seconds
+from interslice.common.files import replacing
+from interslice.common.parallel import set_threads
+from interslice.data.volumes import open_volume
 from interslice.methods import load_method
-from interslice.parallel import set_threads
+from interslice.scoring.longtable import read_scores
 from interslice.steps.data import volumes_of
 from interslice.steps.figures import save_all
 from interslice.steps.tables import write_text
-from interslice.volumes import open_volume
 
 
 def measure_cost(

@@ -8,8 +8,10 @@ from typing import Any
 
 import nibabel as nib
 
-from interslice.datasets import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
-from interslice.datasets.index import (
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.common.parallel import for_each
+from interslice.data.index import (
     check_complete,
     check_copies,
     find_cases,
@@ -18,12 +20,10 @@ from interslice.datasets.index import (
     index_case,
     split_cases,
 )
-from interslice.errors import InputError
-from interslice.files import replacing
-from interslice.misalignment import misalign
-from interslice.parallel import for_each
-from interslice.protocol import normalise_case
-from interslice.volumes import decimate, open_volume, write_volume
+from interslice.data.misalignment import misalign
+from interslice.data.preprocess import normalise_case
+from interslice.data.sources import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
+from interslice.data.volumes import decimate, open_volume, write_volume
 
 
 def convert_dataset(dataset: Mapping[str, Any], resources: str, output: Path, workers: int) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.errors import InputError
-from interslice.evaluation import TestCase, evaluate
-from interslice.files import replacing, sha256_of
-from interslice.longtable import COLUMNS, read_scores, write_scores
+from interslice.common.errors import InputError
+from interslice.common.files import replacing, sha256_of
+from interslice.common.parallel import set_threads
 from interslice.methods import load_method
-from interslice.parallel import set_threads
-from interslice.perceptual import load_lpips
+from interslice.scoring.evaluation import TestCase, evaluate
+from interslice.scoring.longtable import COLUMNS, read_scores, write_scores
 from interslice.steps.data import volumes_of
 from interslice.steps.subjects import TABLE, score_subjects
+from interslice.training.lpips import load_lpips
 
 
 def evaluate_method(
@@ -81,7 +81,7 @@ def evaluate_method(
 
 def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]) -> None:
     """InputError where a finished model was trained on a test subject that it is to be scored on, or its step picked by one."""
-    from interslice.checkpoints import read_checkpoint
+    from interslice.common.checkpoints import read_checkpoint
 
     assert checkpoint is not None
     state = read_checkpoint(checkpoint)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from interslice.download import download
-from interslice.errors import InputError
-from interslice.files import sha256_of
-from interslice.npm_packages import download_npm_archive
-from interslice.packages import download_archive as download_pip_archive
+from interslice.common.errors import InputError
+from interslice.common.files import sha256_of
+from interslice.data.download import download
+from interslice.data.npm import download_npm_archive
+from interslice.data.pypi import download_archive as download_pip_archive
 
 
 def fetch_package(package: Mapping[str, Any], target: Path, progress: TextIO | None = None) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.figures import (
+from interslice.report.figures import (
     metric_against_factor,
     metric_boxplots,
     qualitative_panel,
     save,
     training_curves,
 )
-from interslice.lesion_figure import contrast_against_size
-from interslice.longtable import read_scores
+from interslice.report.lesion_figure import contrast_against_size
+from interslice.scoring.longtable import read_scores
 from interslice.steps.kept import kept_volumes
 
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from interslice.captions import figure_captions
-from interslice.figure_style import save
-from interslice.gaps import cut_gap, gap_rows, middle_gap, write_animation
-from interslice.longtable import read_scores
-from interslice.methods_text import examples_of
-from interslice.provenance import environment_record
+from interslice.common.provenance import environment_record
+from interslice.report.captions import figure_captions
+from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
+from interslice.report.methods_text import examples_of
+from interslice.report.style import save
+from interslice.scoring.longtable import read_scores
 from interslice.steps.kept import kept_volumes
 from interslice.steps.tables import write_text
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from interslice.data.volumes import Volume, open_volume, reference_slices
 from interslice.steps.data import volumes_of
-from interslice.volumes import Volume, open_volume, reference_slices
 
 
 def kept_volumes(

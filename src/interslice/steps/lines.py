@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interslice.errors import InputError
-from interslice.line_metrics import nearest_lines, smoothness
-from interslice.longtable import write_scores
+from interslice.common.errors import InputError
+from interslice.data.volumes import open_volume
+from interslice.report.tables import results_table, summary_lines, to_latex, to_markdown
+from interslice.scoring.lines import nearest_lines, smoothness
+from interslice.scoring.longtable import write_scores
 from interslice.steps.tables import write_text
-from interslice.tables import results_table, summary_lines, to_latex, to_markdown
-from interslice.volumes import open_volume
 
 
 def tabulate_lines(

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from interslice.datasets import read_excluded
-from interslice.leaderboard import views_of
-from interslice.longtable import read_scores
-from interslice.methods_text import examples_of
-from interslice.pages import Picture, study_sections, write_page
-from interslice.provenance import environment_record
-from interslice.tables import results_table
+from interslice.common.provenance import environment_record
+from interslice.data.sources import read_excluded
+from interslice.report.leaderboard import views_of
+from interslice.report.methods_text import examples_of
+from interslice.report.pages import Picture, study_sections, write_page
+from interslice.report.tables import results_table
+from interslice.scoring.longtable import read_scores
 
 
 def write_study_page(

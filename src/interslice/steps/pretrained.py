@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.checkpoints import read_checkpoint, write_checkpoint
-from interslice.files import replacing
-from interslice.methods_text import listed
+from interslice.common.checkpoints import read_checkpoint, write_checkpoint
+from interslice.common.files import replacing
+from interslice.report.methods_text import listed
 
 DESCRIBED = {"cae": "the paper's autoencoder", "cae_residual": "our own residual variant"}
 KEPT = (

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.files import replacing
-from interslice.inference import supplement
-from interslice.longtable import REGIONS, read_scores, subject_means, write_scores
-from interslice.statistics import compare
+from interslice.analysis.inference import supplement
+from interslice.analysis.statistics import compare
+from interslice.common.files import replacing
+from interslice.scoring.longtable import REGIONS, read_scores, subject_means, write_scores
 
 
 def collect_scores(parts: Sequence[str], output: str) -> None:

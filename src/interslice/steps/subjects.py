@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from interslice.evaluation import TestCase
-from interslice.files import replacing, sha256_of
-from interslice.longtable import write_scores
+from interslice.common.files import replacing, sha256_of
+from interslice.scoring.evaluation import TestCase
+from interslice.scoring.longtable import write_scores
 from interslice.steps.data import volumes_of
 
 Score = Callable[[TestCase, Path], pd.DataFrame]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.files import replacing
-from interslice.inference_tables import shown_inference
-from interslice.longtable import REGIONS, read_scores
-from interslice.methods_text import methods_paragraph
-from interslice.provenance import environment_record
-from interslice.rendering import markdown
-from interslice.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
+from interslice.common.files import replacing
+from interslice.common.provenance import environment_record
+from interslice.report.formatting import markdown
+from interslice.report.inference_tables import shown_inference
+from interslice.report.methods_text import methods_paragraph
+from interslice.report.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
+from interslice.scoring.longtable import REGIONS, read_scores
 
 VIEWS = (("synthesised", "whole"), ("synthesised", "foreground"), ("kept", "whole"), ("all", "whole"))
 

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interslice.checkpoints import write_checkpoint
-from interslice.devices import select_device, select_precision
-from interslice.errors import InputError
-from interslice.files import remove_abandoned, replacing
-from interslice.interruption import budget_of, interruptions
+from interslice.common.checkpoints import write_checkpoint
+from interslice.common.devices import select_device, select_precision
+from interslice.common.errors import InputError
+from interslice.common.files import remove_abandoned, replacing
+from interslice.common.interruption import budget_of, interruptions
+from interslice.common.provenance import environment_record, seed_for
+from interslice.data.volumes import open_volume, reference_slices
 from interslice.methods import SUPERVISED
-from interslice.perceptual import load_lpips
-from interslice.provenance import environment_record, seed_for
 from interslice.steps.data import volumes_of
-from interslice.training import Pair, Run, train
-from interslice.volumes import open_volume, reference_slices
+from interslice.training.loop import Pair, Run, train
+from interslice.training.lpips import load_lpips
 
 
 def train_method(

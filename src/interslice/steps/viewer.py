@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from interslice.files import replacing
-from interslice.stacks import viewer_record
+from interslice.common.files import replacing
+from interslice.report.viewer_images import viewer_record
 from interslice.steps.kept import kept_volumes
 
 

@@ -1,0 +1,1 @@
+"""From the long table to comparisons: numbers, no drawing."""

@@ -1,0 +1,180 @@
+"""What readers could tell: rates with exact intervals, and the agreement between readers.
+
+In: the key that `reader_study` wrote and the answers that its page exported.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy.stats import fisher_exact
+from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
+from statsmodels.stats.proportion import proportion_confint
+
+from interslice.common.errors import InputError
+from interslice.report.formatting import Cell, Row, ShownTable, format_p, format_value
+from interslice.report.reader_study import ANSWERS_KIND, KEY_KIND, REFERENCE
+
+ALL_READERS = "all readers"
+NOTES = (
+    "Synthesised slices: higher is easier to tell from real. Real slices: how often a real one was called synthesised, which "
+    "is the rate of a method that nobody can tell.",
+    "Intervals: Clopper-Pearson. p: Fisher's exact test that the method is called synthesised more often than real slices "
+    "are. Both take every answer as independent; those of one reader, or of several on the same images, are not quite.",
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one reader said: item, synthetic, seconds, interrupted; and how many items the page had."""
+
+    reader: str
+    table: pd.DataFrame
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A key or answers file; InputError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if kind not in (KEY_KIND, ANSWERS_KIND):
+        raise InputError(f"{path}: found kind {kind!r}, allowed are {KEY_KIND!r} and {ANSWERS_KIND!r}")
+    return dict(content)
+
+
+def read_answers(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Answers]]:
+    """The items of the one key and the answers of every other file; InputError where they do not belong together."""
+    contents = {path: read_json(path) for path in paths}
+    keys = [path for path, content in contents.items() if content["kind"] == KEY_KIND]
+    if len(keys) != 1 or len(contents) < 2:
+        raise InputError(
+            f"reader-analysis: {len(keys)} keys and {len(contents) - len(keys)} answer files found, needed are the one key "
+            "that reader-study wrote beside the page (….key.json) and at least one file of answers"
+        )
+    key = contents.pop(keys[0])
+    items = pd.DataFrame(key["items"])
+    answers: list[Answers] = []
+    for path, content in contents.items():
+        if content["study"] != key["study"]:
+            raise InputError(
+                f"{path}: answers of study {content['study']} found, the key is of {key['study']}"
+            )
+        if content["reader"] in [one.reader for one in answers]:
+            raise InputError(
+                f"{path}: a second file of reader {content['reader']!r} found, allowed is one of each"
+            )
+        table = pd.DataFrame(content["answers"], columns=["item", "synthetic", "seconds", "interrupted"])
+        if table.empty or not table["item"].is_unique or not set(table["item"]) <= set(items.index):
+            raise InputError(
+                f"{path}: items {sorted(table['item'])} found, allowed are 0 to {len(items) - 1}, each once"
+            )
+        answers.append(Answers(content["reader"], table))
+    return items, answers
+
+
+def reader_rates(items: pd.DataFrame, answers: Sequence[Answers], confidence: float = 0.95) -> pd.DataFrame:
+    """How often each reader, and all together, called the slices of each method synthesised.
+
+    items: a row per image with its method. Returns reader, method, n, called, rate, ci_low, ci_high
+    (Clopper-Pearson), p (Fisher's exact test, one-sided, against real slices of the same reader; NaN for
+    these) and seconds (median time of answers that nothing interrupted).
+    """
+    tables = [one.table.assign(reader=one.reader) for one in answers]
+    readers = tables if len(tables) == 1 else [*tables, pd.concat(tables).assign(reader=ALL_READERS)]
+    rows = []
+    methods = [*sorted(set(items["method"]) - {REFERENCE}), REFERENCE]
+    for table in readers:
+        method_of = items["method"].loc[table["item"]].to_numpy()
+        real = table[method_of == REFERENCE]["synthetic"]
+        for method in methods:
+            own = table[method_of == method]
+            called, n = int(own["synthetic"].sum()), len(own)
+            low, high = (
+                proportion_confint(called, n, alpha=1 - confidence, method="beta") if n else (math.nan,) * 2
+            )
+            against = [[called, n - called], [int(real.sum()), len(real) - int(real.sum())]]
+            tested = method != REFERENCE and n > 0 and len(real) > 0
+            rows.append(
+                {
+                    "reader": table["reader"].iloc[0], "method": method, "n": n, "called": called,
+                    "rate": called / n if n else math.nan, "ci_low": low, "ci_high": high,
+                    "p": float(fisher_exact(against, alternative="greater").pvalue) if tested else math.nan,
+                    "seconds": own["seconds"][~own["interrupted"].astype(bool)].median(),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def agreement(answers: Sequence[Answers]) -> tuple[str, float, int]:
+    """Name, value and number of images of the agreement between readers, on the images that all answered.
+
+    Cohen's kappa for two readers, Fleiss' for more (statsmodels). NaN for one reader, no common image, or
+    where every answer is the same, for which kappa is not defined.
+    """
+    name = "Cohen's kappa" if len(answers) == 2 else "Fleiss' kappa"
+    if len(answers) < 2:
+        return name, math.nan, 0
+    columns = [one.table.set_index("item")["synthetic"].astype(int) for one in answers]
+    common = pd.concat(columns, axis=1, join="inner")
+    if len(set(chain.from_iterable(common.to_numpy().tolist()))) < 2:
+        return name, math.nan, len(common)
+    if len(answers) == 2:
+        table = [
+            [int(((common.iloc[:, 0] == a) & (common.iloc[:, 1] == b)).sum()) for b in (0, 1)] for a in (0, 1)
+        ]
+        return name, float(cohens_kappa(table, return_results=False)), len(common)
+    counts, _ = aggregate_raters(common.to_numpy(), n_cat=2)
+    return name, float(fleiss_kappa(counts, method="fleiss")), len(common)
+
+
+def shown_analysis(items: pd.DataFrame, answers: Sequence[Answers], confidence: float = 0.95) -> ShownTable:
+    """The rates as a table for people, agreement and what is missing in its notes."""
+    rates = reader_rates(items, answers, confidence)
+    rows = tuple(Row(_cells(row)) for _, row in rates.iterrows())
+    header = (
+        "Slices of",
+        "Reader",
+        "Called synthesised",
+        "Rate",
+        f"{100 * confidence:g} % interval",
+        "p",
+        "Median time (s)",
+    )
+    notes = list(NOTES)
+    if len(answers) > 1:
+        name, value, common = agreement(answers)
+        worth = "not defined: all answers are the same" if math.isnan(value) else f"{value:.2f}"
+        notes.append(f"Agreement of {len(answers)} readers on {common} images, {name}: {worth}.")
+    notes += [
+        f"{one.reader} answered {len(one.table)} of {len(items)} images."
+        for one in answers
+        if len(one.table) < len(items)
+    ]
+    broken = sum(int(one.table["interrupted"].sum()) for one in answers)
+    if broken:
+        notes.append(
+            f"{broken} answers were interrupted (page left or reloaded): counted, their times left out."
+        )
+    return ShownTable("Blind reader study", header, rows, tuple(notes))
+
+
+def _cells(row: pd.Series) -> tuple[Cell, ...]:
+    name = "real (reference)" if row["method"] == REFERENCE else row["method"]
+    interval = f"{format_value(row['ci_low'], 2)} to {format_value(row['ci_high'], 2)}"
+    p = "" if row["method"] == REFERENCE else format_p(row["p"]).removeprefix("p ").removeprefix("= ")
+    return (
+        Cell(name, name),
+        Cell(row["reader"], row["reader"]),
+        Cell(f"{row['called']} of {row['n']}", row["called"]),
+        Cell(format_value(row["rate"], 2), row["rate"]),
+        Cell(interval, row["ci_low"]),
+        Cell(p, row["p"]),
+        Cell(format_value(row["seconds"], 1), row["seconds"]),
+    )

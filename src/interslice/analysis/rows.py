@@ -1,0 +1,82 @@
+"""Which rows of the long table a table or figure is about: checked, averaged, and said in words."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from interslice.common.errors import InputError
+from interslice.scoring.longtable import BEST, KINDS, REGIONS, subject_means
+
+
+def metric_order(metrics: Sequence[str]) -> list[str]:
+    """The metrics in the order of BEST; raise InputError for one whose direction is not known."""
+    unknown = sorted(set(metrics) - set(BEST))
+    if unknown:
+        raise InputError(f"metric {unknown} found, allowed are those with a direction: {list(BEST)}")
+    return [metric for metric in BEST if metric in set(metrics)]
+
+
+def select_scores(
+    scores: pd.DataFrame, *, kind: str, region: str, protocol: str, labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """The rows of the long table under one protocol, after checking that they can be shown.
+
+    Raises InputError for an unknown kind or region, for no row at all, and for a method without a label: a
+    method left out in silence would change what the table says.
+    """
+    if kind not in (*KINDS, "all") or region not in REGIONS:
+        raise InputError(
+            f"kind {kind!r}, region {region!r} asked for, allowed are {(*KINDS, 'all')} and {REGIONS}"
+        )
+    chosen = scores[(scores["protocol"] == protocol) & (scores["region"] == region)]
+    chosen = chosen if kind == "all" else chosen[chosen["kind"] == kind]
+    if chosen.empty:
+        raise InputError(f"score table: no row of protocol {protocol!r}, kind {kind!r}, region {region!r}")
+    check_labels(chosen["method"], labels)
+    return chosen
+
+
+def select_metric(
+    scores: pd.DataFrame, metric: str, kind: str, region: str, protocol: str, labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """The rows of one metric, as `select_scores`; InputError where there are none."""
+    chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
+    if metric not in set(chosen["metric"]) & set(BEST):
+        raise InputError(
+            f"score table: metric {metric!r} asked for, there are {sorted(chosen['metric'].unique())}"
+        )
+    return chosen[chosen["metric"] == metric]
+
+
+def check_labels(methods: pd.Series, labels: Mapping[str, str]) -> None:
+    """Raise InputError where a method has no label."""
+    unlabelled = sorted(set(methods) - set(labels))
+    if unlabelled:
+        raise InputError(f"method {unlabelled} found, allowed are those with a label: {list(labels)}")
+
+
+def seed_means(scores: pd.DataFrame, *, kind: str, region: str) -> pd.DataFrame:
+    """One value per dataset, K, method, metric and seed: the mean over that seed's subject means."""
+    parts = [subject_means(part, kind, region).assign(seed=seed) for seed, part in scores.groupby("seed")]
+    groups = pd.concat(parts).groupby(["dataset", "K", "method", "metric", "seed"])
+    return groups["value"].agg(mean_of).reset_index()
+
+
+def mean_of(values: pd.Series) -> float:
+    """Plain mean: inf and NaN go through to the result."""
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(values.to_numpy()))
+
+
+def sd_of(values: pd.Series) -> float:
+    """Sample standard deviation (ddof 1); NaN for one value and where a value is inf or NaN."""
+    with np.errstate(invalid="ignore"):
+        return float(np.std(values.to_numpy(), ddof=1)) if len(values) > 1 else float("nan")
+
+
+def describe(row: Mapping | pd.Series) -> str:
+    """Which values a row is about: kind, region and protocol in words."""
+    slices = "kept and synthesised slices" if row["kind"] == "all" else f"{row['kind']} slices"
+    region = "whole image" if row["region"] == "whole" else "foreground"
+    return f"{slices}, {region}, protocol {row['protocol']}"

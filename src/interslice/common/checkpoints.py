@@ -1,0 +1,44 @@
+"""Checkpoints: what was trained, with what, how far. Read with weights only, so that no file can run code."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+
+FORMAT = 1
+
+
+def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+    """Write a dictionary of tensors and plain values; the file is whole or not there."""
+    # An open file, not a name: torch writes the name into the archive, and equal states should give equal files.
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; InputError where the file is not one of ours."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: not a readable checkpoint ({reason})") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise InputError(f"{path}: found checkpoint format {found}, allowed is {FORMAT}")
+    return state
+
+
+def load_weights(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The best weights of a finished training of the same architecture."""
+    state = read_checkpoint(path)
+    for key in ("method", "network"):
+        if state["settings"].get(key) != settings.get(key):
+            raise InputError(
+                f"{path}: found {key} {state['settings'].get(key)}, the configuration says {settings.get(key)}"
+            )
+    return state["weights"]

@@ -1,0 +1,67 @@
+"""Files that are either whole or not there."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from interslice.common.errors import InputError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+ALMOST_NOTHING = 2**16  # bytes
+# Process ids mean something on one machine only.
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` on success, remove it on any failure.
+
+    The temporary name keeps the suffixes of `path`, because writers choose their format by them. What writers of `path` left
+    that were killed on this machine is removed first. InputError where the file system is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path)
+    temporary = path.with_name(f".partial-{_HOST}-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch has no error of its own for a full disk
+        # Asked while the unfinished file is still there.
+        if getattr(error, "errno", None) in NO_SPACE or shutil.disk_usage(path.parent).free < ALMOST_NOTHING:
+            raise InputError(f"{path}: not written, its file system is full or a quota is reached") from error
+        raise
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of `path` whose process is no more."""
+    name = re.compile(rf"\.partial-{_HOST}-(\d+)-{re.escape(path.name)}")
+    with os.scandir(path.parent) as entries:
+        found = [(entry.path, name.fullmatch(entry.name)) for entry in entries]
+    for file, match in found:
+        if match and not psutil.pid_exists(int(match[1])):
+            remove(Path(file))
+
+
+def sha256_of(path: str | Path) -> str:
+    """The sha256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

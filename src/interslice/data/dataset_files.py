@@ -1,0 +1,97 @@
+"""Dataset files, config/datasets/NAME.yaml: read, completed from their base and the schema's defaults, checked."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from interslice.common.errors import InputError
+from interslice.common.schemas import check, locate, override, read_yaml, relative
+from interslice.data.sources import SPLITS
+from interslice.data.splits import REST
+
+
+def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Read and check a dataset file; keys that it leaves out are those of its base or get the schema's defaults."""
+    path = locate(entry, "datasets", root)
+    dataset = read_yaml(path)
+    name = relative(path, root)
+    if isinstance(dataset.get("base"), str):
+        base = load_dataset(dataset["base"], schema, root)
+        dataset = override(base, dataset | {"base": base["base"] or dataset["base"]}, name)
+    check(dataset, schema, name)
+    dataset = with_defaults(dataset, schema)
+    check_source(dataset, name)
+    check_splits(dataset, name)
+    return dataset
+
+
+def with_defaults(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with the `default` of every key of the schema that it lacks, mapping by mapping."""
+    filled = deepcopy(dict(content))
+    for key, rule in schema.get("properties", {}).items():
+        if key not in filled and "default" in rule:
+            filled[key] = deepcopy(rule["default"])
+        if isinstance(filled.get(key), Mapping):
+            filled[key] = with_defaults(filled[key], rule)
+    return filled
+
+
+def check_source(dataset: Mapping[str, Any], name: str) -> None:
+    """Refuse keys that do not go together: each source needs its own."""
+    needed = {"packages": ("packages", "subjects"), "folder": ("folder",)}.get(dataset["source"], ())
+    for key in needed:
+        if not dataset[key]:
+            raise InputError(
+                f"{name}: the key {key!r} is missing, source {dataset['source']} needs {' and '.join(needed)}"
+            )
+    if dataset["folder"] and dataset["archives"]:
+        raise InputError(
+            f"{name}: found the keys folder and archives, allowed is one: what is there, or what is unpacked"
+        )
+    for subject, entry in dataset["subjects"].items():
+        if entry["package"] not in dataset["packages"]:
+            raise InputError(
+                f"{name}: key subjects.{subject}.package: found {entry['package']!r}, "
+                f"allowed are {', '.join(dataset['packages'])}"
+            )
+
+
+def check_splits(dataset: Mapping[str, Any], name: str) -> None:
+    """Refuse splits that mix lists, counts and a file, lack one, or have a subject twice."""
+    splits = dataset["splits"]
+    parts = [splits.get(split) for split in SPLITS]
+    kinds = {"lists" if isinstance(part, list) else "counts" for part in parts if part is not None}
+    if splits.get("file"):
+        kinds.add("a file")
+    elif None in parts:
+        raise InputError(
+            f"{name}: key splits: the key {SPLITS[parts.index(None)]!r} is missing, required are {', '.join(SPLITS)}"
+        )
+    if len(kinds) > 1:
+        raise InputError(
+            f"{name}: key splits: found {' and '.join(sorted(kinds))}, allowed is one of lists, counts and a file"
+        )
+    if parts.count(REST) > 1:
+        raise InputError(f"{name}: key splits: found {REST} {parts.count(REST)} times, allowed is once")
+    for split, part in zip(SPLITS, parts, strict=True):
+        if part in ([], 0) and (split == "test" or not dataset["trained_on"]):
+            raise InputError(
+                f"{name}: key splits.{split}: found no subject, at least 1 is needed"
+                + ("" if split == "test" else " unless trained_on names another dataset")
+            )
+    check_lists(
+        {split: part for split, part in zip(SPLITS, parts, strict=True) if isinstance(part, list)}, name
+    )
+
+
+def check_lists(splits: Mapping[str, list[str]], name: str) -> None:
+    """Refuse a subject that is in two splits or twice in one."""
+    seen: dict[str, str] = {}
+    for split, subjects in splits.items():
+        for subject in subjects:
+            if subject in seen:
+                raise InputError(
+                    f"{name}: key splits: subject {subject} is in {seen[subject]} and in {split}, allowed is one split"
+                )
+            seen[subject] = split

@@ -1,0 +1,187 @@
+"""The index: what a source found becomes Case records and excluded cases, one volume in memory at a time."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from interslice.common.errors import InputError
+from interslice.common.files import sha256_of
+from interslice.data.sources import SPLITS, Case, Excluded, Found, source_of
+from interslice.data.sources.packages import file_name
+from interslice.data.splits import assign_splits
+from interslice.data.volumes import READ_ERRORS, find_slice_axis, load_image
+
+MIN_SLICES = 3  # so that one can be dropped between two
+
+
+def folder_of(dataset: Mapping[str, Any], resources: str | Path) -> Path:
+    """Where a dataset's files are: its `folder`, or the place in `resources` where rules put what they fetched for it or
+    its base.
+    """
+    if dataset["folder"]:
+        return Path(dataset["folder"]).expanduser()
+    own = Path(resources) / Path(dataset["base"] or dataset["name"]).stem
+    return own / "unpacked" if dataset["archives"] else own
+
+
+def find_cases(dataset: Mapping[str, Any], resources: str | Path) -> list[Found]:
+    """The cases that the dataset's source finds in its folder."""
+    return source_of(dataset).find(folder_of(dataset, resources), dataset)
+
+
+def is_converted(dataset: Mapping[str, Any]) -> bool:
+    """Whether the source's own files are first turned into NIfTI."""
+    return hasattr(source_of(dataset), "convert")
+
+
+def input_files(dataset: Mapping[str, Any], resources: str | Path) -> list[str]:
+    """What the index (or the conversion) of a dataset reads, for the rules: files, or folders of unpacked
+    archives.
+
+    Empty where nothing is there yet: the job then says what to get from where.
+    """
+    folder = folder_of(dataset, resources)
+    if dataset["packages"]:
+        return [str(folder / file_name(subject, entry)) for subject, entry in dataset["subjects"].items()]
+    if dataset["archives"]:
+        return [str(folder / archive) for archive in dataset["archives"]]
+    return [str(path) for found in find_cases(dataset, resources) for path in found.files]
+
+
+def split_cases(dataset: Mapping[str, Any], resources: str | Path) -> list[tuple[str, Found]]:
+    """(split, case) of every subject of the study, sorted; subjects that a list names and nobody found have a
+    problem.
+
+    Raises InputError, with how to get the data, where no case was found.
+    """
+    found = {one.subject: one for one in find_cases(dataset, resources)}
+    if not found:
+        raise InputError(how_to_get(dataset, folder_of(dataset, resources)))
+    splits = assign_splits(list(found.values()), dataset)
+    for subject in {*found, *splits}:
+        check_name(subject, dataset)
+    missing = f"no file was found in {folder_of(dataset, resources)}"
+    cases = [(split, found.get(s, Found(s, (), problem=missing))) for s, split in splits.items()]
+    return sorted(cases, key=lambda case: case[1].subject)
+
+
+def check_name(subject: str, dataset: Mapping[str, Any]) -> None:
+    """Refuse a name from the data that could mean more than a name in a path."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", subject):
+        raise InputError(
+            f"dataset {dataset['name']}: found the subject {subject!r}, allowed are letters, digits, _ and -"
+        )
+
+
+def how_to_get(dataset: Mapping[str, Any], folder: Path) -> str:
+    """One sentence: nothing was found; where to get it, which files are expected and where to put them."""
+    access = dataset["access"] or {"page": None, "terms": "", "files": "image files"}
+    source = f"get the data from {access['page']} ({access['terms']}) and " if access["page"] else ""
+    return (
+        f"dataset {dataset['name']}: found no case in {folder}; {source}put {access['files']} into {folder}"
+    )
+
+
+def index_case(
+    case: tuple[str, Found], dataset: Mapping[str, Any], converted: Path | None
+) -> Case | Excluded:
+    """Read and check one case; Excluded with the reason where it cannot be used."""
+    split, found = case
+    path = found.files[0] if found.files else Path()
+    try:
+        if found.problem:
+            raise InputError(found.problem)
+        if converted is not None:
+            path = converted_file(converted, found.subject)
+        return read_case(path, found, split, dataset)
+    except InputError as error:
+        place = str(found.files[0]) if found.files else ""
+        return Excluded(dataset["name"], found.subject, place, str(error))
+
+
+def converted_file(folder: Path, subject: str) -> Path:
+    """The NIfTI of a converted case; InputError with the conversion's own reason where it failed."""
+    reason = folder / f"{subject}.txt"
+    if reason.exists():
+        raise InputError(reason.read_text().strip())
+    return folder / f"{subject}.nii"
+
+
+def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) -> Case:
+    """The record of one file; InputError for a file that is broken or odd."""
+    image = load_image(path)
+    x, y, z = (round(float(size), 6) for size in image.header.get_zooms()[:3])
+    slice_axis = find_slice_axis((x, y, z), dataset["slice_axis"])
+    stored = image.shape[3] if len(image.shape) == 4 else 1
+    first, stop = found.frames or (0, stored)
+    if not first < stop <= stored:
+        raise InputError(f"{path}: found {stored} frames, the frames {first} to {stop - 1} are asked for")
+    needed = max([MIN_SLICES, *(factor + 1 for factor in dataset["factors"] or [])])
+    if image.shape[slice_axis] < needed:
+        raise InputError(f"{path}: found {image.shape[slice_axis]} slices, at least {needed} are needed")
+    check_voxels(image, path, first, stop)
+    return Case(
+        dataset=dataset["name"],
+        subject=found.subject,
+        split=split,
+        path=str(path),
+        frames=stop - first,
+        first_frame=first,
+        shape=(image.shape[0], image.shape[1], image.shape[2]),
+        spacing=(x, y, z),
+        slice_axis=slice_axis,
+        sha256=sha256_of_image(path),
+    )
+
+
+def sha256_of_image(path: Path) -> str:
+    """Of an image in one file that file's; of a pair such as Analyze's .hdr and .img, of both: equal headers are common."""
+    parts = (holder.filename for holder in nib.load(path).file_map.values())
+    digests = [sha256_of(Path(part)) for part in dict.fromkeys(parts) if part and Path(part).is_file()]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
+    """Refuse voxels that cannot be read, are not finite, or are the same everywhere in a frame."""
+    for frame in range(first, stop):
+        where = f"frame {frame} of {path}" if stop - first > 1 else str(path)
+        try:
+            data = np.asarray(image.dataobj[..., frame] if len(image.shape) == 4 else image.dataobj)
+        except READ_ERRORS as error:
+            raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+        if data.dtype.kind not in "iuf":
+            raise InputError(f"{where}: found voxels of type {data.dtype}, allowed are grey values")
+        bad = data.size - int(np.isfinite(data).sum())
+        if bad:
+            raise InputError(f"{where}: found {bad} voxels that are NaN or infinite, allowed are none")
+        if data.min() == data.max():
+            raise InputError(
+                f"{where}: found a constant image (all {data.min():g}), allowed is one with contrast"
+            )
+
+
+def check_complete(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
+    """Refuse an index without the splits that the study needs."""
+    present = {case.split for case in cases}
+    needed = [split for split in SPLITS if split == "test" or not dataset["trained_on"]]
+    absent = [split for split in needed if split not in present]
+    if absent:
+        raise InputError(f"dataset {dataset['name']}: found no usable case of split {' and '.join(absent)}")
+
+
+def check_copies(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
+    """Refuse the same volume under two names in two splits: a test subject that a training has seen."""
+    owners: dict[tuple[str, int], Case] = {}
+    for case in cases:
+        # Frames of one file may be cases of their own.
+        first = owners.setdefault((case.sha256, case.first_frame), case)
+        if first.split != case.split:
+            raise InputError(
+                f"dataset {dataset['name']}: {first.path} ({first.split}) and {case.path} ({case.split}) are the same file "
+                "byte by byte; a volume may be in one split only"
+            )

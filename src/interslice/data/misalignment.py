@@ -1,0 +1,39 @@
+"""Known misalignment: low-resolution slices moved in-plane, as between the breath-holds of a stack of slices."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from interslice.data.volumes import Volume, output_size
+
+
+def slice_shifts(subject: str, slices: int, setting: Mapping[str, Any]) -> np.ndarray:
+    """Shifts in mm along rows and columns (slices, 2) of every slice of a reference volume, uniform in [-mm, mm].
+
+    setting: `mm` and `seed`. A slice has the same shift whatever K and however many slices follow it; subjects differ.
+    """
+    rng = np.random.default_rng([setting["seed"], *subject.encode()])
+    return rng.uniform(-setting["mm"], setting["mm"], (slices, 2))
+
+
+def misalign(low: Volume, subject: str, factor: int, setting: Mapping[str, Any]) -> Volume:
+    """A low-resolution volume at K = `factor` with every slice moved by its shift, all frames alike.
+
+    Cubic B-spline resampling in-plane, edges repeated, clipped to [0, 1]. The affine stays: the motion is unknown to
+    whoever reads the volume, and its reference is left as it was.
+    """
+    frames, slices = low.data.shape[:2]
+    shifts = slice_shifts(subject, output_size(slices, factor), setting)[::factor] / low.spacing[1:]
+    data = np.stack(
+        [
+            [
+                ndimage.shift(low.data[frame, index], shifts[index], order=3, mode="nearest")
+                for index in range(slices)
+            ]
+            for frame in range(frames)
+        ]
+    )
+    return replace(low, data=np.clip(data, 0, 1))

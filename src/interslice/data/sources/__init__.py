@@ -1,0 +1,135 @@
+"""Where the volumes come from. Every source finds its cases; the index turns them into Case records; nothing
+after the index knows the source.
+
+Adding a source: a file here with `find(folder, dataset) -> list[Found]` and COMPANIONS (names of files that
+lie beside the volumes and are not read), a line in SOURCES and its name in
+workflow/schemas/dataset.schema.yaml. A source whose files are not NIfTI or Analyze also has `convert(found)
+-> Nifti1Image`.
+"""
+
+import csv
+import dataclasses
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interslice.common.files import replacing
+
+SPLITS = ("train", "validation", "test")
+# Modules are named, not imported: editing one source reruns its own datasets only.
+SOURCES = {
+    "packages": "interslice.data.sources.packages",
+    "folder": "interslice.data.sources.folder",
+    "acdc": "interslice.data.sources.acdc",
+    "sunnybrook": "interslice.data.sources.sunnybrook",
+    "dhcp": "interslice.data.sources.dhcp",
+    "oasis": "interslice.data.sources.oasis",
+    "mnist": "interslice.data.sources.mnist",
+    "lines": "interslice.data.sources.lines",
+}
+DRAWN = ("mnist", "lines")  # stacks of drawn images: their slices are not millimetres apart
+
+
+@dataclass(frozen=True)
+class Found:
+    """One subject as its source found it, before any voxel is read.
+
+    files: what the case is read from, one image file or several files or folders. group: stratum of the
+    split. frames: first and one past the last frame that the case has of its file, None for all. problem: why
+    it cannot be used. split and members: of a source that draws its volumes, which decides the split itself; what
+    the volume is drawn from.
+    """
+
+    subject: str
+    files: tuple[Path, ...]
+    group: str = ""
+    frames: tuple[int, int] | None = None
+    problem: str = ""
+    split: str = ""
+    members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A case that is not used, with the reason in one sentence."""
+
+    dataset: str
+    subject: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One subject's volume.
+
+    shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for
+    3-D; first_frame: where they begin in the file.
+    """
+
+    dataset: str
+    subject: str
+    split: str
+    path: str
+    frames: int
+    first_frame: int
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    slice_axis: int
+    sha256: str
+
+
+def write_cases(cases: Iterable[Case], path: Path) -> None:
+    """Write cases as CSV; shape and spacing as numbers joined by "x"."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Case)])
+        writer.writeheader()
+        for case in cases:
+            row = dataclasses.asdict(case)
+            writer.writerow(row | {key: "x".join(map(str, row[key])) for key in ("shape", "spacing")})
+
+
+def read_cases(path: Path, split: str | None = None) -> list[Case]:
+    """Read the cases of one split (None: of all)."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if split in (None, row["split"])]
+    return [
+        Case(
+            row["dataset"],
+            row["subject"],
+            row["split"],
+            row["path"],
+            int(row["frames"]),
+            int(row["first_frame"]),
+            _triple(row["shape"], int),
+            _triple(row["spacing"], float),
+            int(row["slice_axis"]),
+            row["sha256"],
+        )
+        for row in rows
+    ]
+
+
+def _triple(text: str, kind: type) -> Any:
+    return tuple(kind(number) for number in text.split("x"))
+
+
+def source_of(dataset: Mapping[str, Any]) -> Any:
+    """The module of a dataset's source."""
+    return importlib.import_module(SOURCES[dataset["source"]])
+
+
+def write_excluded(excluded: Iterable[Excluded], path: Path) -> None:
+    """Write the cases that are not used as CSV."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Excluded)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(one) for one in excluded)
+
+
+def read_excluded(path: Path) -> list[Excluded]:
+    """Read what `write_excluded` wrote."""
+    with open(path, newline="") as file:
+        return [Excluded(**row) for row in csv.DictReader(file)]

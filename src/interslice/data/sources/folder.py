@@ -1,0 +1,68 @@
+"""Source `folder`: NIfTI or Analyze files of one's own, 3-D or 4-D, in one folder or in a BIDS tree."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from interslice.common.errors import InputError
+from interslice.data.sources import Found
+
+ENDINGS = (".nii", ".nii.gz", ".hdr")
+# Label images of BIDS: nobody means to interpolate them.
+LABELS = re.compile(r"_(mask|dseg|probseg|seg|gt|label)$")
+COMPANIONS = (
+    "*.json",
+    "*.tsv",
+    "*.bval",
+    "*.bvec",
+    "*.txt",
+    "*.md",
+    "README*",
+    "CHANGES",
+    "LICENSE",
+    "*.img",
+)
+
+
+def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
+    """One case per subject among the files that the dataset's `pattern` matches.
+
+    The subject is the BIDS entity sub-LABEL of a file name, or the whole name without its ending. Raises
+    InputError where a subject has several files: a study has one volume per subject, and only the user knows
+    which.
+    """
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.glob(dataset["pattern"] or "**/*")):
+        stem = stem_of(path)
+        if (
+            stem
+            and path.is_file()
+            and not LABELS.search(stem)
+            and "derivatives" not in path.relative_to(folder).parts
+        ):
+            files[subject_of(stem)].append(path)
+    several = {subject: paths for subject, paths in files.items() if len(paths) > 1}
+    if several:
+        subject, paths = next(iter(several.items()))
+        names = ", ".join(str(path.relative_to(folder)) for path in paths[:4])
+        raise InputError(
+            f"dataset {dataset['name']}: key pattern: found {len(paths)} files of subject {subject} ({names}), allowed is one; "
+            'choose with a pattern such as "sub-*/ses-1/anat/*_T2w.nii.gz"'
+        )
+    return [Found(subject, (paths[0],)) for subject, paths in sorted(files.items())]
+
+
+def stem_of(path: Path) -> str:
+    """The name without its image ending, or nothing for a file that is not an image."""
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        if path.name.endswith(ending) and not path.name.startswith("."):
+            return path.name.removesuffix(ending)
+    return ""
+
+
+def subject_of(stem: str) -> str:
+    """The BIDS subject of a file's stem, or the stem; what cannot stand in a file name of ours becomes a hyphen."""
+    bids = re.match(r"sub-[A-Za-z0-9]+", stem)
+    return bids[0] if bids else re.sub(r"[^A-Za-z0-9_-]+", "-", stem)

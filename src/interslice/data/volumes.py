@@ -1,0 +1,222 @@
+"""Volumes: canonical axes, one intensity normalisation, the slice grid, decimation (METHODS section 1).
+
+On disk a volume is an uncompressed float32 NIfTI with RAS axes, values in [0, 1], its slice axis in the
+header's dim_info. In memory `data` is a view of shape (frames, slices, rows, columns); for 3-D files frames
+is 1.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from scipy import ndimage
+
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.data.masks import foreground_mask
+
+ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # slice axis in RAS order
+FWHM_PER_SIGMA = 2.355
+# What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
+READ_ERRORS = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume in memory.
+
+    data: (frames, slices, rows, columns) float32, possibly memory-mapped. affine: 4x4, voxel (i, j, k) of the
+    RAS array on disk to mm. slice_axis: 0, 1 or 2 of that array.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    slice_axis: int
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """(through-plane, row, column) spacing in mm, matching the axes of one frame."""
+        voxel = nib.affines.voxel_sizes(self.affine)
+        first, second = (axis for axis in range(3) if axis != self.slice_axis)
+        return float(voxel[self.slice_axis]), float(voxel[first]), float(voxel[second])
+
+
+def output_size(slices: int, factor: int) -> int:
+    """Slices after interpolation by `factor`: (n - 1) K + 1."""
+    return (slices - 1) * factor + 1
+
+
+def output_positions(slices: int, factor: int) -> np.ndarray:
+    """Position of every output slice in units of input slices: i + j / K, so that input i is output i K exactly."""
+    return np.arange(output_size(slices, factor)) / factor
+
+
+def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
+    """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used."""
+    try:
+        image = nib.load(path)
+    except READ_ERRORS as error:
+        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from error
+    shape = getattr(image, "shape", ())
+    if not isinstance(image, nib.spatialimages.SpatialImage) or len(shape) not in (3, 4) or 0 in shape:
+        raise InputError(f"{path}: found an image of shape {tuple(shape)}, allowed are 3-D and 4-D volumes")
+    spacing = nib.affines.voxel_sizes(image.affine)
+    stored = stored_spacing(image)
+    if not (np.isfinite(spacing).all() and np.isfinite(image.affine).all() and min(*spacing, *stored) > 0):
+        raise InputError(
+            f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm"
+        )
+    try:
+        return nib.as_closest_canonical(image)
+    except READ_ERRORS as error:  # turning the axes reads the voxels
+        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+
+
+def stored_spacing(image: nib.spatialimages.SpatialImage) -> tuple[float, ...]:
+    """The voxel spacing as the file has it: nibabel silently takes 1 mm where a header says 0."""
+    header = image.header
+    if isinstance(header, nib.AnalyzeHeader):  # the family of Analyze and NIfTI
+        with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as file:
+            header = type(header).from_fileobj(file, check=False)
+    return tuple(float(size) for size in header.get_zooms()[:3])
+
+
+def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
+    """The slice axis of a RAS volume: the named one, or for "auto" the axis of largest spacing (axial on a
+    tie).
+    """
+    if setting in ANATOMICAL_AXES:
+        return ANATOMICAL_AXES[setting]
+    if setting != "auto":
+        raise InputError(f"slice_axis: found {setting!r}, allowed are auto, {', '.join(ANATOMICAL_AXES)}")
+    largest = max(spacing[:3])
+    return max(axis for axis in range(3) if spacing[axis] >= 0.99 * largest)
+
+
+def open_volume(path: str | Path) -> Volume:
+    """Memory-map a normalised volume (as `write_volume` left it) without a copy."""
+    image = load_image(path)
+    # Only NIfTI headers have dim_info; any other format was not written by this package.
+    slice_axis = image.header.get_dim_info()[2] if isinstance(image.header, nib.Nifti1Header) else None
+    if slice_axis is None:
+        raise InputError(f"{path}: no slice axis in the header, found dim_info 0; normalise the volume first")
+    data = np.asanyarray(image.dataobj)
+    data = data[..., np.newaxis] if data.ndim == 3 else data
+    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
+
+
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Write an uncompressed float32 NIfTI that any viewer opens, with the slice axis in dim_info."""
+    array = np.moveaxis(np.asarray(volume.data, dtype=np.float32), (0, 1), (3, volume.slice_axis))
+    image = nib.Nifti1Image(array[..., 0] if array.shape[3] == 1 else array, volume.affine)
+    image.header.set_dim_info(slice=volume.slice_axis)
+    image.header.set_xyzt_units("mm", "sec")
+    with replacing(path) as temporary:
+        nib.save(image, temporary)
+
+
+def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -> np.ndarray:
+    """Scale to [0, 1] by the percentiles low and high of the whole array, clip, return float32.
+
+    `setting` is the dataset's `intensity`: scaling "percentile" with low and high, or "minmax".
+    """
+    if not np.isfinite(data).all():
+        raise InputError(
+            f"{name}: found {int((~np.isfinite(data)).sum())} voxels that are NaN or infinite, allowed are none"
+        )
+    limits = (setting["low"], setting["high"]) if setting["scaling"] == "percentile" else (0, 100)
+    low, high = np.percentile(data, limits)
+    if high <= low:
+        raise InputError(
+            f"{name}: found a constant image (percentiles {limits} are both {low:g}), allowed is one with contrast"
+        )
+    return np.clip((data - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def foreground_box(frame: np.ndarray, spacing: tuple[float, ...], margin_mm: float) -> tuple[slice, ...]:
+    """The bounding box of the foreground of a (slices, rows, columns) array, with a margin in mm, within the
+    array.
+
+    The margin is in-plane only: a slice without foreground has nothing to interpolate, and no metric is
+    defined on it.
+    """
+    box = ndimage.find_objects(foreground_mask(frame).astype(np.uint8))[0]
+    margins = [0, *(round(margin_mm / size) for size in spacing[1:])]
+    return tuple(
+        slice(max(0, edge.start - margin), min(length, edge.stop + margin))
+        for edge, margin, length in zip(box, margins, frame.shape, strict=True)
+    )
+
+
+def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
+    """Cut (slices, rows, columns) to `box`; the affine's origin moves with it, so world coordinates stay."""
+    starts = np.zeros(3)
+    in_plane = [axis for axis in range(3) if axis != volume.slice_axis]
+    for axis, edge in zip([volume.slice_axis, *in_plane], box, strict=True):
+        starts[axis] = edge.start
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ starts
+    return Volume(volume.data[(slice(None), *box)], affine, volume.slice_axis)
+
+
+def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | None = None) -> Volume:
+    """Read an image, or the frames [first, stop) of a 4-D one, as float32 in the file's units with RAS axes."""
+    image = load_image(path)
+    try:
+        part = slice(*(frames or (None, None)))
+        data = np.asarray(
+            image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32
+        )
+    except READ_ERRORS as error:
+        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
+    data = data[..., np.newaxis] if data.ndim == 3 else data
+    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
+
+
+def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
+    """The low-resolution volume: cut to Z' = ((Z - 1) // K) K + 1 slices, apply the slice profile, keep
+    slices 0, K, 2K, ...
+
+    slice_profile: "none", or "gaussian" (sigma K / 2.355 voxels along the slice axis, i.e. full width at half
+    maximum K).
+    """
+    data = profile_blur(reference_slices(volume.data, factor), factor, slice_profile, axis=1)
+    affine = volume.affine.copy()
+    affine[:3, volume.slice_axis] *= factor
+    return Volume(data[:, ::factor], affine, volume.slice_axis)
+
+
+def profile_blur(data: np.ndarray, factor: int, slice_profile: str, *, axis: int) -> np.ndarray:
+    """Blur along `axis` with the slice profile of `decimate`; InputError for an unknown one."""
+    if slice_profile == "none":
+        return data
+    if slice_profile != "gaussian":
+        raise InputError(f"slice_profile: found {slice_profile!r}, allowed are none and gaussian")
+    return ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=axis, mode="nearest")
+
+
+def reference_slices(data: np.ndarray, factor: int) -> np.ndarray:
+    """(frames, slices, rows, columns) cut to the Z' slices that interpolation by `factor` gives back."""
+    if factor < 2:
+        raise InputError(f"K: found {factor}, allowed are whole numbers from 2")
+    kept = (data.shape[1] - 1) // factor + 1
+    if kept < 2:
+        raise InputError(f"K = {factor} leaves {kept} of {data.shape[1]} slices, at least 2 are needed")
+    return data[:, : output_size(kept, factor)]
+
+
+def central(volume: np.ndarray, side: int | None) -> np.ndarray:
+    """The central square of `side` pixels of (slices, rows, columns); smaller slices, and all with None, stay whole."""
+    return volume if side is None else np.ascontiguousarray(volume[central_box(volume.shape, side)])
+
+
+def central_box(shape: tuple[int, ...], side: int | None) -> tuple[slice, ...]:
+    """Where `central` is in a volume of a shape."""
+    starts = [0 if side is None else max(0, (size - side) // 2) for size in shape[1:]]
+    return (slice(None), *(slice(start, None if side is None else start + side) for start in starts))

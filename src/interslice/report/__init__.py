@@ -1,0 +1,1 @@
+"""Figures, tables, texts and pages."""

@@ -1,0 +1,127 @@
+"""Figures: the long table, statistics, volumes or histories in; a matplotlib Figure out.
+
+Every figure can be had from here; box plots are in `boxplots`, images and training curves in `panels`.
+"""
+
+from collections.abc import Mapping, Set
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from interslice.analysis.rows import describe, seed_means, select_metric
+from interslice.report.boxplots import metric_boxplots
+from interslice.report.formatting import decimals_of, format_value
+from interslice.report.qualitative import qualitative_panel, training_curves
+from interslice.report.style import (
+    STYLE,
+    WIDTH_INCHES,
+    MethodStyle,
+    ends,
+    hidden_note,
+    inside,
+    legend_below,
+    method_styles,
+    save,
+    shown_names,
+    supervised_note,
+    title_above,
+    value_label,
+    visible_limits,
+)
+from interslice.report.tables import results_table
+
+__all__ = ["metric_against_factor", "metric_boxplots", "qualitative_panel", "save", "training_curves"]
+
+
+def metric_against_factor(
+    scores: pd.DataFrame,
+    metric: str,
+    *,
+    kind: str = "synthesised",
+    region: str = "whole",
+    protocol: str = "strict",
+    labels: Mapping[str, str],
+    controls: Set[str],
+    supervised: Set[str] = frozenset(),
+    spacing_mm: Mapping[str, float] | None = None,
+) -> Figure:
+    """Mean over subjects with its standard deviation against K, one panel per dataset.
+
+    With several seeds a small dot per seed shows its mean. `spacing_mm` (dataset to spacing of the reference,
+    mm) adds the low-resolution spacing to the ticks. What is not finite or off the scale is named under the
+    axis. Raises InputError for a metric or rows that are not in the table, and for a method without a label.
+    """
+    scores = select_metric(scores, metric, kind, region, protocol, labels)
+    table = results_table(
+        scores, kind=kind, region=region, protocol=protocol, labels=labels, controls=controls
+    )
+    table = table.rename(columns=lambda column: column.removeprefix(f"{metric}_"))
+    seeds = seed_means(scores, kind=kind, region=region)
+    names, styles = shown_names(labels, supervised), method_styles(labels, controls)
+    datasets = sorted(table["dataset"].unique())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES if len(datasets) > 1 else 4.6, 3.6))
+        panels = figure.subplots(1, len(datasets), squeeze=False)[0]
+        for axes, dataset in zip(panels, datasets, strict=True):
+            rows = table[table["dataset"] == dataset]
+            hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
+            _factor_axis(axes, sorted(rows["K"].unique()), (spacing_mm or {}).get(dataset), hidden)
+            axes.set_title(dataset)
+        panels[0].set_ylabel(value_label(metric))
+        handles = {
+            handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]
+        }
+        legend_below(figure, list(handles.values()), list(handles))
+        title_above(
+            figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}"
+        )
+    return figure
+
+
+def _lines(
+    axes: Axes,
+    rows: pd.DataFrame,
+    seeds: pd.DataFrame,
+    metric: str,
+    styles: dict[str, MethodStyle],
+    names: dict[str, str],
+) -> list[str]:
+    """Draw a line per method; return in words what is not drawn."""
+    spans = ends(rows["mean"], rows["sd"])
+    limits = visible_limits(spans[~rows["control"]], spans[rows["control"]])
+    methods, hidden = [method for method in styles if method in set(rows["method"])], []
+    for i, method in enumerate(methods):
+        own, style = rows[rows["method"] == method].sort_values("K"), styles[method]
+        drawn = own[inside(own["mean"], own["sd"], limits)]
+        away = own.drop(drawn.index)
+        if len(away):
+            texts = away["mean"].map(lambda value: format_value(value, decimals_of(metric)))
+            places = (
+                f"{text} at K = {', '.join(map(str, own['K'][at.index]))}"
+                for text, at in texts.groupby(texts)
+            )
+            hidden.append(f"{names[method]} ({'; '.join(places)})")
+        if len(drawn) == 0:
+            continue
+        shift = 0.2 * (i / max(1, len(methods) - 1) - 0.5)
+        axes.errorbar(
+            drawn["K"] + shift, drawn["mean"], drawn["sd"].fillna(0), color=style.colour, marker=style.marker,
+            linestyle=style.line, capsize=2, elinewidth=0.8, label=names[method],
+        )  # fmt: skip
+        dots = seeds[(seeds["method"] == method) & seeds["K"].isin(drawn["K"])]
+        if dots["seed"].nunique() > 1:
+            axes.plot(
+                dots["K"] + shift + 0.05, dots["value"], ".", color=style.colour, markersize=3, gid="seed"
+            )
+    axes.set_ylim(*limits)
+    return hidden
+
+
+def _factor_axis(axes: Axes, factors: list[int], spacing: float | None, hidden: list[str]) -> None:
+    ticks = [str(factor) if spacing is None else f"{factor}\n{factor * spacing:g} mm" for factor in factors]
+    axes.set_xticks(factors, ticks)
+    axes.set_xlim(factors[0] - 0.4, factors[-1] + 0.4)
+    unit = "" if spacing is None else ", through-plane spacing"
+    axes.set_xlabel(f"Anisotropy factor K{unit}{hidden_note(hidden)}")

@@ -1,0 +1,196 @@
+"""How values are shown, and how a table of them is written as Markdown, LaTeX and terminal lines."""
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interslice.scoring.longtable import BEST
+
+SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+    "±": r"$\pm$", "∞": r"$\infty$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "−": "$-$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "†": r"$^\dagger$", "–": "--",
+    "—": "---", "²": "$^2$", "³": "$^3$", "½": r"$\frac{1}{2}$",
+}  # fmt: skip
+
+
+METRIC_NAMES = {
+    "ssim": "SSIM",
+    "psnr": "PSNR (dB)",
+    "vif": "VIF",
+    "lpips": "LPIPS",
+    "edge_error": "Error at edges",
+    "flat_error": "Error off edges",
+    "edge_widening": "Edge widening (mm)",
+    "dice": "Tissue Dice",
+    "volume_error": "Tissue volume error",
+    "lesion_3mm": "Contrast of 3 mm lesions",
+    "lesion_6mm": "Contrast of 6 mm lesions",
+    "lesion_12mm": "Contrast of 12 mm lesions",
+    "mean_distance": "Mean Distance",
+    "smoothness": "Smoothness",
+}
+DECIMALS = {"psnr": 2, "edge_widening": 2, "mean_distance": 4}
+
+
+def metric_name(metric: str, arrow: bool = False) -> str:
+    """The name shown for a metric, with an arrow towards better, or to the best value, where wanted."""
+    name = METRIC_NAMES.get(metric, metric.upper())
+    best = BEST[metric]
+    better = f"→ {best:g}" if np.isfinite(best) else "↑" if best > 0 else "↓"
+    return f"{name} {better}" if arrow else name
+
+
+def decimals_of(metric: str) -> int:
+    """How many decimals a value of the metric is shown with."""
+    return DECIMALS.get(metric, 3)
+
+
+def format_value(value: float, decimals: int) -> str:
+    """A number at fixed decimals; infinity as ∞ and NaN as NaN."""
+    if np.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return "NaN" if np.isnan(value) else f"{value:z.{decimals}f}"
+
+
+def format_p(p: float, p_min: float = float("nan"), n: float = float("nan")) -> str:
+    """A p-value at two digits, saying so where it is the smallest that n subjects can give."""
+    if np.isnan(p):
+        return "not tested"
+    text = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    return f"{text} (smallest possible at n = {n:.0f})" if np.isclose(p, p_min, rtol=1e-6, atol=0) else text
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a reader sees, the value a page sorts by, and whether it is the best of its column."""
+
+    text: str
+    value: float | str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; a control is drawn muted and never marked as best."""
+
+    cells: tuple[Cell, ...]
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table ready to be written in any format; the first column names the row."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def legend(table: ShownTable, mark: str) -> tuple[str, ...]:
+    """A note on what `mark` and the controls mean, where the table has any."""
+    controls = dict.fromkeys(row.cells[0].text for row in table.rows if row.control)
+    marked = any(cell.best for row in table.rows for cell in row.cells)
+    parts = [
+        f"{mark}: best mean" if marked else "",
+        f"{', '.join(controls)}: controls, never marked" if controls else "",
+    ]
+    text = "; ".join(part for part in parts if part)
+    return (f"{text[0].upper()}{text[1:]}.",) if text else ()
+
+
+def markdown(tables: Sequence[ShownTable]) -> str:
+    """GitHub Markdown: caption, table and notes each; best values in bold, names of controls in italics."""
+    return "\n".join(_markdown_one(table) for table in tables)
+
+
+def _markdown_one(table: ShownTable) -> str:
+    def written(cell: Cell, control: bool, first: bool) -> str:
+        text = re.sub(r"([|*<\\])", r"\\\1", cell.text)
+        return f"**{text}**" if cell.best else f"*{text}*" if control and first else text
+
+    rows = [[written(cell, row.control, i == 0) for i, cell in enumerate(row.cells)] for row in table.rows]
+    ruler = [":---", *["---:"] * (len(table.columns) - 1)]
+    body = [f"| {' | '.join(line)} |" for line in [list(table.columns), ruler, *rows]]
+    notes = [f"- {note}" for note in (*table.notes, *legend(table, "bold"))]
+    return "\n".join([f"**{table.caption}**", "", *body, "", *notes, ""])
+
+
+def latex(tables: Sequence[ShownTable]) -> str:
+    r"""LaTeX `table` environments, ready for \input; needs \usepackage{booktabs}, compiles with pdflatex."""
+    return "\n".join(_latex_one(table) for table in tables)
+
+
+def _latex_one(table: ShownTable) -> str:
+    def written(cell: Cell, control: bool, first: bool) -> str:
+        text = latex_escape(cell.text)
+        return rf"\textbf{{{text}}}" if cell.best else rf"\textit{{{text}}}" if control and first else text
+
+    label = re.sub(r"[^a-z0-9]+", "-", table.caption.lower()).strip("-")
+    rows = [[written(cell, row.control, i == 0) for i, cell in enumerate(row.cells)] for row in table.rows]
+    lines = [" & ".join(row) + r" \\" for row in [[latex_escape(c) for c in table.columns], *rows]]
+    notes = [
+        rf"{{\footnotesize\raggedright {latex_escape(note)}\par}}"
+        for note in (*table.notes, *legend(table, "bold"))
+    ]
+    head = [
+        r"\begin{table}",
+        r"\centering\small\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{latex_escape(table.caption)}}}",
+        rf"\label{{tab:{label}}}",
+    ]
+    body = [rf"\begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}", r"\toprule", lines[0], r"\midrule"]
+    foot = [r"\bottomrule", r"\end{tabular}", r"\par\smallskip", *notes, r"\end{table}", ""]
+    return "\n".join([*head, *body, *lines[1:], *foot])
+
+
+def latex_escape(text: str) -> str:
+    """Text as LaTeX: special characters escaped, mathematical signs and Greek letters as maths."""
+    return "".join(LATEX.get(character) or _greek(character) or character for character in text)
+
+
+def _greek(character: str) -> str:
+    words = unicodedata.name(character, "").split()
+    if words[:1] != ["GREEK"] or len(words) != 4 or words[3] == "OMICRON":
+        return ""
+    name = {"LAMDA": "lambda"}.get(words[3], words[3].lower())
+    return f"$\\{name if words[1] == 'SMALL' else name.capitalize()}$"
+
+
+def plain(tables: Sequence[ShownTable], width: int = 100) -> list[str]:
+    """Lines of at most `width` columns for a terminal; a star marks the best.
+
+    Columns that do not fit are left out from the right, and a line says which.
+    """
+    return [line for table in tables for line in _plain_one(table, width)]
+
+
+def _plain_one(table: ShownTable, width: int) -> list[str]:
+    grid = [list(table.columns)] + [
+        [c.text + (" *" if c.best else "  ") for c in row.cells] for row in table.rows
+    ]
+    grid = [[text.strip() if i == 0 else text for i, text in enumerate(line)] for line in grid]
+    grid = [[textwrap.shorten(line[0], width // 3, placeholder="…"), *line[1:]] for line in grid]
+    widths = [max(len(line[i]) for line in grid) for i in range(len(table.columns))]
+    fitting = max(k for k in range(1, len(widths) + 1) if k == 1 or sum(widths[:k]) + 2 * (k - 1) <= width)
+    body = [
+        "  ".join(text.ljust(w) for text, w in zip(line[:fitting], widths[:fitting], strict=True)).rstrip()
+        for line in grid
+    ]
+    ruler = "-" * (sum(widths[:fitting]) + 2 * (fitting - 1))
+    left_out = (
+        [f"Not shown here for width: {', '.join(table.columns[fitting:])}."] if fitting < len(widths) else []
+    )
+    notes = [
+        line
+        for note in (*table.notes, *legend(table, "*"), *left_out)
+        for line in textwrap.wrap(note, width, subsequent_indent="  ")
+    ]
+    return [*textwrap.wrap(table.caption, width), ruler, body[0], ruler, *body[1:], ruler, *notes, ""]

@@ -1,0 +1,287 @@
+"""One self-contained HTML page for a study: tables, figures, configuration and provenance; it loads nothing.
+
+A page is sections of blocks; `study_sections` makes those of a study, `write_page` writes any. Equal input
+gives equal bytes: nothing here reads a clock.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from interslice.analysis.rows import describe
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.report.formatting import Cell, Row, ShownTable, format_p, legend, metric_name
+from interslice.report.leaderboard import FILTERS, leaderboard
+from interslice.report.tables import shown_results, shown_statistics, table_metrics
+from interslice.report.web import render
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph of plain text."""
+
+    text: str
+    kind: str = field(default="text", init=False)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with their values, such as versions."""
+
+    facts: Mapping[str, str]
+    kind: str = field(default="facts", init=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table."""
+
+    table: ShownTable
+    kind: str = field(default="table", init=False)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG or SVG, as bytes or a file, embedded in the page; `alt` says in words what it shows."""
+
+    image: bytes | Path
+    alt: str
+    caption: str
+    kind: str = field(default="picture", init=False)
+
+    @property
+    def content(self) -> bytes:
+        """The file itself."""
+        return self.image if isinstance(self.image, bytes) else self.image.read_bytes()
+
+    @property
+    def source(self) -> str:
+        """The image as a data URI; raises InputError for another format or an empty `alt`."""
+        kind = (
+            "png"
+            if self.content.startswith(b"\x89PNG")
+            else "svg+xml"
+            if b"<svg" in self.content[:1000]
+            else ""
+        )
+        if not kind or not self.alt.strip():
+            raise InputError(f"picture {self.caption!r}: allowed are PNG and SVG with a text alternative")
+        return f"data:image/{kind};base64,{base64.b64encode(self.content).decode()}"
+
+    @property
+    def width(self) -> int:
+        """The width in which it was drawn, in CSS pixels of 1/96 inch, from the file."""
+        points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', self.content[:2000])
+        if points:
+            return round(float(points[1]) * 96 / 72)
+        if not self.content.startswith(b"\x89PNG"):
+            return 640
+        with Image.open(BytesIO(self.content)) as image:
+            return round(image.width * 96 / image.info.get("dpi", (96, 96))[0])
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text shown as it is, such as YAML."""
+
+    text: str
+    kind: str = field(default="code", init=False)
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that the reader opens."""
+
+    summary: str
+    blocks: Sequence["Block"]
+    kind: str = field(default="details", init=False)
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A sortable table whose first `filters` columns after the row's name are filtered by; the rest can be picked from."""
+
+    table: ShownTable
+    filters: int
+    kind: str = field(default="filtered", init=False)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Volumes to scroll through, each view a record of `stacks.viewer_record`; one to a page."""
+
+    views: Sequence[Mapping[str, Any]]
+    kind: str = field(default="viewer", init=False)
+
+
+Block = Text | Facts | Table | Picture | Code | Details | Filtered | Viewer
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what is under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """The id that the table of contents points to."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+def write_page(path: str | Path, *, title: str, sections: Sequence[Section], intro: str = "") -> None:
+    """Write the sections as one HTML file that needs no other; InputError for two sections of one name."""
+    anchors = [section.anchor for section in sections]
+    if len(set(anchors)) < len(anchors):
+        raise InputError(f"page {title!r}: section titles {anchors} found, allowed are distinct ones")
+    viewers = [block for section in sections for block in section.blocks if block.kind == "viewer"]
+    if len(viewers) > 1:
+        raise InputError(f"page {title!r}: {len(viewers)} viewers found, allowed is one")
+    page = render(
+        "page.html.j2", title=title, intro=intro, sections=sections, legend=legend, has_viewer=bool(viewers)
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def study_sections(
+    *,
+    results: Sequence[pd.DataFrame],
+    statistics: pd.DataFrame,
+    labels: Mapping[str, str],
+    summary: Mapping[str, str],
+    figures: Sequence[Picture],
+    curves: Sequence[Picture],
+    config: str,
+    provenance: Mapping[str, str],
+    benchmarks: pd.DataFrame,
+    excluded: pd.DataFrame,
+    views: Sequence[Mapping[str, Any]] = (),
+    confidence: float = 0.95,
+) -> list[Section]:
+    """The sections of a study's page.
+
+    `results` are tables of `tables.results_table`, the headline first; `statistics` is that of
+    `statistics.compare`; `config` the YAML that was run; `benchmarks` as in `shown_benchmarks`; `excluded`
+    has a row per case left out, its first column naming the case; `views` are the viewer's records.
+    """
+    headline = results[0]
+    tests = [Table(shown) for shown in shown_statistics(statistics, labels, confidence=confidence)]
+    left_out = (
+        Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
+    )
+    return [
+        Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
+        Section("How to read this", [Text(text) for text in how_to_read(statistics)]),
+        Section("Results", [Table(shown) for shown in shown_results(headline)]),
+        Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
+        Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
+        Section("Statistics", [Text(f"About {describe(headline.iloc[0])}."), *tests]),
+        Section("Figures", figures or [Text("No figure was made.")]),
+        Section("Training", curves or [Text("Nothing was trained.")]),
+        Section("Not finite and left out", [_nonfinite(results), left_out]),
+        Section("Time and memory", [Table(shown_benchmarks(benchmarks))]),
+        Section("Provenance", [Facts(provenance), Details("The configuration that was run", [Code(config)])]),
+    ]
+
+
+def _what_was_run(table: pd.DataFrame) -> dict[str, str]:
+    def listed(values: pd.Series) -> str:
+        return ", ".join(str(value) for value in dict.fromkeys(values))
+
+    n = table[[f"{metric}_n" for metric in table_metrics(table)]].to_numpy()
+    subjects = str(n.max()) if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    return {
+        "Datasets": listed(table["dataset"]),
+        "Anisotropy factors K": listed(table["K"]),
+        "Methods": listed(table["label"]),
+        "Test subjects": subjects,
+        "Headline": describe(table.iloc[0]),
+    }
+
+
+def how_to_read(statistics: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the tables, with the smallest p that the number of subjects allows."""
+    smallest = statistics.drop_duplicates("n").sort_values("n")
+    reach = "; ".join(f"with n = {row['n']:.0f}, {format_p(row['p_min'])}" for _, row in smallest.iterrows())
+    return [
+        "Through-plane interpolation by a factor K fills K − 1 slices between each two slices of the input. "
+        "Kept slices are those of the input: conventional methods return them unchanged, so their PSNR there "
+        "is infinite where the input is not blurred, while an autoencoder encodes and decodes them. "
+        "Synthesised slices are the ones filled in.",
+        "Protocol strict: every method on one aligned grid, one normalisation to [0, 1], data range 1, one "
+        "value per subject (the mean over its slices), and nothing dropped: values that are not finite are "
+        "counted.",
+        "Controls, such as the oracle (the reference itself) and nearest neighbour, bracket the tables and "
+        "are never marked as best.",
+        "Tests are one-sided on subjects, so a few subjects can only give so small a p"
+        + (f", before Holm's correction: {reach}." if reach else ".")
+        + " A p that cannot be smaller is marked. A large p does not show that two methods are equal.",
+    ]
+
+
+def shown_frame(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> ShownTable:
+    """Any small table as it is, a row each; the first column names the row."""
+    rows = tuple(
+        Row(
+            tuple(
+                Cell(str(v), float(v) if isinstance(v, int | float | np.number) else str(v)) for v in values
+            )
+        )
+        for values in frame.itertuples(index=False)
+    )
+    return ShownTable(caption, tuple(str(column) for column in frame.columns), rows, tuple(notes))
+
+
+def shown_benchmarks(benchmarks: pd.DataFrame) -> ShownTable:
+    """Wall time and peak memory by rule from Snakemake's benchmark files, a row per job.
+
+    Needs columns rule, s (wall time, seconds) and max_rss (MB); a value that is not a number was not
+    measured, which happens to jobs shorter than the sampling interval. InputError for a missing column.
+    """
+    missing = {"rule", "s", "max_rss"} - set(benchmarks.columns)
+    if missing:
+        raise InputError(f"benchmarks: columns {sorted(missing)} are missing")
+    rows, unmeasured = [], 0
+    for rule, jobs in benchmarks.groupby("rule", sort=False):
+        seconds, memory = (pd.to_numeric(jobs[column], errors="coerce") for column in ("s", "max_rss"))
+        unmeasured += int(memory.isna().sum())
+        total, longest, peak = float(seconds.sum()), float(seconds.max()), float(memory.max())
+        cells = [Cell(str(rule), str(rule)), Cell(str(len(jobs)), len(jobs))]
+        cells += [Cell(f"{total:.1f}", total), Cell(f"{longest:.1f}", longest)]
+        rows.append(Row((*cells, Cell("not measured" if np.isnan(peak) else f"{peak:.0f}", peak))))
+    header = ("Rule", "Jobs", "Wall time, sum (s)", "Longest job (s)", "Peak memory of a job (MB)")
+    notes = ["Peak memory is the largest resident set of a job and its children."]
+    notes += [f"Memory of {unmeasured} jobs too short to sample was not measured."] if unmeasured else []
+    return ShownTable("Wall time and peak memory by rule", header, tuple(rows), tuple(notes))
+
+
+def _nonfinite(results: Sequence[pd.DataFrame]) -> Block:
+    rows = []
+    for table in results:
+        for _, row in table.iterrows():
+            for metric in table_metrics(table):
+                count = int(row[f"{metric}_nonfinite"])
+                if count:
+                    where = [
+                        row["dataset"],
+                        f"K = {row['K']}, {describe(row)}",
+                        row["label"],
+                        metric_name(metric),
+                    ]
+                    rows.append(Row((*(Cell(text, text) for text in where), Cell(str(count), count))))
+    if not rows:
+        return Text("Every scored value is finite.")
+    header = ("Dataset", "Values", "Method", "Metric", "Not finite")
+    note = "PSNR is infinite where a slice equals the reference: the oracle, or a slice passed through."
+    return Table(ShownTable("Values that are infinite or not a number", header, tuple(rows), (note,)))

@@ -1,0 +1,143 @@
+"""The one style of all figures, and how they are written to files.
+
+Colours of Okabe and Ito (2008); methods are told apart in grey print by marker, line and hatch as well.
+"""
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.report.formatting import SUPERVISED_NOTE, metric_name
+from interslice.scoring.longtable import BEST
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "axes.titlesize": 9,
+    "axes.labelsize": 8, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
+    "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2, "lines.markersize": 5, "hatch.linewidth": 0.5, "savefig.dpi": 200,
+    "figure.constrained_layout.use": True, "pdf.fonttype": 42, "svg.hashsalt": "interslice",
+}  # fmt: skip
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MARKERS = "osD^vP*X"
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
+MUTED, WIDTH_INCHES = "0.55", 7.2
+METADATA: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None, "ModDate": None},
+    ".png": {},
+    ".svg": {"Date": None},
+}
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """How a method looks in every figure of a study."""
+
+    colour: str
+    marker: str
+    line: Any
+    hatch: str
+
+
+def method_styles(labels: Iterable[str], controls: Set[str] = frozenset()) -> dict[str, MethodStyle]:
+    """A style per method by its place among those compared; controls are grey."""
+    styles, i, muted = {}, 0, iter("x+12")
+    for method in labels:
+        if method in controls:
+            styles[method] = MethodStyle(MUTED, next(muted, "|"), (0, (1, 2)), "")
+        else:
+            styles[method] = MethodStyle(
+                *(kinds[i % len(kinds)] for kinds in (COLOURS, MARKERS, LINES, HATCHES))
+            )
+            i += 1
+    return styles
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a PDF, PNG (200 dpi) or SVG: whole or not at all, and equal bytes for equal figures."""
+    path = Path(path)
+    if path.suffix not in METADATA:
+        raise InputError(
+            f"{path}: a figure cannot be written as {path.suffix!r}, allowed are {list(METADATA)}"
+        )
+    with replacing(path) as temporary, mpl.rc_context(STYLE):
+        figure.savefig(temporary, format=path.suffix[1:], metadata=METADATA[path.suffix])
+
+
+def shown_names(labels: Mapping[str, str], supervised: Set[str]) -> dict[str, str]:
+    """The label of every method, with a dagger on the supervised ones."""
+    return {method: label + ("†" if method in supervised else "") for method, label in labels.items()}
+
+
+def visible_limits(compared: np.ndarray, controls: np.ndarray) -> tuple[float, float]:
+    """Limits of a value axis from the (n, 2) lower and upper ends of what is compared and of the controls.
+
+    All finite ends compared are inside. A control further away than the whole range of what is compared stays
+    outside, because it would take more than half of the axis.
+    """
+    finite = compared[np.isfinite(compared)]
+    if finite.size == 0:
+        finite = controls[np.isfinite(controls)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    reach = max(high - low, 1e-6 * max(1.0, abs(high)))
+    near = controls[(controls[:, 0] >= low - reach) & (controls[:, 1] <= high + reach)]
+    low, high = min([low, *near[:, 0]]), max([high, *near[:, 1]])
+    margin = 0.06 * max(high - low, reach)
+    return low - margin, high + margin
+
+
+def ends(values: pd.Series, spread: pd.Series) -> np.ndarray:
+    """Lower and upper ends (n, 2) of values with their spread; the value itself where the spread is NaN."""
+    spread = spread.fillna(0)
+    return np.stack([values - spread, values + spread], axis=1)
+
+
+def inside(values: pd.Series, spread: pd.Series, limits: tuple[float, float]) -> np.ndarray:
+    """Which values lie within the limits with their whole spread."""
+    both = ends(values, spread)
+    return (both[:, 0] >= limits[0]) & (both[:, 1] <= limits[1])
+
+
+def value_label(metric: str) -> str:
+    """The label of a value axis: name, unit and direction."""
+    best = BEST[metric]
+    better = f"nearer to {best:g}" if math.isfinite(best) else "higher" if best > 0 else "lower"
+    return f"{metric_name(metric)}, {better} is better"
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """One legend under all panels, in as many columns as fit the figure's width, at most four."""
+    for columns in (4, 3, 2, 1):
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
+def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> None:
+    """A title over all panels, whose lines are broken so that none is wider than the figure."""
+    columns = int(figure.get_figwidth() * 72 / (0.56 * fontsize))  # a letter is about so wide
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns)]
+    figure.suptitle("\n".join(lines), fontsize=fontsize)
+
+
+def supervised_note(supervised: Set[str]) -> str:
+    """What the dagger means, on a line of its own, where there is one."""
+    return f"\n{SUPERVISED_NOTE}" if supervised else ""
+
+
+def hidden_note(hidden: list[str]) -> str:
+    """What is not drawn, a line each."""
+    return "".join(f"\nnot drawn: {line}" for line in hidden)

@@ -1,0 +1,1 @@
+"""Interpolation of a scan of one's own."""

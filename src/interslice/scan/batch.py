@@ -1,0 +1,228 @@
+"""A whole dataset: a folder or a BIDS tree in, BIDS derivatives out, several files at a time."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interslice import __version__
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor
+from interslice.scan.scans import Scan, read_scan, write_scan
+from interslice.scan.upsampling import Model, NothingToDo, choose_model, upsample_scan
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".mgz", ".mgh")
+LABEL = "desc-interslice"
+BIDS_DEFAULT, FOLDER_DEFAULT = "sub-*/**/anat/*", "**/*"
+NOT_RAW = ("derivatives", "sourcedata", "code")  # of a BIDS dataset: no raw images below these
+BIDS_VERSION = "1.9.0"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, a file or the folder of a DICOM series, and its output."""
+
+    source: Path
+    target: Path
+
+    @property
+    def sidecar(self) -> Path:
+        return self.target.with_name(self.target.name.removesuffix(".nii.gz") + ".json")
+
+    @property
+    def done(self) -> bool:
+        return self.target.exists() and self.sidecar.exists()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: "written", "skipped" or "failed", and why."""
+
+    job: Job
+    state: str
+    reason: str = ""
+
+
+def is_batch(source: Path) -> bool:
+    """Whether a folder is a dataset (it holds image files or a BIDS tree) rather than one DICOM series."""
+    if not source.is_dir():
+        return False
+    if (source / "dataset_description.json").exists():
+        return True
+    return (
+        any(image_stem(path) for path in source.rglob("*") if path.is_file())
+        or len(dicom_folders(source)) > 1
+    )
+
+
+def dicom_folders(source: Path) -> list[Path]:
+    """The folders at or below `source` that directly hold DICOM files."""
+    found = set()
+    for path in sorted(source.rglob("*")):
+        if path.parent not in found and path.is_file() and is_dicom(path):
+            found.add(path.parent)
+    return sorted(found)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file has DICOM's preamble; what has none is not looked for in a dataset."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def image_stem(path: Path) -> str | None:
+    """The name without the suffix of an image format, None for other files and hidden ones."""
+    if path.name.startswith("."):
+        return None
+    return next((path.name.removesuffix(end) for end in IMAGE_SUFFIXES if path.name.endswith(end)), None)
+
+
+def derivative_name(stem: str) -> str:
+    """desc-interslice before the suffix of a BIDS name, at the end of any other name."""
+    entities = [part for part in stem.split("_") if not part.startswith("desc-")]
+    if len(entities) > 1 and "-" in entities[0] and "-" not in entities[-1]:
+        entities.insert(-1, LABEL)
+    else:
+        entities.append(LABEL)
+    return "_".join(entities) + ".nii.gz"
+
+
+def find_jobs(source: Path, output: Path, include: str | None = None) -> list[Job]:
+    """Every image below `source` that the pattern matches, with its place below `output`, in order.
+
+    include: a glob pattern; the default is the anatomical images of a BIDS dataset, all images of another
+    folder. Folders of DICOM files count as one image each. Earlier outputs are no inputs. Raises InputError
+    where nothing matches or two inputs would have one output.
+    """
+    bids = (source / "dataset_description.json").exists() or any(source.glob("sub-*"))
+    pattern = include or (BIDS_DEFAULT if bids else FOLDER_DEFAULT)
+    jobs = []
+    for path in sorted(source.glob(pattern)):
+        relative = path.relative_to(source)
+        stem = image_stem(path)
+        outside = not path.is_relative_to(output) and not (bids and relative.parts[0] in NOT_RAW)
+        if stem and path.is_file() and outside and LABEL not in stem.split("_"):
+            jobs.append(Job(path, output / relative.with_name(derivative_name(stem))))
+    if not bids and include is None:
+        jobs += [
+            Job(folder, output / folder.relative_to(source).with_name(derivative_name(folder.name)))
+            for folder in dicom_folders(source)
+            if folder != source
+        ]
+    if not jobs:
+        raise InputError(
+            f"{source}: found no image that matches {pattern!r} ({', '.join(IMAGE_SUFFIXES)} or DICOM)"
+        )
+    targets: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in targets:
+            raise InputError(f"{job.source} and {targets[job.target]} would both be written to {job.target}")
+        targets[job.target] = job.source
+    return jobs
+
+
+def run_batch(options: Options, say: Say) -> list[Outcome]:
+    """Interpolate every image of a folder; a failed one is named and does not stop the others.
+
+    Returns an outcome per image. Raises InputError where the command as a whole cannot be carried out.
+    """
+    check_choices(options)
+    for name in ("train_here", "check", "uncertainty", "preview"):
+        if getattr(options, name):
+            raise InputError(
+                f"found --{name.replace('_', '-')} with a folder of scans, allowed is it for one scan"
+            )
+    if options.output is None:
+        raise InputError("found no output, -o FOLDER is needed")
+    if options.jobs < 1:
+        raise InputError(f"jobs: found {options.jobs}, allowed are whole numbers from 1")
+    output = options.output
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output: found the file {output}, allowed is a folder")
+    if output.resolve() == options.source.resolve():
+        raise InputError(f"output: {output} is the input, allowed is another folder")
+    check_writable(output / "dataset_description.json")
+    jobs = find_jobs(options.source, output, options.include)
+    model = choose_model(options.method, options.model)
+    write_json(description(options.source, output), output / "dataset_description.json")
+
+    def work(job: Job) -> Outcome:
+        outcome = run_job(job, model, options)
+        say(f"{outcome.state}: {outcome.reason or job.source}")
+        return outcome
+
+    return list(for_all(work, jobs, options.jobs))
+
+
+def for_all(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """Threads serve: numpy's products and zlib hold no interpreter lock."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(work, jobs)
+
+
+def run_job(job: Job, model: Model, options: Options) -> Outcome:
+    """One image. Any error is the job's alone: hundreds of others may be waiting."""
+    if job.done and not options.force:
+        return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
+    try:
+        scan = read_scan(job.source, options.axis)
+        factor = choose_factor(scan, options)
+        fine = upsample_scan(scan, factor, model.method, options.keep_original)
+        job.sidecar.unlink(missing_ok=True)
+        write_scan(fine, job.target)
+        write_json(sidecar(job, scan, fine, factor, model, options), job.sidecar)
+    except NothingToDo as error:
+        return Outcome(job, "skipped", str(error))
+    except InputError as error:
+        return Outcome(job, "failed", str(error))
+    except Exception as error:
+        return Outcome(job, "failed", f"{job.source}: {type(error).__name__}: {error}")
+    return Outcome(job, "written", f"{job.target} (factor {factor})")
+
+
+def sidecar(job: Job, scan: Scan, fine: Scan, factor: int, model: Model, options: Options) -> dict[str, Any]:
+    """What made the file, for its JSON; spacings in mm."""
+    assert options.output is not None
+    record: dict[str, Any] = {
+        "Description": "Slices added between the acquired ones by interpolation; not a medical device",
+        "Sources": [f"bids:raw:{job.source.relative_to(options.source).as_posix()}"],
+        "InterpolationMethod": model.name,
+        "InterpolationFactor": factor,
+        "InterpolationAxis": "ijk"[scan.axis],
+        "SliceSpacingBefore": round(scan.slice_spacing_mm, 6),
+        "SliceSpacingAfter": round(fine.slice_spacing_mm, 6),
+        "OriginalSlicesKept": options.keep_original,
+        "SoftwareName": "interslice",
+        "SoftwareVersion": __version__,
+    }
+    if model.sha256:
+        record |= {"ModelFile": model.file, "ModelSHA256": model.sha256}
+    return record
+
+
+def description(source: Path, output: Path) -> dict[str, Any]:
+    """dataset_description.json of the derivatives."""
+    link = os.path.relpath(source.resolve(), output.resolve())
+    return {
+        "Name": f"{source.resolve().name}, through-plane interpolation",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {"Name": "interslice", "Version": __version__, "Description": "interslice upsample"},
+        ],
+        "SourceDatasets": [{"URL": link}],
+        "DatasetLinks": {"raw": link},
+    }
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write JSON, whole or not at all; InputError where it cannot be written."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,205 @@
+"""`interslice upsample` for one scan: options in, files out; what can be refused is refused first."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from interslice.common.errors import InputError
+from interslice.scan.scans import OUTPUT_SUFFIXES, Scan, read_scan, write_scan
+from interslice.scan.upsampling import (
+    Model,
+    check_fits,
+    check_method_name,
+    choose_model,
+    factor_for,
+    parse_factor,
+    upsample_scan,
+)
+
+if TYPE_CHECKING:
+    from interslice.scan.own_training import Trained
+
+PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; see `interslice upsample --help`."""
+
+    source: Path
+    output: Path | None = None
+    factor: str | None = None
+    spacing: float | None = None
+    method: str | None = None
+    model: str | None = None
+    axis: str | None = None
+    keep_original: bool = True
+    train_here: bool = False
+    also: tuple[Path, ...] = ()
+    minutes: float = 10.0
+    loss: str = "mse"
+    seed: int = 0
+    save_model: Path | None = None
+    check: bool = False
+    uncertainty: Path | None = None
+    preview: Path | None = None
+    force: bool = False
+    jobs: int = 1
+    include: str | None = None
+
+    def outputs(self) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
+        """Every file to write: its option, path and allowed suffixes."""
+        for name, path, suffixes in (
+            ("output", self.output, OUTPUT_SUFFIXES),
+            ("uncertainty", self.uncertainty, OUTPUT_SUFFIXES),
+            ("preview", self.preview, PREVIEW_SUFFIXES),
+            ("save-model", self.save_model, (".pt",)),
+        ):
+            if path is not None:
+                yield name, path, suffixes
+
+
+def check_choices(options: Options) -> None:
+    """Refuse options that contradict each other or are never allowed, before a file is read."""
+    if options.method is not None:
+        check_method_name(options.method)
+    if options.factor is not None and options.spacing is not None:
+        raise InputError("found both --factor and --spacing, allowed is one of them")
+    if options.factor is not None:
+        parse_factor(options.factor)
+    if options.train_here and options.model is not None:
+        raise InputError("found both --model and --train-here, allowed is one of them")
+    if options.also and not options.train_here:
+        raise InputError("found --also without --train-here: further scans are only for training")
+    if options.save_model and not options.train_here:
+        raise InputError("found --save-model without --train-here: there is no model to save")
+    if not options.train_here and options.model is None:
+        choose_model(options.method, None)
+
+
+def check_outputs(options: Options) -> None:
+    """Refuse paths that cannot or must not be written, before any work is done."""
+    inputs = [options.source, *options.also]
+    seen: list[Path] = []
+    for name, path, suffixes in options.outputs():
+        if not path.name.endswith(suffixes) or path.name in suffixes:
+            raise InputError(f"{name}: found {path}, allowed are names that end in {', '.join(suffixes)}")
+        if any(same_file(path, other) for other in inputs):
+            raise InputError(f"{name}: {path} is an input, allowed is another file")
+        if any(same_file(path, other) for other in seen):
+            raise InputError(f"{name}: {path} is asked for twice, allowed is a file of its own")
+        check_writable(path)
+        if path.exists() and not options.force:
+            raise InputError(f"{name}: {path} exists already; --force overwrites it")
+        seen.append(path)
+
+
+def same_file(first: Path, second: Path) -> bool:
+    return first.resolve() == second.resolve() or (
+        first.exists() and second.exists() and os.path.samefile(first, second)
+    )
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a path whose folder cannot be made or written to; nothing is made yet."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, allowed is a file name")
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        reason = "is not a folder" if not folder.is_dir() else "cannot be written to"
+        raise InputError(f"{path}: cannot be written, because {folder} {reason}")
+
+
+def choose_factor(scan: Scan, options: Options) -> int:
+    """The factor that was given, or the one for a spacing."""
+    return parse_factor(options.factor) if options.factor else factor_for(scan, options.spacing)
+
+
+def geometry(scan: Scan, factor: int, options: Options) -> str:
+    """What is taken: slices and spacing before and after, and the factor."""
+    before, count = scan.slice_spacing_mm, scan.stored_frame(0).shape[0]
+    how = "" if options.factor else f" (nearest to {options.spacing or min(scan.spacing_mm):.4g} mm)"
+    return (
+        f"{scan.name}: {count} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
+        f"factor {factor}{how}: {(count - 1) * factor + 1} slices, {before / factor:.4g} mm apart"
+    )
+
+
+def prepare_training(scans: list[Scan], options: Options) -> "Callable[[TextIO | None], Trained]":
+    """The training, checked but not begun; it takes the stream of its progress bar."""
+    from interslice.scan.own_training import check_training, train_here
+
+    method = options.method or "cae"
+    check_training(scans, options.minutes, method, options.loss, options.check)
+    return lambda progress: train_here(
+        scans, options.minutes, method=method, loss=options.loss, seed=options.seed, with_check=options.check,
+        save_to=options.save_model, progress=progress,
+    )  # fmt: skip
+
+
+def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = None) -> None:
+    """Interpolate one scan. `say` gets remarks, `answer` what --check found, `progress` a bar.
+
+    Raises InputError for everything that cannot be done.
+    """
+    check_choices(options)
+    if options.output is None and not options.check:
+        raise InputError("found no output, -o FILE is needed (or --check alone)")
+    check_outputs(options)
+    scan = read_scan(options.source, options.axis)
+    if options.output is not None:
+        factor = choose_factor(scan, options)
+        check_fits(scan, factor)
+    if options.train_here:
+        others = [read_scan(path, options.axis) for path in options.also]
+        training = prepare_training([scan, *others], options)
+    else:
+        model, held_out = choose_model(options.method, options.model), None
+    if options.output is not None:
+        say(geometry(scan, factor, options))
+    if scan.is_label_map and model_name(options) != "nearest":
+        say(f"{scan.name}: the header calls it a label map; --method nearest makes no labels of its own")
+    if options.train_here:
+        trained = training(progress)
+        model, held_out = trained.model, trained.held_out.check or None
+        say(trained.summary)
+    if options.check:
+        from interslice.scan.trust import check_report
+
+        answer(check_report(scan, model, held_out, options.keep_original))
+    if options.output is not None:
+        write_outputs(scan, factor, model, options)
+        say(f"{options.output}: written with {described(model)}")
+
+
+def model_name(options: Options) -> str:
+    return options.method or "bspline"
+
+
+def described(model: Model) -> str:
+    return model.name + (f" ({model.file}, sha256 {model.sha256[:12]})" if model.sha256 else "")
+
+
+def write_outputs(scan: Scan, factor: int, model: Model, options: Options) -> None:
+    """The scan, and the map and picture that were asked for."""
+    assert options.output is not None
+    fine = upsample_scan(scan, factor, model.method, options.keep_original)
+    if options.uncertainty is not None:
+        from interslice.scan.trust import disagreement
+
+        write_scan(disagreement(scan, model, fine, factor, options.keep_original), options.uncertainty)
+    if options.preview is not None:
+        from interslice.scan.preview import write_preview
+
+        write_preview(scan, fine, factor, model.name, options.preview)
+    write_scan(fine, options.output)
+
+
+def say_to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

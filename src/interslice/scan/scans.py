@@ -1,0 +1,289 @@
+"""A person's own scan, read and written without touching what interpolation does not change.
+
+Nothing is reoriented: slices are added along one axis of the array as it is stored, and only the fields of
+the header that describe that axis change. Stored values, their type, byte order and scaling, both transforms,
+their codes and the units are those of the input.
+"""
+
+import gzip
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import psutil
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.data.volumes import ANATOMICAL_AXES
+
+MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
+OUTPUT_SUFFIXES = (".nii", ".nii.gz")
+GZIP_MOST = 1032  # deflate cannot shrink data further than this
+UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
+LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
+AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
+READ_ERRORS = (
+    ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, OverflowError, KeyError,
+    zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan as it is stored.
+
+    stored: (i, j, k) or (i, j, k, frame), any real type; intensity = slope * stored + inter. header: NIfTI-1
+    or NIfTI-2 of exactly this grid. affine: 4x4, voxel to world in the header's unit. axis: the array axis
+    that counts slices.
+    """
+
+    name: str
+    stored: np.ndarray
+    slope: float
+    inter: float
+    header: nib.Nifti1Header
+    affine: np.ndarray
+    axis: int
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along the three array axes in mm."""
+        unit = MM_PER_UNIT[self.header.get_xyzt_units()[0]]
+        i, j, k = (float(size) * unit for size in nib.affines.voxel_sizes(self.affine))
+        return i, j, k
+
+    @property
+    def slice_spacing_mm(self) -> float:
+        return self.spacing_mm[self.axis]
+
+    @property
+    def frames(self) -> int:
+        return self.stored.shape[3] if self.stored.ndim == 4 else 1
+
+    @property
+    def is_label_map(self) -> bool:
+        return int(self.header["intent_code"]) == LABEL_INTENT
+
+    def stored_frame(self, frame: int) -> np.ndarray:
+        """A view (slices, rows, columns) of the stored values of one frame."""
+        array = self.stored[..., frame] if self.stored.ndim == 4 else self.stored
+        return np.moveaxis(array, self.axis, 0)
+
+    def frame(self, frame: int) -> np.ndarray:
+        """The intensities (slices, rows, columns) of one frame as float64."""
+        return self.stored_frame(frame).astype(np.float64) * self.slope + self.inter
+
+    def to_stored(self, intensities: np.ndarray) -> np.ndarray:
+        """Intensities as stored values; whole-number types are rounded, and clipped to what they can hold."""
+        values = (np.asarray(intensities, dtype=np.float64) - self.inter) / self.slope
+        if self.stored.dtype.kind in "iu":
+            limits = np.iinfo(self.stored.dtype)
+            values = np.clip(np.rint(values), limits.min, limits.max)
+        return values.astype(self.stored.dtype)
+
+    def finer(self, stored: np.ndarray, factor: int) -> "Scan":
+        """`stored` on the grid with `factor` times the slices: the first slice stays where it is."""
+        header, affine = self.header.copy(), self.affine.copy()
+        affine[:3, self.axis] /= factor
+        header["dim"][1 + self.axis] = stored.shape[self.axis]
+        header["pixdim"][1 + self.axis] /= factor
+        for row in ("srow_x", "srow_y", "srow_z"):
+            header[row][self.axis] = float(header[row][self.axis]) / factor
+        # The order and time in which slices were acquired says nothing about slices that were not.
+        for field in ("slice_code", "slice_start", "slice_end", "slice_duration"):
+            header[field] = 0
+        kept = [extension for extension in header.extensions if extension.get_code() != AFNI_EXTENSION]
+        header.extensions[:] = kept
+        return replace(self, stored=stored, header=header, affine=affine)
+
+    def nifti(self) -> nib.Nifti1Image:
+        """The image whose file holds exactly `stored`; its header carries the scaling."""
+        single = nib.Nifti2Image if isinstance(self.header, nib.Nifti2Header) else nib.Nifti1Image
+        image = single(self.stored, self.affine, self.header)
+        image.header.set_slope_inter(self.slope, self.inter)
+        return image
+
+
+def read_scan(path: str | Path, axis: str | None = None) -> Scan:
+    """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...) or a folder that is one DICOM series.
+
+    axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. Raises
+    InputError for what cannot be interpolated; see `check_scan`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.is_dir():
+        from interslice.data.dicom_scans import read_series_image
+
+        return scan_from_image(read_series_image(path), str(path), axis)
+    with _readable(path):
+        image = nib.load(path)
+        if not isinstance(image, nib.spatialimages.SpatialImage):
+            raise InputError(f"{path}: found {type(image).__name__}, allowed are 3-D and 4-D images")
+        check_header(image, path)
+        check_gzip(Path(image.get_filename() or path))
+        return scan_from_image(image, str(path), axis)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Any error of a reader becomes one sentence; nibabel's own remarks about a header are not repeated."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except READ_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: not a readable image ({reason.removeprefix(str(path)).strip()})"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def check_header(image: nib.spatialimages.SpatialImage, path: Path) -> None:
+    """Refuse a header that nibabel would silently mend, or that has more voxels than the file can hold."""
+    source = image.file_map["image"]
+    if isinstance(image, nib.AnalyzeImage):
+        with image.file_map.get("header", source).get_prepare_fileobj("rb") as file:
+            spacing = type(image.header).from_fileobj(file, check=False)["pixdim"][1:4]
+        if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+            raise InputError(
+                f"{path}: found voxel sizes {spacing.tolist()} in the header, allowed are numbers above 0"
+            )
+    if source.filename is None or image.get_data_dtype().fields:
+        return
+    promised = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
+    held = Path(source.filename).stat().st_size * (GZIP_MOST if str(source.filename).endswith("gz") else 1)
+    if isinstance(image, nib.AnalyzeImage) and promised > held:
+        shape = "x".join(map(str, image.shape))
+        raise InputError(
+            f"{path}: found {shape} voxels in the header ({promised} bytes), the file holds at most {held}"
+        )
+    check_memory(promised, str(path))
+
+
+def check_gzip(path: Path) -> None:
+    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
+    if path.name.endswith(("gz", "mgz")):
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+
+
+def check_memory(needed: int, name: str) -> None:
+    """Refuse what would not fit into the memory that is free, before anything is allocated."""
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"{name}: {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free"
+        )
+
+
+def scan_from_image(image: nib.spatialimages.SpatialImage, name: str, axis: str | None = None) -> Scan:
+    """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_scan`."""
+    if len(image.shape) not in (3, 4):
+        raise InputError(
+            f"{name}: found {len(image.shape)}-D data of shape {image.shape}, allowed are 3-D and 4-D images"
+        )
+    proxy: Any = image.dataobj
+    if nib.is_proxy(proxy) and hasattr(proxy, "get_unscaled"):
+        stored, slope, inter = proxy.get_unscaled(), float(proxy.slope), float(proxy.inter)
+    else:
+        stored, slope, inter = np.asanyarray(proxy), 1.0, 0.0
+    stored = stored.astype(UNWRITABLE_TYPES.get(stored.dtype.name, stored.dtype), copy=False)
+    affine = np.eye(4) if image.affine is None else np.array(image.affine, dtype=np.float64)
+    scan = Scan(name, np.asarray(stored), slope, inter, nifti_header(image, stored), affine, 0)
+    check_scan(scan)
+    scan = replace(scan, axis=choose_axis(scan, axis))
+    if scan.stored.shape[scan.axis] < 2:
+        raise InputError(f"{name}: found 1 slice along axis {'ijk'[scan.axis]}, at least 2 are needed")
+    return scan
+
+
+def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> nib.Nifti1Header:
+    """A NIfTI header for the stored values: the image's own, or one made from another format's."""
+    header = image.header
+    if isinstance(header, nib.Nifti1Header):
+        single = nib.Nifti2Header if isinstance(header, nib.Nifti2Header) else nib.Nifti1Header
+        made = single(header.binaryblock, header.endianness, check=False)
+        made.extensions.extend(header.extensions)
+    else:
+        made = nib.Nifti1Image(np.broadcast_to(np.uint8(0), image.shape), image.affine).header.copy()
+        made.set_xyzt_units("mm", "sec" if stored.ndim == 4 else None)
+        made.set_zooms((*made.get_zooms()[:3], *header.get_zooms()[3 : stored.ndim]))
+    made.set_data_dtype(stored.dtype.newbyteorder("="))
+    return made
+
+
+def check_scan(scan: Scan) -> None:
+    """Refuse values that cannot be interpolated and grids without an extent, each with one sentence."""
+    name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
+    if stored.dtype.fields:
+        raise InputError(
+            f"{name}: found colour voxels ({', '.join(stored.dtype.fields)}), allowed are real numbers"
+        )
+    if kind not in "iufb":
+        raise InputError(f"{name}: found voxels of type {stored.dtype}, allowed are real numbers")
+    if stored.size == 0:
+        raise InputError(
+            f"{name}: found an empty image of shape {stored.shape}, allowed are images with voxels"
+        )
+    spacing = np.array(scan.spacing_mm)
+    if not (np.isfinite(scan.affine).all() and (spacing > 0).all()):
+        raise InputError(
+            f"{name}: found voxel sizes {spacing.tolist()} mm in the affine, allowed are numbers above 0"
+        )
+    if abs(np.linalg.det(scan.affine[:3, :3])) < 1e-6 * np.prod(nib.affines.voxel_sizes(scan.affine)):
+        raise InputError(
+            f"{name}: the affine maps the volume onto a plane, allowed are three independent axes"
+        )
+    if kind == "f" and not np.isfinite(stored).all():
+        count = stored.size - np.count_nonzero(np.isfinite(stored))
+        raise InputError(f"{name}: found {count} voxels that are NaN or infinite, allowed are none")
+    if stored.min() == stored.max():
+        raise InputError(
+            f"{name}: every voxel is {stored.min() * scan.slope + scan.inter:g}, contrast is needed"
+        )
+
+
+def choose_axis(scan: Scan, setting: str | None) -> int:
+    """The slice axis: the given one, else of largest spacing; on a tie the header's, else the most axial."""
+    anatomical = nib.io_orientation(scan.affine)[:, 0]
+    if setting in ARRAY_AXES:
+        return ARRAY_AXES[setting]
+    if setting in ANATOMICAL_AXES:
+        return int(np.flatnonzero(anatomical == ANATOMICAL_AXES[setting])[0])
+    if setting is not None:
+        raise InputError(f"axis: found {setting!r}, allowed are {', '.join([*ARRAY_AXES, *ANATOMICAL_AXES])}")
+    spacing = np.array(scan.spacing_mm)
+    largest = np.flatnonzero(spacing >= 0.99 * spacing.max())
+    recorded = scan.header.get_dim_info()[2]
+    if recorded in largest:
+        return int(recorded)
+    return int(max(largest, key=lambda axis: anatomical[axis]))
+
+
+def write_scan(scan: Scan, path: str | Path) -> None:
+    """Write a .nii or .nii.gz, whole or not at all; InputError where folder or disk do not allow it."""
+    write_image(scan.nifti(), path)
+
+
+def write_image(image: Any, path: str | Path) -> None:
+    """Write any nibabel image, whole or not at all."""
+    try:
+        with replacing(path) as temporary:
+            nib.save(image, temporary)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,155 @@
+"""How far to trust an interpolated scan: slices held out and predicted back, and where methods disagree."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from interslice.common.errors import InputError
+from interslice.methods.base import Method
+from interslice.scan.scans import Scan
+from interslice.scan.upsampling import (
+    CONVENTIONAL,
+    Model,
+    conventional,
+    interpolate_frame,
+    limits_of,
+    predict,
+)
+from interslice.scoring.metrics import ssim
+
+FRAMES_CHECKED = 5
+COMPARED = ("linear", "bspline", "lanczos")
+
+
+@dataclass(frozen=True)
+class Score:
+    """SSIM (mean over the held-out slices) and PSNR in dB (of their mean squared error), data range 1."""
+
+    ssim: float
+    psnr: float
+
+
+def check_methods(
+    scan: Scan,
+    methods: Mapping[str, Method],
+    held_out: Sequence[int] | None = None,
+    keep_original: bool = True,
+) -> dict[str, Score]:
+    """Predict slices of the scan from the others at twice the spacing; a score per method.
+
+    held_out: the slices to predict; None: every second one (1, 3, 5, ...). Each is predicted from the slices
+    of the other parity, so no method sees it. Up to five frames of a series are scored, each scaled to [0, 1]
+    by its 1st and 99.8th percentile. Raises InputError for fewer than 4 slices or slices too small for SSIM.
+    """
+    count = scan.stored_frame(0).shape[0]
+    if count < 4:
+        raise InputError(f"{scan.name}: found {count} slices, --check needs at least 4")
+    if held_out is None:
+        held_out = range(1, count - 1, 2)
+    errors: dict[str, list[float]] = {name: [] for name in methods}
+    similarities: dict[str, list[float]] = {name: [] for name in methods}
+    for index in spread_over(scan.frames, FRAMES_CHECKED):
+        frame = scan.frame(index)
+        low, high = limits_of(frame, trained=True)
+        if high <= low:
+            continue
+        data = np.clip((frame - low) / (high - low), 0, 1).astype(np.float32)
+        for name, method in methods.items():
+            for start in (0, 1):
+                chosen = [held for held in held_out if held % 2 != start]
+                if not chosen:
+                    continue
+                result = np.clip(predict(method, data[start::2], 2, keep_original), 0, 1)
+                for held in chosen:
+                    guess, truth = result[held - start], data[held]
+                    errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
+                    similarities[name].append(ssim(guess, truth, data_range=1.0))
+    return {
+        name: Score(float(np.mean(similarities[name])), psnr_of(float(np.mean(errors[name]))))
+        for name in methods
+    }
+
+
+def psnr_of(error: float) -> float:
+    """PSNR in dB of a mean squared error, data range 1."""
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
+def spread_over(count: int, wanted: int) -> list[int]:
+    """At most `wanted` indices below `count`, evenly spread."""
+    return sorted({round(float(place)) for place in np.linspace(0, count - 1, wanted)})
+
+
+def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_original: bool = True) -> str:
+    """Lines for a person: the scores of the chosen method and of cubic B-spline, and which to take."""
+    other = "linear" if model.name == "bspline" else "bspline"
+    scores = check_methods(
+        scan, {model.name: model.method, other: conventional(other).method}, held_out, keep_original
+    )
+    which = (
+        "every second slice" if held_out is None else f"{len(held_out)} slice(s) that the training never saw"
+    )
+    lines = [f"check: {which} held out and interpolated back at {2 * scan.slice_spacing_mm:.4g} mm"]
+    lines += [
+        f"  {name:<12} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
+    ]
+    lines.append("  " + recommendation(model.name, other, scores))
+    if held_out is None and Path(scan.name).name in model.subjects:
+        lines.append(
+            f"  but {model.file} was trained on a scan of this name: its score is not that of new slices"
+        )
+    return "\n".join(lines)
+
+
+def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
+    """The method that is better by both measures; where they differ, the one that needs no trust."""
+    first, second = scores[chosen], scores[other]
+    if first.ssim >= second.ssim and first.psnr >= second.psnr:
+        return f"recommended for this scan: {chosen} (better by both measures)"
+    if first.ssim <= second.ssim and first.psnr <= second.psnr:
+        return f"recommended for this scan: {other} (better by both measures)"
+    if chosen in CONVENTIONAL:
+        return f"recommended for this scan: {chosen} as well as {other} (the measures disagree)"
+    return f"recommended for this scan: {other} (the measures disagree, and it needs no trust in a training)"
+
+
+def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_original: bool) -> Scan:
+    """The standard deviation of several predictions of every voxel of `fine`, in its intensities.
+
+    Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the
+    stack reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows
+    where the answer depends on the method, not the error: methods can agree on what is wrong.
+    """
+    stored = np.empty(fine.stored.shape, dtype=np.float32)
+    header = fine.header.copy()
+    header.set_data_dtype(np.float32)
+    result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
+    for index in range(scan.frames):
+        frame = scan.frame(index)
+        guesses = predictions(model, frame, factor, keep_original)
+        count, mean = 1, next(guesses)
+        spread = np.zeros_like(mean)
+        for guess in guesses:  # Welford's running variance
+            count += 1
+            delta = guess - mean
+            mean += delta / count
+            spread += delta * (guess - mean)
+        deviation = np.sqrt(np.maximum(spread, 0) / count)
+        if keep_original:
+            deviation[::factor] = 0
+        result.stored_frame(index)[...] = deviation
+    return result
+
+
+def predictions(model: Model, frame: np.ndarray, factor: int, keep_original: bool) -> Iterator[np.ndarray]:
+    """The predictions that `disagreement` compares, one after another."""
+    yield interpolate_frame(model.method, frame, factor, keep_original)
+    for name in COMPARED:
+        if name != model.name:
+            yield interpolate_frame(conventional(name).method, frame, factor, keep_original)
+    if model.method.trained:
+        yield interpolate_frame(model.method, frame[::-1], factor, keep_original)[::-1]
+        yield interpolate_frame(model.method, frame[:, :, ::-1], factor, keep_original)[:, :, ::-1]

@@ -1,0 +1,1 @@
+"""From interpolated volumes to the long table of scores."""

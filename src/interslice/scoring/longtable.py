@@ -1,0 +1,113 @@
+"""The long table: one row per scored slice, region and metric. Statistics, tables and figures read nothing else.
+
+A metric that has one value for a whole volume has slice -1 and kind synthesised (`whole_volume`).
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+
+Values = TypeVar("Values", float, np.ndarray, pd.Series)
+KEYS = ["dataset", "method", "K", "seed", "protocol", "subject", "frame", "slice", "kind", "region", "metric"]
+COLUMNS = [*KEYS, "value"]
+INTEGERS = ["K", "seed", "frame", "slice"]
+KINDS = ("kept", "synthesised")
+REGIONS = ("whole", "foreground")
+# The best value of each metric: as large or as small as can be, or one value from which both sides are worse.
+BEST = {
+    "ssim": math.inf,
+    "psnr": math.inf,
+    "vif": math.inf,
+    "lpips": -math.inf,
+    "edge_error": -math.inf,
+    "flat_error": -math.inf,
+    "edge_widening": 0.0,
+    "dice": math.inf,
+    "volume_error": -math.inf,
+    "lesion_3mm": 1.0,
+    "lesion_6mm": 1.0,
+    "lesion_12mm": 1.0,
+    "mean_distance": -math.inf,
+    "smoothness": -math.inf,
+}
+
+
+def shortfall(metric: str, values: Values) -> Values:
+    """How far values of a metric are from its best one, in its unit up to a constant: the smaller, the better.
+
+    The distance from a best value that is finite; else the value itself, turned around where larger is better.
+    """
+    best = BEST[metric]
+    if np.isfinite(best):
+        return abs(values - best)
+    return -values if best > 0 else values
+
+
+def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return `scores` with the columns in order and the right types; raise InputError where a rule of the table is broken.
+
+    Values may be infinite (PSNR of identical slices) or NaN: both stay in the table, so that they can be counted.
+    """
+    missing, surplus = set(COLUMNS) - set(scores.columns), set(scores.columns) - set(COLUMNS)
+    if missing or surplus:
+        raise InputError(f"score table: missing columns {sorted(missing)}, unknown columns {sorted(surplus)}")
+    scores = scores[COLUMNS].astype({**dict.fromkeys(INTEGERS, "int64"), "value": "float64"})
+    for column, allowed in (("kind", KINDS), ("region", REGIONS)):
+        found = set(scores[column].unique()) - set(allowed)
+        if found:
+            raise InputError(f"score table: {column} {sorted(found)} found, allowed are {list(allowed)}")
+    repeated = scores.duplicated(KEYS)
+    if repeated.any():
+        raise InputError(
+            f"score table: {int(repeated.sum())} rows are there twice, first {scores[repeated].iloc[0].to_dict()}"
+        )
+    return scores
+
+
+def write_scores(scores: pd.DataFrame, path: Path) -> None:
+    """Write a checked long table as Parquet, sorted by its keys so that equal scores give equal files."""
+    scores = check_scores(scores).sort_values(KEYS, ignore_index=True)
+    with replacing(path) as temporary:
+        scores.to_parquet(temporary, index=False)
+
+
+def read_scores(paths: Path | Iterable[Path]) -> pd.DataFrame:
+    """Read one or several Parquet long tables into one."""
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    return check_scores(pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True))
+
+
+def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
+    """One value per subject: the mean over its scored slices and frames (METHODS: the unit of the test is the subject).
+
+    `kind` is "kept", "synthesised" or "all"; `region` is "whole" or "foreground".
+    Returns columns dataset, method, K, protocol, metric, subject, value (mean of the seeds' means), slices (scored per
+    seed), nonfinite (values that are inf or NaN, over all seeds) and seed_sd (standard deviation over seeds; NaN
+    for one seed). Nothing is dropped: a subject with a NaN has mean NaN.
+    """
+    chosen = scores[(scores["region"] == region) & ((scores["kind"] == kind) | (kind == "all"))]
+    chosen = chosen.assign(nonfinite=~np.isfinite(chosen["value"]))
+    keys = ["dataset", "method", "K", "protocol", "metric", "subject"]
+    per_seed = chosen.groupby([*keys, "seed"], sort=True)
+    table = per_seed.agg(
+        value=("value", lambda v: v.mean(skipna=False)),
+        slices=("value", "size"),
+        nonfinite=("nonfinite", "sum"),
+    ).reset_index()
+    return (
+        table.groupby(keys, sort=True)
+        .agg(
+            value=("value", lambda v: v.mean(skipna=False)),
+            slices=("slices", "first"),
+            nonfinite=("nonfinite", "sum"),
+            seed_sd=("value", "std"),
+        )
+        .reset_index()
+    )

@@ -1,0 +1,1 @@
+"""Training: the loop, what it draws, and the perceptual loss."""

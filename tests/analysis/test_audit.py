@@ -1,0 +1,249 @@
+"""The audit on long tables whose answer is known: which switch flips which ranking, and what is said of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interslice.analysis.audit import (
+    AHEAD,
+    EXPLAINED,
+    FAILS,
+    HOLDS,
+    TITLES,
+    UNDEFINED,
+    audit,
+    claim,
+    switched_scores,
+)
+from interslice.common.errors import InputError
+from interslice.report.audit_figure import audit_figure
+from interslice.report.audit_prose import claims, shown_audit, summary
+from interslice.report.formatting import markdown
+from interslice.scoring.longtable import COLUMNS, check_scores
+from interslice.scoring.released_protocol import AS_PUBLISHED, ITEMS, PROTOCOLS, SCORED
+
+SETTINGS = {"confidence": 0.95, "bootstrap": 100, "family": ["dataset", "protocol", "metric"]}
+LABELS = {"bspline": "Cubic B-spline", "cae": "CAE"}
+GAP = {"ssim": -0.05, "psnr": -2.0}  # CAE behind under strict
+
+
+def scores(subjects=6, frames=2):
+    """CAE is behind by GAP; on kept slices ahead in SSIM by 0.2; every subject has its own level."""
+    rows = []
+    for s in range(subjects):
+        for frame in range(frames):
+            for i in range(5):
+                kind = "kept" if i % 2 == 0 else "synthesised"
+                for metric, gap in GAP.items():
+                    level = {"ssim": 0.7, "psnr": 25.0}[metric] + 0.01 * s + 0.001 * frame
+                    ahead = 0.2 if (kind, metric) == ("kept", "ssim") else gap * (1 + 0.01 * s)
+                    for method, value in (("bspline", level), ("cae", level + ahead)):
+                        place = ("heads", method, 2, 1, "strict", f"s{s}", frame, i, kind, "whole", metric)
+                        rows.append((*place, value))
+    return check_scores(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def rescored(strict, shift=3.0):
+    """The shift costs B-spline `shift` dB; the legacy SSIM raises both alike; the scaling halves the PSNR gap."""
+    psnr, ssim = strict[strict["metric"] == "psnr"], strict[strict["metric"] == "ssim"]
+    bspline, cae = psnr[psnr["method"] == "bspline"], psnr[psnr["method"] == "cae"]
+    parts = [
+        bspline.assign(protocol="shifted_baselines", value=bspline["value"] - shift),
+        ssim.assign(protocol="legacy_ssim", value=ssim["value"] / 2 + 0.5),
+        cae.assign(protocol="separate_scaling", value=cae["value"] + 1),
+        bspline.assign(protocol=AS_PUBLISHED, value=bspline["value"] - shift),
+        cae.assign(protocol=AS_PUBLISHED, value=cae["value"] + 1),
+        ssim.assign(protocol=AS_PUBLISHED, value=ssim["value"] / 2 + 0.5),
+    ]
+    return check_scores(pd.concat(parts, ignore_index=True))
+
+
+@pytest.fixture(scope="module")
+def table():
+    strict = scores()
+    return audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
+
+
+def at(table, metric, protocol):
+    (row,) = [row for _, row in table.iterrows() if (row["metric"], row["protocol"]) == (metric, protocol)]
+    return row
+
+
+def test_a_row_per_protocol_in_order(table):
+    assert list(table["metric"].unique()) == ["ssim", "psnr"]
+    for _, rows in table.groupby("metric"):
+        assert list(rows["protocol"]) == list(PROTOCOLS)
+
+
+def test_the_shift_alone_flips_psnr_and_leaves_ssim(table):
+    strict, shifted = at(table, "psnr", "strict"), at(table, "psnr", "shifted_baselines")
+    assert strict["median_difference"] == pytest.approx(-2 * 1.025)
+    assert strict["claim"] == FAILS
+    assert shifted["median_difference"] == pytest.approx(3 - 2 * 1.025)
+    assert shifted["flipped"]
+    assert shifted["p"] == 1 / 64
+    assert shifted["claim"] == HOLDS
+    other = at(table, "ssim", "shifted_baselines")
+    assert not other["changed"]
+    assert not other["flipped"]
+
+
+def test_items_that_change_a_difference_without_flipping_it(table):
+    scaled = at(table, "psnr", "separate_scaling")
+    assert scaled["median_difference"] == pytest.approx(-2 * 1.025 + 1)
+    assert scaled["changed"]
+    assert not scaled["flipped"]
+    legacy = at(table, "ssim", "legacy_ssim")
+    assert legacy["median_difference"] == pytest.approx(at(table, "ssim", "strict")["median_difference"] / 2)
+
+
+def test_all_slices_bring_in_the_kept_ones(table):
+    # Three kept slices at +0.2 and two synthesised at about -0.05 a subject.
+    row = at(table, "ssim", "all_slices")
+    assert row["median_difference"] == pytest.approx((3 * 0.2 - 2 * 0.05 * 1.025) / 5)
+    assert row["flipped"]
+
+
+def test_frames_count_as_samples(table):
+    row = at(table, "psnr", "frames_as_samples")
+    assert (row["n"], row["unit"]) == (12, "frame")
+    assert at(table, "psnr", "strict")["n"] == 6
+    assert at(table, "psnr", AS_PUBLISHED)["p"] == 2.0**-12
+
+
+def test_bonferroni_multiplies_by_the_family():
+    strict = scores()
+    third = strict.assign(method=strict["method"].replace("cae", "vae"))
+    both = check_scores(pd.concat([strict, third[third["method"] == "vae"]], ignore_index=True))
+    found = audit(both, rescored(both), ["cae", "vae"], ["bspline"], SETTINGS)
+    row = found[(found["protocol"] == AS_PUBLISHED) & (found["metric"] == "psnr")].iloc[0]
+    assert row["correction"] == "bonferroni"
+    assert row["p_corrected"] == pytest.approx(2 * row["p"])
+    assert found[found["protocol"] == "strict"]["correction"].unique() == ["holm"]
+
+
+def test_kept_slices_that_are_passed_through_are_infinite_and_stay():
+    strict = scores()
+    passed = (strict["method"] == "bspline") & (strict["kind"] == "kept") & (strict["metric"] == "psnr")
+    strict.loc[passed, "value"] = np.inf
+    found = audit(strict, rescored(scores()), ["cae"], ["bspline"], SETTINGS)
+    row = at(found, "psnr", "all_slices")
+    assert row["median_difference"] == -np.inf
+    assert row["claim"] == FAILS
+    assert row["nonfinite"] == passed.sum()
+    assert "∞" in markdown(shown_audit(found, LABELS))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "expected"),
+    [
+        (1, 0.01, HOLDS),
+        (1, 0.05, AHEAD),
+        (0, 1, FAILS),
+        (-1, 1, FAILS),
+        (np.nan, 0.5, UNDEFINED),
+        (1, np.nan, UNDEFINED),
+    ],
+)
+def test_claims(difference, p, expected):
+    assert claim(difference, p) == expected
+
+
+def test_a_score_of_a_slice_that_strict_lacks_is_refused():
+    strict = scores()
+    with pytest.raises(InputError, match="which the strict table lacks"):
+        switched_scores(strict[strict["slice"] != 1], rescored(strict), "shifted_baselines")
+
+
+def test_what_is_not_finite_is_dropped_as_released_and_counted():
+    strict = scores()
+    published = rescored(strict)
+    place = (
+        (published["protocol"] == AS_PUBLISHED)
+        & (published["method"] == "bspline")
+        & (published["metric"] == "psnr")
+    )
+    published.loc[place & (published["slice"] == 0), "value"] = np.inf
+    found = audit(strict, published, ["cae"], ["bspline"], SETTINGS)
+    row = at(found, "psnr", AS_PUBLISHED)
+    assert row["dropped"] == 12  # subjects, frames
+    assert row["median_difference"] == pytest.approx(
+        at(audit_of(strict), "psnr", AS_PUBLISHED)["median_difference"]
+    )
+    assert (found[found["protocol"] != AS_PUBLISHED]["dropped"] == 0).all()
+    assert "left out, as released: all, as published 12" in markdown(shown_audit(found, LABELS))
+    everything = published.assign(value=published["value"].where(~place, np.inf))
+    assert (
+        at(audit(strict, everything, ["cae"], ["bspline"], SETTINGS), "psnr", AS_PUBLISHED)["claim"] == FAILS
+    )
+
+
+def audit_of(strict):
+    return audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
+
+
+def test_every_item_has_its_words():
+    assert set(TITLES) == set(PROTOCOLS)
+    assert set(EXPLAINED) == set(ITEMS)
+    assert set(SCORED) < set(PROTOCOLS)
+
+
+# --- prose, table and figure: they follow the numbers
+
+
+def test_the_prose_says_what_the_numbers_say(table):
+    told = dict(claims(table, LABELS))
+    psnr = told["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
+    assert "It holds under ‘shifted baselines’ and all items together" in psnr
+    assert "does not hold under strict, ‘SSIM without a range’" in psnr
+    assert "The ranking flips with ‘shifted baselines’ alone. It flips with all items together." in psnr
+    assert "median difference -2.05 (p = 1) under strict" in psnr
+    ssim = told["heads, K = 2, SSIM: “CAE beats Cubic B-spline”"]
+    assert "flips with ‘all slices’ alone" in ssim
+
+
+def test_the_prose_turns_with_the_numbers():
+    strict = scores()
+    better = strict.assign(value=strict["value"] + 5 * (strict["method"] == "cae"))
+    found = audit(better, rescored(better), ["cae"], ["bspline"], SETTINGS)
+    assert all("It holds under every protocol" in text for _, text in claims(found, LABELS))
+    assert "the claim that it is better holds in 2" in summary(found, LABELS)[0]
+
+
+def test_the_prose_names_what_so_few_subjects_cannot_show():
+    strict = scores(subjects=3)
+    found = audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
+    text = dict(claims(found, LABELS))["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
+    limit = "With 3 subjects no corrected p can be below 0.125"
+    assert sum(limit in line for line in summary(found, LABELS)) == 1, (
+        "said once where it is the same for all"
+    )
+    assert limit not in text
+    # Where it is not the same for all, each pair says it.
+    found.loc[found["metric"] == "ssim", "p_corrected_min"] = 0.01
+    texts = dict(claims(found, LABELS))
+    assert limit in texts["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
+    assert "no corrected p" not in texts["heads, K = 2, SSIM: “CAE beats Cubic B-spline”"]
+    assert not any(limit in line for line in summary(found, LABELS))
+    assert "is not shown, though the median difference points that way, under ‘shifted baselines’" in text
+
+
+def test_the_summary_counts(table):
+    lines = summary(table, LABELS)
+    assert lines[0].startswith("2 comparisons: CAE against Cubic B-spline; heads; K = 2")
+    assert "With ‘VIF that wraps’ alone nothing changes in this study." in lines
+    shift = next(line for line in lines if "shifted" in line)
+    assert (
+        "1 comparisons change; the trained method is ahead in 1, the ranking flips in 1 (1 of them in its favour)"
+        in shift
+    )
+
+
+def test_the_figure_marks_flips_and_claims(table):
+    figure = audit_figure(table, dataset="heads", method="cae", labels=LABELS)
+    marks = [line.get_gid() for axes in figure.axes for line in axes.lines]
+    assert marks.count("flip") == table["flipped"].sum() > 0
+    assert marks.count("flip") + marks.count("point") == len(table)
+    assert marks.count("holds") == (table["claim"] == HOLDS).sum() > 0
+    with pytest.raises(InputError, match="no row of dataset 'hearts'"):
+        audit_figure(table, dataset="hearts", method="cae", labels=LABELS)

@@ -1,0 +1,102 @@
+"""Quality against cost."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from interslice.analysis.costs import cost_markdown, cost_table, quality_against_seconds
+from interslice.common.errors import InputError
+from interslice.data.volumes import Volume, write_volume
+from interslice.report.figures import save
+from interslice.steps.cost import measure_cost
+from phantoms import ellipsoids
+
+DISPLAY = {
+    "labels": {"oracle": "Oracle", "bspline": "B-spline", "cae": "CAE", "srcnn3d": "SRCNN3D"},
+    "controls": ["oracle"],
+    "supervised": ["srcnn3d"],
+}
+
+
+def scores():
+    """Three subjects, two factors; PSNR 30 + method's bonus + subject, so that every mean is known."""
+    rows = [
+        {
+            "dataset": "t1",
+            "method": method,
+            "K": factor,
+            "seed": 1,
+            "protocol": "strict",
+            "subject": f"s{subject}",
+        }
+        | {"frame": 0, "slice": 1, "kind": "synthesised", "region": "whole", "metric": "psnr"}
+        | {"value": 30.0 + bonus + subject}
+        for method, bonus in (("oracle", np.inf), ("bspline", 0), ("cae", 1), ("srcnn3d", 2))
+        for factor in (2, 4)
+        for subject in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def costs(methods=("bspline", "cae", "srcnn3d")):
+    rows = [
+        {"dataset": "t1", "K": factor, "method": method, "seconds": 10.0**n, "peak_mib": 500.0, "voxels": 9}
+        for n, method in enumerate(methods)
+        for factor in (2, 4)
+    ]
+    return pd.DataFrame(rows)
+
+
+TRAININGS = pd.DataFrame(
+    [{"dataset": "t1", "K": 2, "method": "cae", "training_seconds": seconds} for seconds in (100.0, 300.0)]
+)
+
+
+def test_a_row_has_quality_seconds_and_training_of_its_method():
+    table = cost_table(scores(), costs(), TRAININGS, display=DISPLAY).set_index(["K", "method"])
+    assert list(table.loc[2].index) == ["bspline", "cae", "srcnn3d"], "controls are no rivals"
+    assert list(table.loc[4, "psnr_mean"]) == [31, 32, 33]
+    assert list(table.loc[4, "seconds"]) == [1, 10, 100]
+    assert list(table["training_seconds"]) == [0, 200, 0, 0, 0, 0]
+    assert list(table.loc[2, "supervised"]) == [False, False, True]
+
+
+def test_supervised_methods_are_marked_in_the_table_and_the_figure(tmp_path):
+    table = cost_table(scores(), costs(), TRAININGS, display=DISPLAY)
+    text = cost_markdown(table)
+    assert "| SRCNN3D | yes (supervised)† | 33.00 | 100 | – | 500 |" in text
+    assert "| CAE | no | 32.00 | 10 | 200 | 500 |" in text
+    figure = quality_against_seconds(table)
+    axes = figure.axes[0]
+    places = {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines}
+    assert places == {"B-spline": (1, 31), "CAE": (10, 32), "SRCNN3D†": (100, 33)}
+    hollow = [line.get_label() for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert hollow == ["SRCNN3D†"]
+    save(figure, tmp_path / "cost.png")
+    assert np.asarray(Image.open(tmp_path / "cost.png").convert("L")).std() > 5
+
+
+def test_a_method_without_measurement_is_refused():
+    with pytest.raises(InputError, match="no measurement of srcnn3d"):
+        cost_table(scores(), costs(("bspline", "cae")), TRAININGS, display=DISPLAY)
+
+
+def test_the_measurement_is_of_the_whole_volume_of_the_named_subject(tmp_path):
+    for subject, slices in (("a", 4), ("b", 6)):
+        volume = Volume(ellipsoids((slices, 12, 10))[np.newaxis], np.eye(4), 2)
+        write_volume(volume, tmp_path / "low" / "test" / f"{subject}.nii")
+    keys = {"dataset": "t1", "K": 3, "method": "linear"}
+    for subject, slices in ((None, 4), ("b", 6)):
+        output = tmp_path / "cost.json"
+        measure_cost(
+            [tmp_path / "low"], None, keys=keys, settings={"method": "linear"}, subject=subject, threads=1,
+            output=output,
+        )  # fmt: skip
+        record = json.loads(output.read_text())
+        assert record["voxels"] == ((slices - 1) * 3 + 1) * 12 * 10
+        assert 0 < record["seconds"] < 60
+        assert record["peak_mib"] > 20
+        assert record["method"] == "linear"

@@ -1,0 +1,118 @@
+import io
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from interslice.common.errors import InputError
+from interslice.data.archives import unpack
+
+LIMIT = 10_000
+
+
+def member(name, content=b"scan", kind=tarfile.REGTYPE, link=""):
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(content) if kind == tarfile.REGTYPE else 0, kind, link
+    return info, content
+
+
+def make_tar(path, *members):
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def make_zip(path, *members):
+    """Members are (name, content) or (name, content, mode)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content, *mode in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (mode[0] if mode else stat.S_IFREG | 0o644) << 16
+            zipped.writestr(info, content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["disc.tar.gz", "disc.tar", "disc.zip"])
+def test_what_matches_is_unpacked_and_nothing_else(tmp_path, name):
+    files = {"disc/a/T88/one.hdr": b"1", "disc/a/T88/one.img": b"22", "disc/a/RAW/one.img": b"333"}
+    make = make_zip if name.endswith("zip") else make_tar
+    make(tmp_path / name, *(item if make is make_zip else member(*item) for item in files.items()))
+    unpack(tmp_path / name, tmp_path / "out", limit=LIMIT, members=["*/T88/*.hdr", "*/T88/*.img"])
+    found = {
+        str(p.relative_to(tmp_path / "out")): p.read_bytes()
+        for p in (tmp_path / "out").rglob("*")
+        if p.is_file()
+    }
+    assert found == {"disc/a/T88/one.hdr": b"1", "disc/a/T88/one.img": b"22"}
+
+
+def test_links_inside_the_folder_stay(tmp_path):
+    make_tar(tmp_path / "a.tar", member("d/real"), member("d/soft", kind=tarfile.SYMTYPE, link="real"))
+    unpack(tmp_path / "a.tar", tmp_path / "out", limit=LIMIT)
+    assert (tmp_path / "out" / "d" / "soft").read_bytes() == b"scan"
+
+
+BAD_TARS = {
+    "traversal": ([member("ok"), member("../evil")], "leaves the folder"),
+    "hidden traversal": ([member("a/../../evil")], "leaves the folder"),
+    "absolute": ([member("/tmp/evil")], "leaves the folder"),
+    "link out": ([member("soft", kind=tarfile.SYMTYPE, link="../../etc/passwd")], "is not safe"),
+    "absolute link": ([member("soft", kind=tarfile.SYMTYPE, link="/etc/passwd")], "is not safe"),
+    "hard link out": ([member("hard", kind=tarfile.LNKTYPE, link="../evil")], "is not safe"),
+    "through a link": (
+        [member("d", kind=tarfile.SYMTYPE, link=".."), member("d/evil")],
+        "is not safe",
+    ),
+    "device": ([member("null", kind=tarfile.CHRTYPE)], "a device or a pipe"),
+    "pipe": ([member("pipe", kind=tarfile.FIFOTYPE)], "a device or a pipe"),
+    "twice": ([member("a"), member("b"), member("./a", b"other")], "is there twice"),
+    "bomb": ([member("a", bytes(LIMIT)), member("b", b"1")], "unpacks to more than 10000 bytes"),
+    "link to nothing": ([member("hard", kind=tarfile.LNKTYPE, link="absent")], "a link to what is not there"),
+}
+BAD_ZIPS = {
+    "traversal": ([("ok", b"1"), ("../evil", b"1")], "leaves the folder"),
+    "backslash": ([("..\\evil", b"1")], "leaves the folder"),
+    "absolute": ([("/tmp/evil", b"1")], "leaves the folder"),
+    "drive": ([("C:/evil", b"1")], "leaves the folder"),
+    "link": ([("soft", b"/etc/passwd", stat.S_IFLNK | 0o777)], "a link or a device"),
+    "twice": ([("a", b"1"), ("./a", b"2")], "is there twice"),
+    "bomb": ([("zeros", bytes(1_000_000))], "unpacks to more than 10000 bytes"),
+}
+CASES = [("bad.tar.gz", *case) for case in BAD_TARS.values()] + [
+    ("bad.zip", *case) for case in BAD_ZIPS.values()
+]
+
+
+@pytest.mark.parametrize(("name", "members", "message"), CASES)
+def test_dangerous_archives_are_refused_and_leave_nothing(tmp_path, name, members, message):
+    place = tmp_path / "place"
+    place.mkdir()
+    archive = (make_zip if name.endswith("zip") else make_tar)(tmp_path / name, *members)
+    with pytest.raises(InputError, match=message) as raised:
+        unpack(archive, place / "out", limit=LIMIT)
+    assert name in str(raised.value)
+    assert list(place.iterdir()) == [], "nothing is left, neither the target nor a temporary folder"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "place"])
+
+
+@pytest.mark.parametrize("name", ["cut.tar.gz", "cut.zip", "text.tar.gz", "text.zip"])
+def test_corrupt_archives_are_refused(tmp_path, name):
+    content = bytes(range(256)) * 30
+    (make_zip if name.endswith("zip") else make_tar)(
+        tmp_path / name, ("a", content) if name.endswith("zip") else member("a", content)
+    )
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(
+        whole[: len(whole) // 2] if name.startswith("cut") else b"<html>please log in</html>"
+    )
+    with pytest.raises(InputError, match=f"{name}: corrupt archive"):
+        unpack(tmp_path / name, tmp_path / "out", limit=LIMIT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_match_is_an_error(tmp_path):
+    make_tar(tmp_path / "a.tar", member("a.txt"))
+    with pytest.raises(InputError, match=r"found no member that matches \*.nii"):
+        unpack(tmp_path / "a.tar", tmp_path / "out", limit=LIMIT, members=["*.nii"])

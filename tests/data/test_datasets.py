@@ -1,0 +1,412 @@
+"""Every source on a folder in its published layout: which cases, which groups, which splits; then the index."""
+
+import re
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import yaml
+
+from generators import (
+    cine,
+    edit_dicom,
+    write_acdc,
+    write_dhcp,
+    write_dicom_series,
+    write_idx,
+    write_info,
+    write_metaimages,
+    write_nifti,
+    write_oasis_disc,
+    write_sunnybrook,
+)
+from interslice.common.errors import InputError
+from interslice.common.schemas import read_yaml
+from interslice.data.archives import unpack
+from interslice.data.dataset_files import load_dataset
+from interslice.data.index import find_cases, input_files, sha256_of_image, split_cases
+from interslice.data.sources import Found, read_cases, read_excluded
+from interslice.data.sources.idx import read_idx
+from interslice.data.sources.sunnybrook import convert
+from interslice.data.splits import assign_splits
+from interslice.steps.data import convert_dataset, index_dataset
+from phantoms import ellipsoids
+from settings import ROOT
+
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "dataset.schema.yaml")
+PLAIN = {
+    "name": "mine",
+    "title": "Mine",
+    "source": "folder",
+    "splits": {"train": 1, "validation": 1, "test": "rest"},
+    "slice_axis": "auto",
+    "slice_profile": "none",
+    "intensity": {"scaling": "minmax", "low": 0, "high": 100},
+    "crop": {"margin_mm": None},
+    "shards": 1,
+}
+
+
+def dataset(tmp_path, base=PLAIN, **changes):
+    """A checked dataset file with defaults, as the workflow has it."""
+    path = tmp_path / "dataset.yaml"
+    path.write_text(yaml.safe_dump({**base, "folder": str(tmp_path / "data"), **changes}))
+    return load_dataset(str(path), SCHEMA, ROOT)
+
+
+def published(tmp_path, name, **changes):
+    """config/datasets/NAME.yaml with its folder in tmp_path."""
+    return dataset(tmp_path, read_yaml(ROOT / "config" / "datasets" / f"{name}.yaml"), **changes)
+
+
+def test_acdc(tmp_path):
+    write_acdc(tmp_path / "data", [1, 2, 21, 100])
+    write_info(tmp_path / "data" / "testing" / "patient101" / "Info.cfg", "NOR", 2)
+    (tmp_path / "data" / "testing" / "patient101" / "patient101_4d.nii.gz").touch()
+    (tmp_path / "data" / "training" / "patient002" / "Info.cfg").unlink()
+    found = find_cases(published(tmp_path, "acdc"), "")
+    assert [(one.subject, one.group) for one in found] == [
+        ("patient001", "DCM"),
+        ("patient002", ""),
+        ("patient021", "HCM"),
+        ("patient100", "RV"),
+    ]
+    assert "no Info.cfg" in found[1].problem
+    assert found[0].files[0].name == "patient001_4d.nii.gz"
+
+
+def test_the_acdc_split_has_every_diagnosis_in_proportion(tmp_path):
+    """Numbers run by diagnosis: the last 20 patients by name would all have one disease."""
+    settings = published(tmp_path, "acdc")
+    found = [Found(f"patient{n:03d}", (), group="ABCDE"[(n - 1) // 20]) for n in range(1, 101)]
+    splits = assign_splits(found, settings)
+    groups = {one.subject: one.group for one in found}
+    for split, per_group in (("train", 14), ("validation", 2), ("test", 4)):
+        members = [groups[subject] for subject, where in splits.items() if where == split]
+        assert {group: members.count(group) for group in "ABCDE"} == dict.fromkeys("ABCDE", per_group)
+
+
+def test_dhcp_takes_the_first_session_and_the_native_image(tmp_path):
+    write_dhcp(tmp_path / "data", 3)
+    anat = tmp_path / "data" / "sub-CC00051XX11" / "ses-1000" / "anat"
+    (anat / "sub-CC00051XX11_ses-1000_desc-restore_T2w.nii.gz").touch()
+    only = tmp_path / "data" / "sub-CC00052XX12" / "ses-1000" / "anat" / "sub-CC00052XX12_ses-1000_T2w.nii.gz"
+    restored = only.rename(only.with_name("sub-CC00052XX12_ses-1000_desc-restore_T2w.nii.gz"))
+    found = find_cases(published(tmp_path, "dhcp"), "")
+    assert [one.files[0].name for one in found] == [
+        "sub-CC00050XX10_ses-1000_T2w.nii.gz",
+        "sub-CC00051XX11_ses-1000_T2w.nii.gz",
+        restored.name,
+    ]
+    assert [one.subject for one in found] == ["sub-CC00050XX10", "sub-CC00051XX11", "sub-CC00052XX12"]
+
+
+def test_oasis_comes_out_of_its_discs_without_repeat_sessions(tmp_path):
+    settings = read_yaml(ROOT / "config" / "datasets" / "oasis.yaml")
+    archives = dict(list(settings["archives"].items())[:2])
+    path = tmp_path / "dataset.yaml"
+    path.write_text(
+        yaml.safe_dump({**settings, "archives": archives, "splits": {"train": 1, "validation": 1, "test": 1}})
+    )
+    oasis = load_dataset(str(path), SCHEMA, ROOT)
+    for disc, (name, numbers) in enumerate(zip(archives, ([1, 2], [457, 4]), strict=True)):
+        write_oasis_disc(tmp_path / name, numbers, repeats=[2] if disc == 0 else [])
+        assert str(tmp_path / "oasis" / "unpacked" / name) == input_files(oasis, tmp_path)[disc]
+        unpack(
+            tmp_path / name,
+            input_files(oasis, tmp_path)[disc],
+            limit=2**24,
+            members=oasis["unpack"]["members"],
+        )
+    assert [(split, one.subject) for split, one in split_cases(oasis, tmp_path)] == [
+        ("train", "OAS1_0001"),
+        ("validation", "OAS1_0002"),
+        ("test", "OAS1_0457"),
+    ], "sorted: the first, the next, the last; OAS1_0004 is between and unused"
+    unpacked = [path for path in (tmp_path / "oasis").rglob("*") if path.is_file()]
+    assert len(unpacked) == 10, "four first sessions and a repeat, .hdr and .img; no RAW, no masked image"
+
+
+def test_sunnybrook_dicom_is_one_volume_per_case_in_short_axis(tmp_path):
+    write_sunnybrook(tmp_path / "data", ["SC-HF-I-1", "SC-N-02"], shape=(4, 20, 24), frames=3)
+    settings = published(tmp_path, "sunnybrook")
+    found = find_cases(settings, "")
+    assert [(one.subject, one.group) for one in found] == [("SC-HF-I-01", "HF-I"), ("SC-N-02", "N")]
+    image = convert(found[1])
+    expected = np.round(1000 * cine((4, 20, 24), 3, seed=1)).transpose(2, 1, 0, 3)
+    np.testing.assert_allclose(np.asarray(image.dataobj), expected)
+    assert {split for split, _ in split_cases(settings, "")} == {"test"}
+
+
+def test_sunnybrook_with_one_series_per_slice(tmp_path):
+    write_dicom_series(tmp_path / "data" / "SC-HYP-01", cine((4, 20, 24), 3, seed=1))
+    for path in (tmp_path / "data").rglob("*.dcm"):
+        position = edit_dicom(path).ImagePositionPatient
+        edit_dicom(path, SeriesInstanceUID=f"1.2.3.{abs(round(position[0] * 100)) + 1}")
+    image = convert(find_cases(published(tmp_path, "sunnybrook"), "")[0])
+    np.testing.assert_allclose(
+        np.asarray(image.dataobj), np.round(1000 * cine((4, 20, 24), 3, seed=1)).transpose(2, 1, 0, 3)
+    )
+
+
+def test_sunnybrook_metaimages_are_two_frames_in_place(tmp_path):
+    volume = write_metaimages(tmp_path / "data", "SC-HF-NI-03")
+    (found,) = find_cases(published(tmp_path, "sunnybrook"), "")
+    image = convert(found)
+    np.testing.assert_array_equal(np.asarray(image.dataobj), volume.transpose(2, 1, 0, 3))
+    reference = sitk.ReadImage(str(tmp_path / "data" / "SC-HF-NI-03_ED.mhd"))
+    world = np.array(reference.TransformIndexToPhysicalPoint((3, 4, 2))) * [-1, -1, 1]
+    np.testing.assert_allclose(nib.affines.apply_affine(image.affine, (3, 4, 2)), world)
+    (tmp_path / "data" / "SC-HF-NI-03_ES.mhd").unlink()
+    (found,) = find_cases(published(tmp_path, "sunnybrook"), "")
+    assert "only ED of ED and ES" in found.problem
+
+
+def test_a_folder_of_ones_own(tmp_path):
+    for name in ("b.nii.gz", "a.nii", "with space.nii"):
+        write_nifti(tmp_path / "data" / name, ellipsoids((5, 20, 20)), (1, 1, 3))
+    (tmp_path / "data" / "notes.txt").touch()
+    (tmp_path / "data" / "a_mask.nii").touch()
+    assert [one.subject for one in find_cases(dataset(tmp_path), "")] == ["a", "b", "with-space"]
+
+
+def test_a_bids_tree_of_ones_own_needs_one_file_per_subject(tmp_path):
+    for name in ("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii.gz"):
+        write_nifti(tmp_path / "data" / name, ellipsoids((5, 20, 20)), (1, 1, 3))
+    (tmp_path / "data" / "derivatives").mkdir()
+    (tmp_path / "data" / "derivatives" / "sub-01_T1w.nii.gz").touch()
+    assert [one.subject for one in find_cases(dataset(tmp_path), "")] == ["sub-01", "sub-02"]
+    (tmp_path / "data" / "sub-01" / "anat" / "sub-01_T2w.nii.gz").touch()
+    with pytest.raises(InputError, match=r"key pattern: found 2 files of subject sub-01 .*allowed is one"):
+        find_cases(dataset(tmp_path), "")
+    assert [
+        one.files[0].name for one in find_cases(dataset(tmp_path, pattern="sub-*/**/*_T2w.nii.gz"), "")
+    ] == ["sub-01_T2w.nii.gz"]
+
+
+SUBJECTS = [Found(name, ()) for name in ("a", "b", "c", "d", "e")]
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (
+            {"train": 2, "validation": 1, "test": 1},
+            {"a": "train", "b": "train", "c": "validation", "e": "test"},
+        ),
+        (
+            {"train": 1, "validation": 1, "test": "rest"},
+            {"a": "train", "b": "validation", "c": "test", "d": "test", "e": "test"},
+        ),
+        (
+            {"train": ["e"], "validation": ["a"], "test": ["x"]},
+            {"e": "train", "a": "validation", "x": "test"},
+        ),
+    ],
+)
+def test_split_rules(tmp_path, splits, expected):
+    assert assign_splits(SUBJECTS, dataset(tmp_path, splits=splits)) == expected
+
+
+def test_split_file(tmp_path):
+    (tmp_path / "list.csv").write_text("subject,split\na,train\nb,validation\nc,test\n")
+    settings = dataset(tmp_path, splits={"file": str(tmp_path / "list.csv")})
+    assert assign_splits(SUBJECTS, settings) == {"a": "train", "b": "validation", "c": "test"}
+    for line, message in (("d,tset", "line 5: found"), ("a,test", "line 5: subject a is there twice")):
+        (tmp_path / "list.csv").write_text(f"subject,split\na,train\nb,validation\nc,test\n{line}\n")
+        with pytest.raises(InputError, match=message):
+            assign_splits(SUBJECTS, settings)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"train": 1, "test": 1}, r"key splits: the key 'validation' is missing"),
+        (
+            {"train": ["a"], "validation": 1, "test": 1},
+            r"key splits: found counts and lists, allowed is one of",
+        ),
+        (
+            {"train": 0, "validation": 1, "test": 1},
+            r"key splits.train: found no subject, .* unless trained_on",
+        ),
+        ({"train": "rest", "validation": 1, "test": "rest"}, r"found rest 2 times"),
+        (
+            {"train": "all", "validation": 1, "test": 1},
+            r"key splits.train: found 'all', allowed is text of the form",
+        ),
+    ],
+)
+def test_bad_splits_are_refused(tmp_path, splits, message):
+    with pytest.raises(InputError, match=message):
+        dataset(tmp_path, splits=splits)
+
+
+def test_too_few_subjects_for_the_counts(tmp_path):
+    settings = dataset(tmp_path, splits={"train": 3, "validation": 1, "test": 2})
+    with pytest.raises(InputError, match="found 5 subjects, the counts need 6"):
+        assign_splits(SUBJECTS, settings)
+
+
+def broken_folder(folder):
+    """Four good scans, and one of every kind of bad file."""
+    good = ellipsoids((6, 20, 20))
+    for seed, name in enumerate("abcd"):
+        write_nifti(folder / f"{name}.nii.gz", ellipsoids((6, 20, 20), seed), (1, 1, 3))
+    whole = (folder / "a.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.nii.gz").write_text("not an image")
+    write_nifti(folder / "zero.nii.gz", np.zeros((6, 20, 20)), (1, 1, 3))
+    nan = np.full((20, 20, 6), np.nan, np.float32)
+    nib.save(nib.Nifti1Image(nan, np.diag([1, 1, 3, 1])), folder / "nan.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((20, 20), np.float32), np.eye(4)), folder / "flat.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 6, 2, 2), np.float32), np.eye(4)), folder / "five.nii.gz")
+    write_nifti(folder / "thin.nii.gz", good[:2], (1, 1, 3))
+    image = nib.Nifti1Image(np.moveaxis(good, 0, 2), None)
+    image.header["pixdim"][1:4] = 0
+    (folder / "nospacing.nii").write_bytes(header_without_spacing(image.to_bytes()))
+
+
+def header_without_spacing(content):
+    """A NIfTI file whose pixdim (bytes 80 to 92) is 0 and that has neither sform nor qform."""
+    return content[:80] + bytes(12) + content[92:252] + bytes(4) + content[256:]
+
+
+REASONS = {
+    "cut": "cannot be read|not a readable image",
+    "text": "not a readable image",
+    "zero": "found a constant image",
+    "nan": "found 2400 voxels that are NaN or infinite",
+    "flat": r"shape \(20, 20\), allowed are 3-D and 4-D",
+    "five": r"shape \(8, 8, 6, 2, 2\), allowed are 3-D and 4-D",
+    "thin": "found 2 slices, at least 3 are needed",
+    "nospacing": "found the voxel spacing",
+}
+LISTED = {"train": ["a"], "validation": ["b"], "test": ["c", "d", *REASONS, "absent"]}
+
+
+def run_index(tmp_path, settings, converted=None):
+    index_dataset(settings, "", converted, tmp_path / "index.csv", tmp_path / "excluded.csv", 2)
+    return read_cases(tmp_path / "index.csv"), read_excluded(tmp_path / "excluded.csv")
+
+
+def test_bad_files_are_left_out_with_their_reason(tmp_path):
+    broken_folder(tmp_path / "data")
+    cases, excluded = run_index(tmp_path, dataset(tmp_path, splits=LISTED, on_bad_case="leave_out"))
+    assert [(case.subject, case.split) for case in cases] == [
+        ("a", "train"),
+        ("b", "validation"),
+        ("c", "test"),
+        ("d", "test"),
+    ]
+    reasons = {one.subject: one.reason for one in excluded}
+    assert set(reasons) == {*REASONS, "absent"}
+    for subject, pattern in (REASONS | {"absent": "no file was found"}).items():
+        assert re.search(pattern, reasons[subject]), (subject, reasons[subject])
+    case = cases[0]
+    assert (case.shape, case.spacing, case.slice_axis, case.frames) == ((20, 20, 6), (1.0, 1.0, 3.0), 2, 1)
+
+
+def test_bad_files_stop_the_run_and_all_are_named(tmp_path):
+    broken_folder(tmp_path / "data")
+    with pytest.raises(InputError, match="9 of 13 cases cannot be used") as raised:
+        run_index(tmp_path, dataset(tmp_path, splits=LISTED))
+    for subject in [*REASONS, "absent"]:
+        assert f"{subject}: " in str(raised.value)
+    assert not (tmp_path / "index.csv").exists()
+
+
+def test_a_bad_case_moves_nobody_to_another_split(tmp_path):
+    for seed, name in enumerate("abcdef"):
+        write_nifti(tmp_path / "data" / f"{name}.nii.gz", ellipsoids((6, 20, 20), seed), (1, 1, 3))
+    settings = dataset(tmp_path, splits={"train": 2, "validation": 1, "test": 2}, on_bad_case="leave_out")
+    before = {case.subject: case.split for case in run_index(tmp_path, settings)[0]}
+    (tmp_path / "data" / "a.nii.gz").write_text("broken")
+    after = {case.subject: case.split for case in run_index(tmp_path, settings)[0]}
+    assert before == {"a": "train"} | after
+
+
+def test_a_copy_of_a_training_volume_is_no_test_volume(tmp_path):
+    for seed, name in enumerate("abc"):
+        write_nifti(tmp_path / "data" / f"{name}.nii", ellipsoids((6, 20, 20), seed), (1, 1, 3))
+    shutil.copy(tmp_path / "data" / "c.nii", tmp_path / "data" / "d.nii")
+    settings = dataset(tmp_path, splits={"train": ["a"], "validation": ["b"], "test": ["c", "d"]})
+    assert len(run_index(tmp_path, settings)[0]) == 4, "twice in one split is no leak"
+    settings = dataset(tmp_path, splits={"train": ["c"], "validation": ["b"], "test": ["d"]})
+    with pytest.raises(
+        InputError, match=r"c.nii \(train\) and .*d.nii \(test\) are the same file byte by byte"
+    ):
+        run_index(tmp_path, settings)
+
+
+def test_a_pair_of_files_is_told_from_another_with_the_same_header(tmp_path):
+    for number in (1, 2, 3):
+        data = np.round(1000 * ellipsoids((6, 20, 20), min(number, 2))).astype(np.int16)
+        nib.save(nib.AnalyzeImage(data, np.eye(4)), tmp_path / f"{number}.hdr")
+    headers = {(tmp_path / f"{number}.hdr").read_bytes() for number in (1, 2, 3)}
+    one, two, copy = (sha256_of_image(tmp_path / f"{number}.hdr") for number in (1, 2, 3))
+    assert len(headers) == 1
+    assert one != two == copy
+
+
+def test_a_split_without_any_usable_case_stops_the_run(tmp_path):
+    broken_folder(tmp_path / "data")
+    settings = dataset(
+        tmp_path, splits={"train": ["a"], "validation": ["zero"], "test": ["c"]}, on_bad_case="leave_out"
+    )
+    with pytest.raises(InputError, match="found no usable case of split validation"):
+        run_index(tmp_path, settings)
+
+
+def test_a_bad_dicom_case_is_excluded_and_the_others_are_converted(tmp_path):
+    write_sunnybrook(tmp_path / "data", ["SC-HF-I-01", "SC-HF-I-02", "SC-N-02"], shape=(4, 20, 24))
+    next((tmp_path / "data" / "SC-HF-I-02" / "CINESAX_300").iterdir()).unlink()
+    settings = published(tmp_path, "sunnybrook", on_bad_case="leave_out")
+    convert_dataset(settings, "", tmp_path / "converted", 2)
+    cases, excluded = run_index(tmp_path, settings, tmp_path / "converted")
+    assert [case.subject for case in cases] == ["SC-HF-I-01", "SC-N-02"]
+    assert [one.subject for one in excluded] == ["SC-HF-I-02"]
+    assert "images of the slice" in excluded[0].reason
+    assert cases[0].frames == 2
+
+
+def test_nothing_there_says_what_to_get(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(InputError) as raised:
+        run_index(tmp_path, published(tmp_path, "acdc"))
+    message = str(raised.value)
+    for part in (
+        "https://humanheart-project",
+        "registration",
+        "patient001_4d.nii.gz",
+        str(tmp_path / "data"),
+    ):
+        assert part in message
+
+
+def test_idx_files(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    for name in ("train-images-idx3-ubyte.gz", "plain"):
+        write_idx(tmp_path / name, images)
+        np.testing.assert_array_equal(read_idx(tmp_path / name), images)
+    write_idx(tmp_path / "labels", np.arange(7))
+    np.testing.assert_array_equal(read_idx(tmp_path / "labels"), np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\0\0\x08\x01\0\0\0\x05abc", r"found 3 values, the header says 5"),
+        (b"\0\0\x08\x01\0\0\0\x02abc", r"found 3 values, the header says 2"),
+        (b"\0\0\x0d\x01\0\0\0\x02abc", r"begins with 000008"),
+        (b"\0\0\x08\x03\0\0", r"found 6 bytes, the header alone has 16"),
+        (b"\x1f\x8bnonsense", r"not a readable IDX file"),
+        (b"", r"found the first bytes"),
+    ],
+)
+def test_bad_idx_files(tmp_path, content, message):
+    (tmp_path / "bad").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_idx(tmp_path / "bad")

@@ -1,0 +1,166 @@
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import RLELossless
+
+from generators import cine, edit_dicom, write_dicom_series
+from interslice.common.errors import InputError
+from interslice.data.dicom import read_series, read_stack
+from interslice.data.dicom_headers import list_series, only_series
+
+SHAPE = (5, 12, 16)
+
+
+@pytest.fixture
+def still(tmp_path):
+    volume = cine(SHAPE, 1, seed=1)
+    return volume, write_dicom_series(tmp_path / "series", volume)
+
+
+def test_a_series_is_sorted_by_geometry_not_by_name(tmp_path):
+    """File names and instance numbers are random; slices and phases come back in order."""
+    volume = cine(SHAPE, 4, seed=2)
+    write_dicom_series(tmp_path, volume, seed=3)
+    (stack,) = read_series(tmp_path)
+    np.testing.assert_allclose(stack.data, np.round(1000 * volume).transpose(2, 1, 0, 3))
+
+
+def test_another_program_places_the_voxels_alike(tmp_path, still):
+    """SimpleITK reads the same files, sorted by position here, as LPS."""
+    _, paths = still
+    (stack,) = read_series(tmp_path / "series")
+    image = sitk.ReadImage([str(path) for path in paths])
+    for index in ((0, 0, 0), (15, 11, 4), (3, 7, 2)):
+        world = np.array(image.TransformIndexToPhysicalPoint(index)) * [-1, -1, 1]
+        np.testing.assert_allclose(nib.affines.apply_affine(stack.affine, index), world, atol=1e-3)
+        assert stack.data[(*index, 0)] == image[index]
+    assert nib.affines.voxel_sizes(stack.affine) == pytest.approx([1.25, 1.25, 8.0])
+
+
+def test_the_order_of_phases_falls_back_to_instance_numbers(tmp_path):
+    volume = cine((3, 12, 16), 3, seed=4)
+    paths = write_dicom_series(tmp_path, volume, trigger=False)
+    for index, path in enumerate(paths):
+        edit_dicom(path, InstanceNumber=100 - index)
+    (stack,) = read_series(tmp_path)
+    np.testing.assert_allclose(stack.data[..., ::-1], np.round(1000 * volume).transpose(2, 1, 0, 3))
+
+
+def test_rescale_and_compression(tmp_path, still):
+    _, paths = still
+    plain = read_series(paths)[0].data
+    for path in paths:
+        edit_dicom(path, RescaleSlope=2, RescaleIntercept=-5)
+    np.testing.assert_allclose(read_series(paths)[0].data, 2 * plain - 5)
+    for path in paths:
+        image = pydicom.dcmread(path)
+        image.compress(RLELossless)
+        image.save_as(path)
+    np.testing.assert_allclose(read_series(paths)[0].data, 2 * plain - 5)
+
+
+def test_each_series_is_a_stack_and_other_files_are_skipped(tmp_path):
+    write_dicom_series(tmp_path / "a", cine((3, 12, 16), 1, seed=1), description="LOCALIZER")
+    write_dicom_series(tmp_path / "b", cine(SHAPE, 1, seed=2), description="T2")
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    stacks = read_series(tmp_path)
+    assert [stack.data.shape[2] for stack in stacks] == [5, 3]
+    assert "T2" in stacks[0].name
+    with pytest.raises(
+        InputError, match=r"found 2 mixed series \(T2, 5 images; LOCALIZER, 3 images\), allowed is one"
+    ):
+        only_series(tmp_path)
+    assert only_series(tmp_path / "a").slices[0].description == "LOCALIZER"
+
+
+def broken(paths, what):
+    """Break a regular series of 5 slices in a named way."""
+    if what == "missing":
+        paths[2].unlink()
+    elif what == "unequal":
+        position = pydicom.dcmread(paths[4]).ImagePositionPatient
+        normal = np.cross([0.8, 0.6, 0.0], [0.0, 0.0, -1.0])
+        edit_dicom(
+            paths[4], ImagePositionPatient=[float(p + 3 * n) for p, n in zip(position, normal, strict=True)]
+        )
+    elif what == "shifted":
+        position = pydicom.dcmread(paths[2]).ImagePositionPatient
+        edit_dicom(paths[2], ImagePositionPatient=[position[0], position[1], position[2] + 2])
+    elif what == "orientation":
+        edit_dicom(paths[1], ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    elif what == "spacing":
+        edit_dicom(paths[1], PixelSpacing=[1.25, 1.5])
+    elif what == "no geometry":
+        edit_dicom(paths[1], ImagePositionPatient=None)
+    elif what == "twice":
+        edit_dicom(paths[1], ImagePositionPatient=list(pydicom.dcmread(paths[0]).ImagePositionPatient))
+    elif what == "cut":
+        edit_dicom(paths[1], PixelData=b"\0" * 20)
+    elif what == "colour":
+        edit_dicom(paths[1], SamplesPerPixel=3)
+    elif what == "no spacing":
+        edit_dicom(paths[1], PixelSpacing=[0, 0])
+    elif what == "one":
+        for path in paths[1:]:
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("missing", r"found 1 missing slice\(s\): 16.00 mm between the slices at .*, elsewhere 8.00 mm"),
+        ("unequal", r"found unequal slice gaps: 11.00 mm between the slices"),
+        ("shifted", r"found slices shifted in plane by up to 2.00 mm"),
+        ("orientation", r"found mixed orientations"),
+        ("spacing", r"found mixed pixel spacings"),
+        ("no geometry", r"IM-0001-\d+.dcm: ImagePositionPatient: found None, needed are 3 numbers"),
+        (
+            "twice",
+            r"found (2|1) images of the slice at .* and (2|1) of others",
+        ),
+        ("cut", r"IM-0001-\d+.dcm: the pixels cannot be read"),
+        ("colour", r"found a colour image"),
+        ("no spacing", r"PixelSpacing: found \[0.0, 0.0\]"),
+        ("one", r"found 1 slice, a stack needs at least 2"),
+    ],
+)
+def test_a_series_that_is_no_regular_stack_is_one_sentence(tmp_path, still, what, message):
+    broken(still[1], what)
+    with pytest.raises(InputError, match=message) as raised:
+        read_series(tmp_path / "series")
+    assert "\n" not in str(raised.value)
+    assert "series" in str(raised.value)
+
+
+def test_a_missing_phase_is_named(tmp_path):
+    paths = write_dicom_series(tmp_path, cine((3, 12, 16), 4, seed=4))
+    paths[5].unlink()
+    with pytest.raises(InputError, match=r"found 3 images of the slice at .* and 4 of others"):
+        read_series(tmp_path)
+
+
+def test_phases_that_nothing_orders_are_refused(tmp_path):
+    paths = write_dicom_series(tmp_path, cine((3, 12, 16), 2, seed=4), trigger=False)
+    for path in paths:
+        edit_dicom(path, InstanceNumber=1)
+    with pytest.raises(
+        InputError, match=r"none of TriggerTime, TemporalPositionIdentifier, InstanceNumber orders them"
+    ):
+        read_series(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "readme.txt").write_text("nothing here")
+    with pytest.raises(InputError, match="found no DICOM image among 1 files"):
+        list_series(tmp_path)
+
+
+def test_a_nifti_of_a_stack_keeps_the_geometry(tmp_path, still):
+    stack = read_stack(only_series(tmp_path / "series"))
+    nib.save(stack.to_nifti(), tmp_path / "stack.nii.gz")
+    image = nib.load(tmp_path / "stack.nii.gz")
+    assert image.shape == (16, 12, 5)
+    assert image.header.get_dim_info()[2] == 2
+    np.testing.assert_allclose(image.affine, stack.affine, atol=1e-4)

@@ -1,0 +1,300 @@
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interslice.common.errors import InputError
+from interslice.report.formatting import format_p, format_value, latex_escape
+from interslice.report.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
+from interslice.scoring.longtable import KEYS, check_scores
+from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_scores, synthetic_statistics
+
+
+def table_of(
+    means: dict[str, list[float]], metric: str = "ssim", controls: set[str] = frozenset(), **options
+):
+    """A results table from subject values by method, one synthesised slice each."""
+    rows = [
+        ("d", method, 2, 0, "strict", f"s{i}", 0, 1, "synthesised", "whole", metric, value)
+        for method, values in means.items()
+        for i, value in enumerate(values)
+    ]
+    labels = {method: method for method in means}
+    scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
+    return results_table(scores, labels=labels, controls=controls, **options)
+
+
+def marked(markdown: str) -> set[str]:
+    """Names of the rows of a Markdown table that have a bold cell."""
+    rows = [line.split("|") for line in markdown.splitlines() if line.startswith("| ")]
+    return {row[1].strip() for row in rows if any("**" in cell for cell in row)}
+
+
+@pytest.fixture(scope="module")
+def scores() -> pd.DataFrame:
+    return synthetic_scores()
+
+
+@pytest.fixture(scope="module")
+def table(scores: pd.DataFrame) -> pd.DataFrame:
+    return results_table(scores, labels=LABELS, controls=CONTROLS)
+
+
+def test_mean_and_sd_are_over_subjects_not_slices():
+    rows = [
+        ("d", "linear", 2, 0, "strict", subject, 0, i, "synthesised", "whole", "ssim", value)
+        for subject, values in {"a": [0.1, 0.3], "b": [0.6], "c": [0.9, 0.9, 0.9]}.items()
+        for i, value in enumerate(values)
+    ]
+    scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
+    row = results_table(scores, labels={"linear": "Linear"}, controls=set()).iloc[0]
+    # Subject means 0.2, 0.6, 0.9: mean 17/30; squared deviations sum to .740/3, over n - 1 = 2.
+    assert row["ssim_mean"] == pytest.approx(17 / 30)
+    assert row["ssim_sd"] == pytest.approx(np.sqrt(0.74 / 6))
+    assert (row["ssim_n"], row["ssim_slices_min"], row["ssim_slices_max"]) == (3, 1, 3)
+    assert np.isnan(row["ssim_seed_sd"])
+
+
+def test_rows_follow_the_labels_within_dataset_and_factor(table: pd.DataFrame):
+    assert table["K"].tolist() == [2] * 7 + [4] * 7
+    assert table["method"].tolist() == list(LABELS) * 2
+    backwards = dict(reversed(LABELS.items()))
+    scores = synthetic_scores(slices=5, subjects=2)
+    again = results_table(scores, labels=backwards, controls=CONTROLS)
+    assert again["method"].tolist() == list(backwards) * 2
+
+
+def test_kind_and_region_choose_the_slices(scores: pd.DataFrame):
+    counts = {
+        kind: results_table(scores, kind=kind, labels=LABELS, controls=CONTROLS)["ssim_slices_max"].tolist()
+        for kind in ("kept", "synthesised", "all")
+    }
+    assert counts == {"kept": [5] * 7 + [3] * 7, "synthesised": [4] * 7 + [6] * 7, "all": [9] * 14}
+    whole, inner = (
+        results_table(scores, region=r, labels=LABELS, controls=CONTROLS) for r in ("whole", "foreground")
+    )
+    assert (whole["ssim_mean"][1:7] > inner["ssim_mean"][1:7]).all()
+
+
+def test_infinite_values_are_counted_and_shown(scores: pd.DataFrame):
+    kept = results_table(scores, kind="kept", labels=LABELS, controls=CONTROLS).set_index(["K", "method"])
+    assert kept.loc[(2, "linear"), "psnr_mean"] == np.inf
+    assert kept.loc[(2, "linear"), "psnr_nonfinite"] == 25
+    assert kept.loc[(2, "cae"), "psnr_nonfinite"] == 0
+    text = to_markdown(kept.reset_index())
+    assert re.search(r"\| Linear \|.*\| \*\*∞\*\* \|", text)
+    assert "Oracle 25, Nearest 25, Linear 25, B-spline 25, Lanczos 25" in text
+
+
+def test_one_infinite_subject_makes_the_mean_infinite():
+    table = table_of({"a": [20.0, np.inf, 30.0], "b": [20.0, np.nan, 30.0], "c": [1.0, 2.0, 3.0]}, "psnr")
+    assert table["psnr_mean"].tolist()[0] == np.inf
+    assert np.isnan(table["psnr_mean"][1])
+    assert table["psnr_nonfinite"].tolist() == [1, 1, 0]
+    text = to_markdown(table)
+    assert "| b | NaN |" in text
+    assert "| c | 2.00 ± 1.00 |" in text
+    assert marked(text) == {"a"}
+
+
+def test_numbers_survive_a_csv(scores: pd.DataFrame):
+    table = results_table(scores, kind="kept", labels=LABELS, controls=CONTROLS, supervised={"cae"})
+    again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
+    pd.testing.assert_frame_equal(table, again, check_dtype=False, check_exact=True)
+    assert to_markdown(again) == to_markdown(table)
+
+
+def test_seed_spread_is_of_the_mean_over_subjects():
+    scores = synthetic_scores(seeds=(0, 1, 2), slices=5, subjects=3)
+    table = results_table(scores, labels=LABELS, controls=CONTROLS).set_index(["K", "method"])
+    chosen = scores.query("K == 2 and method == 'cae' and metric == 'vif'")
+    chosen = chosen.query("kind == 'synthesised' and region == 'whole'")
+    per_seed = [
+        np.mean([s["value"].mean() for _, s in g.groupby("subject")]) for _, g in chosen.groupby("seed")
+    ]
+    assert table.loc[(2, "cae"), "vif_seed_sd"] == pytest.approx(np.std(per_seed, ddof=1), rel=1e-12)
+    assert table.loc[(2, "cae"), "vif_mean"] == pytest.approx(np.mean(per_seed), rel=1e-12)
+    assert table["seeds"].to_dict() == {(k, m): 3 if m in TRAINED else 1 for k in (2, 4) for m in LABELS}
+    text = to_markdown(table.reset_index())
+    assert text.count("over 3 seeds: SSIM 0.") == 4
+    assert "Linear, standard deviation" not in text
+
+
+@pytest.mark.parametrize(("metric", "best"), [("ssim", "c"), ("psnr", "c"), ("vif", "c"), ("lpips", "b")])
+def test_best_follows_the_direction_and_skips_controls(metric: str, best: str):
+    means = {"top": [9.0, 9.2], "a": [0.5, 0.5], "b": [0.3, 0.4], "c": [0.7, 0.6], "bottom": [0.0, 0.1]}
+    assert marked(to_markdown(table_of(means, metric, {"top", "bottom"}))) == {best}
+
+
+def test_overshoot_is_no_better_than_falling_short():
+    means = {"short": [0.7, 0.7], "near": [0.9, 0.9], "over": [1.4, 1.4]}
+    text = to_markdown(table_of(means, "lesion_6mm"))
+    assert marked(text) == {"near"}
+    assert "Contrast of 6 mm lesions → 1" in text
+    assert marked(to_markdown(table_of({"a": [-0.6], "b": [0.4]}, "edge_widening"))) == {"b"}
+
+
+def test_a_control_as_good_as_the_best_is_not_marked():
+    means = {"oracle": [0.7, 0.7], "a": [0.7, 0.7], "b": [0.6, 0.6]}
+    assert marked(to_markdown(table_of(means, controls={"oracle"}))) == {"a"}
+
+
+def test_ties_at_printed_precision_are_all_marked():
+    means = {"a": [0.70004] * 2, "b": [0.69996] * 2, "c": [0.6994] * 2}
+    assert marked(to_markdown(table_of(means))) == {"a", "b"}
+    psnr = {"a": [30.004] * 2, "b": [30.006] * 2}
+    assert marked(to_markdown(table_of(psnr, "psnr"))) == {"b"}
+
+
+def test_one_table_per_factor_and_controls_in_italics(table: pd.DataFrame):
+    text = to_markdown(table)
+    assert re.findall(
+        r"\*\*t1_embedded, K = (\d): synthesised slices, whole image, protocol strict\*\*", text
+    ) == ["2", "4"]
+    assert text.count("| *Oracle* |") == text.count("| *Nearest* |") == 2
+    assert text.count("n = 5; slices scored per subject: 4.") == 1
+    assert "SSIM ↑ | PSNR (dB) ↑ | VIF ↑ | LPIPS ↓" in text
+
+
+def test_a_method_scored_on_fewer_subjects_is_named():
+    table = table_of({"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2]})
+    text = to_markdown(table)
+    assert "n = 2–3" in text
+    assert "not all scored on the same subjects and slices: a 3 subjects of 1 slices; b 2 subjects" in text
+
+
+def test_a_metric_not_scored_for_a_method_is_not_a_zero():
+    table = pd.concat([table_of({"a": [0.1, 0.2]}), table_of({"a": [0.1, 0.2]}, "lpips")])
+    scores = pd.concat(
+        pd.DataFrame(
+            [("d", m, 2, 0, "strict", s, 0, 1, "synthesised", "whole", metric, 0.5)], columns=[*KEYS, "value"]
+        )
+        for m, metric in (("a", "ssim"), ("a", "lpips"), ("b", "ssim"))
+        for s in ("s0", "s1")
+    )
+    table = results_table(scores, labels={"a": "a", "b": "b"}, controls=set())
+    assert table["lpips_n"].tolist() == [2, 0]
+    assert "| b | **0.500 ± 0.000** | not scored |" in to_markdown(table)
+
+
+def test_supervised_methods_carry_a_dagger(scores: pd.DataFrame):
+    text = to_markdown(results_table(scores, labels=LABELS, controls=CONTROLS, supervised={"cae_mse"}))
+    assert "| cae_mse† |" in text
+    assert "Lanczos†" not in text
+    assert "† trained on high-resolution" in text
+
+
+def test_latex_escapes_and_marks(table: pd.DataFrame):
+    text = to_latex(table)
+    assert r"cae\_mse &" in text
+    assert not re.search(r"(?<!\\)_", text)
+    assert r"CAE ($\lambda$ = 0.05) & \textbf{" in text
+    assert r"\textit{Oracle} & 1.000 $\pm$ 0.000 & $\infty$ &" in text
+    for word in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert text.count(word) == 2
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.isascii()
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(set(labels)) == 2
+
+
+def test_latex_escape_covers_every_special_character():
+    assert latex_escape("a_b & 5% $x$ #1 {y} ~ ^ \\") == (
+        r"a\_b \& 5\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert latex_escape("λ Ω ∞ ±") == r"$\lambda$ $\Omega$ $\infty$ $\pm$"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
+def test_latex_compiles_within_the_text_width(table: pd.DataFrame, tmp_path):
+    head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "t.tex").write_text(head + to_latex(table) + r"\end{document}")
+    run = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "Overfull" not in run.stdout
+
+
+def test_summary_fits_a_terminal_and_says_what_it_leaves_out(table: pd.DataFrame):
+    lines = summary_lines(table)
+    assert max(map(len, lines)) <= 100
+    best = [line for line in lines if line.startswith("CAE")]
+    assert len(best) == 2
+    assert all(line.count(" *") == 4 for line in best)
+    assert any("∞" in line for line in lines)
+    narrow = summary_lines(table, width=50)
+    assert max(map(len, narrow)) <= 50
+    assert "Not shown here for width: VIF ↑, LPIPS ↓." in narrow
+
+
+def test_statistics_are_ordered_and_honest(scores: pd.DataFrame):
+    statistics = synthetic_statistics(scores)
+    first = statistics.query("metric == 'ssim'").index[0]
+    statistics.loc[first, ["p", "p_holm"]] = np.nan
+    statistics.loc[first, "note"] += "; one | two"
+    text = statistics_markdown(statistics.sample(frac=1, random_state=0), LABELS)
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0] not in ("Metric", ":---")]
+    assert [row[0] for row in rows] == (["SSIM"] * 6 + ["PSNR (dB)"] * 6 + ["VIF"] * 6 + ["LPIPS"] * 6) * 2
+    assert [row[2] for row in rows[:3]] == ["Linear", "B-spline", "Lanczos"]
+    assert rows[0][5] == rows[0][6] == "not tested"
+    assert " one \\| two |" in text
+    assert "- Holm over 12 comparisons: no p_holm can be below 0.375." in text
+    assert rows[1][-1] == ""
+    source = statistics.set_index(["K", "metric", "method", "baseline"]).loc[(2, "lpips", "cae", "linear")]
+    shown = next(row for row in rows if row[:3] == ["LPIPS", "CAE (λ = 0.05)", "Linear"])
+    assert shown[4].startswith(f"{source['median_difference']:.4f} [{source['ci_low']:.4f}, ")
+    assert shown[5] == "p = 0.031 (smallest possible at n = 5)"
+    assert "Interval: bootstrap, 90 %" in statistics_markdown(statistics, LABELS, confidence=0.9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.03125, 0.03125, 5), "p = 0.031 (smallest possible at n = 5)"),
+        ((0.0625, 0.03125, 5), "p = 0.062"),
+        ((3e-7, 1e-9, 30), "p < 0.0001"),
+        ((1.0,), "p = 1"),
+        ((float("nan"), 0.03125, 5), "not tested"),
+    ],
+)
+def test_format_p(arguments: tuple, text: str):
+    assert format_p(*arguments) == text
+
+
+def test_format_value_has_no_negative_zero():
+    assert [format_value(v, 2) for v in (-0.001, -np.inf, np.inf, np.nan, 1.005)] == [
+        "0.00",
+        "-∞",
+        "∞",
+        "NaN",
+        "1.00",
+    ]
+
+
+def test_bad_input_is_refused_with_what_was_found(scores: pd.DataFrame):
+    labels = {method: label for method, label in LABELS.items() if method != "cae"}
+    with pytest.raises(InputError, match=r"method \['cae'\] found"):
+        results_table(scores, labels=labels, controls=CONTROLS)
+    with pytest.raises(InputError, match="kind 'synthetic'"):
+        results_table(scores, kind="synthetic", labels=LABELS, controls=CONTROLS)
+    with pytest.raises(InputError, match="no row of protocol 'as_published'"):
+        results_table(scores, protocol="as_published", labels=LABELS, controls=CONTROLS)
+    with pytest.raises(InputError, match="sharpness"):
+        results_table(scores.replace({"metric": {"vif": "sharpness"}}), labels=LABELS, controls=CONTROLS)
+    with pytest.raises(InputError, match=r"method \['cae'\]"):
+        statistics_markdown(synthetic_statistics(scores), labels)
+
+
+def test_one_subject_and_one_metric_are_a_table_too():
+    table = table_of({"a": [0.8], "b": [0.7]})
+    assert table["ssim_mean"].tolist() == [0.8, 0.7]
+    assert table["ssim_n"].tolist() == [1, 1]

@@ -1,0 +1,144 @@
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from test_training import phantom_data, run_of
+
+from interslice.common.errors import InputError
+from interslice.config import load_method_settings
+from interslice.scan import own_training
+from interslice.scan.own_training import (
+    SETTINGS,
+    hold_out,
+    train_here,
+    training_pieces,
+    training_volume,
+    validation_pairs,
+)
+from interslice.scan.scans import scan_from_image
+from interslice.scan.upsampling import load_model
+from interslice.training.loop import train
+from phantoms import ellipsoids
+from scan_files import PLAIN
+from settings import ROOT, SMALL_NETWORK, small_settings
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The same code with a network that learns in seconds."""
+    torch.set_num_threads(1)
+    for name, settings in SETTINGS.items():
+        small = settings | {
+            "network": settings["network"] | SMALL_NETWORK,
+            "training": settings["training"] | {"batch": 4, "crop": 16, "learning_rate": 0.005},
+        }
+        monkeypatch.setitem(SETTINGS, name, small)
+    monkeypatch.setattr(own_training, "MOST_STEPS", 60)
+
+
+def phantom_scan(slices=20, seed=0):
+    data = np.round(1000 * ellipsoids((slices, 26, 24), seed)).astype(np.int16)
+    return scan_from_image(nib.Nifti1Image(np.moveaxis(data, 0, 2), PLAIN), f"scan-{seed}.nii")
+
+
+def test_training_on_the_scan_learns_and_can_be_used_again(tmp_path, quick):
+    trained = train_here([phantom_scan(), phantom_scan(seed=1)], 1.0, save_to=tmp_path / "model.pt")
+    again = load_model(tmp_path / "model.pt", "cae")
+    volume = ellipsoids((4, 26, 24))
+    np.testing.assert_array_equal(
+        trained.model.method.interpolate(volume, 2), again.method.interpolate(volume, 2)
+    )
+    assert trained.model.sha256 == again.sha256
+    state = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert state["subjects"] == ["scan-0.nii", "scan-1.nii"]
+    history = state["history"]
+    assert history[-1]["validation_psnr"] > history[0]["validation_psnr"] + 1
+    assert f"took step {state['best_step']} " in trained.summary
+
+
+def test_every_method_that_trains_here_is_one_of_the_study_with_the_same_network():
+    for name, settings in SETTINGS.items():
+        study = load_method_settings(name, ROOT)
+        assert settings["network"] == study["network"]
+        assert settings.keys() == study.keys() - {"output"}  # sigmoid where it is not given
+        # In-plane windows need more slices than a scan of one's own may have.
+        assert settings["training"].keys() == study["training"].keys() - {"in_plane"}
+        assert settings["synthesis"].keys() == study["synthesis"].keys()
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_every_method_trains_and_interpolates(quick, monkeypatch, method):
+    monkeypatch.setattr(own_training, "MOST_STEPS", 4)
+    trained = train_here([phantom_scan()], 1, method=method)
+    assert trained.model.name == method
+    assert trained.model.method.interpolate(ellipsoids((3, 26, 24)), 3).shape == (7, 26, 24)
+
+
+def test_held_out_slices_are_in_no_training_stack_and_are_the_middle_of_every_validation_triplet():
+    scan = phantom_scan(26)
+    volume = training_volume(scan)
+    held = hold_out(26, with_check=True)
+    stacks = training_pieces(volume, held)
+    for stack in stacks:
+        assert stack.shape[1] >= 3
+        for index in held.both:
+            assert not (stack == volume[:, index : index + 1]).all(axis=(2, 3)).any()
+    pairs = validation_pairs(volume, held)
+    assert len(pairs) == len(held.select)
+    for pair, index in zip(pairs, held.select, strict=True):
+        np.testing.assert_array_equal(pair.reference[1], volume[0, index])
+        np.testing.assert_array_equal(pair.low, volume[0, [index - 1, index + 1]])
+
+
+def test_the_time_budget_ends_the_training(quick, monkeypatch):
+    monkeypatch.setattr(own_training, "MOST_STEPS", 10**6)
+    monkeypatch.setattr(own_training, "PATIENCE", 10**6)
+    started = time.monotonic()
+    trained = train_here([phantom_scan()], 2 / 60)
+    assert time.monotonic() - started < 60  # two seconds were asked for; a busy machine is slow to stop
+    assert "held-out" in trained.summary
+
+
+def test_training_stops_early_when_nothing_is_gained(quick, monkeypatch, tmp_path):
+    monkeypatch.setattr(own_training, "PATIENCE", 3)
+    monkeypatch.setitem(SETTINGS["cae"]["training"], "learning_rate", 1e-12)
+    train_here([phantom_scan()], 5, save_to=tmp_path / "model.pt")
+    state = torch.load(tmp_path / "model.pt", weights_only=True)
+    last = state["history"][-1]["step"]
+    assert state["best_step"] + 3 <= last < 60
+    assert last >= 30 + 3  # half of the steps is always taken
+
+
+def test_stop_is_asked_after_every_step_and_its_last_step_is_validated(tmp_path):
+    volumes, pairs = phantom_data()
+    asked = []
+
+    def stop(state):
+        asked.append(state.step)
+        return state.step == 7
+
+    settings = small_settings("cae", steps=40, validate_every=5)
+    state = train(run_of(settings), volumes, pairs, resume=tmp_path / "resume.pt", stop=stop)
+    assert asked == list(range(1, 8))
+    assert [row["step"] for row in state["history"]] == [5, 7]
+    never = train(run_of(settings), volumes, pairs, resume=tmp_path / "other.pt", stop=lambda state: False)
+    whole = train(run_of(settings), volumes, pairs, resume=tmp_path / "whole.pt")
+    assert never["history"] == whole["history"]
+
+
+def test_what_training_refuses(quick):
+    with pytest.raises(InputError, match=r"minutes: found 0, allowed are numbers above 0"):
+        train_here([phantom_scan()], 0)
+    with pytest.raises(InputError, match="found method vae, allowed are cae"):
+        train_here([phantom_scan()], 1, method="vae")
+    with pytest.raises(InputError, match="loss: found 'ssim', allowed are mse, lpips"):
+        train_here([phantom_scan()], 1, loss="ssim")
+    with pytest.raises(InputError, match=r"scan-0\.nii: found 5 slices, training on it needs at least 6"):
+        train_here([phantom_scan(5)], 1)
+    tiny = scan_from_image(nib.Nifti1Image(ellipsoids((12, 14, 9)), PLAIN), "tiny.nii", "k")
+    with pytest.raises(
+        InputError, match=r"tiny\.nii: found slices 12 pixels wide, training needs at least 16"
+    ):
+        train_here([tiny], 1)
