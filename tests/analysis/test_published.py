@@ -121,7 +121,7 @@ def test_an_autoencoder_without_its_lpips_term_is_another_method(numbers):
 
 
 def test_a_vae_and_an_acai_are_published_without_a_synthesis_loss(numbers):
-    """METHODS section 4: their released losses have no such term, so the variants that have one are other methods."""
+    """Their released losses have no such term, so the variants that have one are other methods."""
     digits = study(source="mnist", factors=(4,), pad_px=None)
     losses = {"vae": 0.0, "vae_synthesis": 0.05, "acai": 0.0, "acai_synthesis": 0.05}
     digits["methods"] = {

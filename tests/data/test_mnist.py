@@ -66,7 +66,7 @@ def test_no_digit_is_in_two_splits(tmp_path, monkeypatch):
 
 
 def test_the_default_takes_that_many_digits():
-    """2,000 digits for training, 20 to choose the checkpoint, 100 test digits (METHODS section 4)."""
+    """2,000 digits for training, 20 to choose the checkpoint, 100 test digits, as in the paper's architecture study."""
     settings = read_yaml(ROOT / "config" / "datasets" / "mnist.yaml")
     assert settings["splits"] == {"train": 2000, "validation": 20, "test": 100}
     assert read_yaml(ROOT / "config" / "datasets" / "mnist_idx.yaml")["splits"]["test"] == 100

@@ -55,7 +55,7 @@ def trained_on_ramps(name):
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_returns_a_ramp_on_the_aligned_grid(name, factor):
-    """METHODS section 1: away from the ends a ramp comes back as the ramp, and input slices where they were.
+    """The aligned grid: away from the ends a ramp comes back as the ramp, and input slices where they were.
 
     The shift of the released baselines, (K - 1) / 2K of a step, is 0.25 at K = 2: it misses every tolerance here. A
     learned method returns a ramp as well as it was trained, so its error may vary, but its mean must not be off.

@@ -13,7 +13,8 @@ from interslice.training.volume_patches import draw_pairs
 from phantoms import ellipsoids, shells
 from settings import ROOT, small_settings
 
-PUBLISHED = {"srrecnn3d_10": 888_769, "srrecnn3d_20": 1_995_329}  # METHODS section 6
+# Parameters, counted by hand from the layers of Pham et al. 2019.
+PUBLISHED = {"srrecnn3d_10": 888_769, "srrecnn3d_20": 1_995_329}
 FACTOR = 2
 
 

@@ -171,7 +171,7 @@ def test_more_noise_is_worse(metric) -> None:
 
 @pytest.mark.parametrize("metric", [ssim, psnr, vif])
 def test_integer_images_do_not_wrap_around(metric) -> None:
-    # METHODS section 2.3: the published VIF multiplied uint8 images modulo 256.
+    # The released VIF of the paper multiplied uint8 images modulo 256.
     photograph = data.camera()[::4, ::4]
     other = np.random.default_rng(0).permutation(photograph)
     expected = metric(other.astype(float), photograph.astype(float), data_range=255)

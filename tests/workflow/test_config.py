@@ -186,7 +186,7 @@ def test_the_paper_has_its_own_factors_per_dataset():
 
 
 def test_released_settings_differ_by_dataset():
-    """The table of METHODS section 3; Sunnybrook is evaluated with the models of ACDC."""
+    """The settings of the released code; Sunnybrook is evaluated with the models of ACDC."""
     study = paper_study()
     found = {}
     for name in study.datasets:

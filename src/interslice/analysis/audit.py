@@ -141,7 +141,7 @@ def switched_scores(strict: pd.DataFrame, published: pd.DataFrame, protocol: str
 def without_nonfinite(scores: pd.DataFrame, protocol: str) -> tuple[pd.DataFrame, dict[tuple, int]]:
     """The scores without what the released evaluation leaves out in silence, and the counts by dataset, K, metric, method.
 
-    VIFs that are not finite (METHODS section 2.3), with the wrapping VIF; with all items PSNRs as well, because the shifted
+    VIFs that are not finite, with the wrapping VIF; with all items PSNRs as well, because the shifted
     linear interpolation gives the first slice back, and yet its published means are finite. A subject that would lose
     every score of a metric keeps them.
     """

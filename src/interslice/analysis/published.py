@@ -113,7 +113,7 @@ def _methods(row: pd.Series, study: Mapping[str, Any]) -> list[str]:
 
 
 def _as_released(settings: Mapping[str, Any]) -> bool:
-    """The released autoencoder has the LPIPS term, the VAE and the ACAI have no synthesis loss (METHODS sections 3, 4)."""
+    """The released autoencoder has the LPIPS term (Eq. 3 of the paper), the VAE and the ACAI have no synthesis loss."""
     synthesis = settings.get("synthesis", {})
     weights = {term: synthesis.get(term, 0) for term in ("lpips", "mse", "l1")}
     if settings["method"] == "cae":

@@ -1,4 +1,4 @@
-"""Paired comparisons with the subject as the unit (METHODS section 2, strict protocol).
+"""Paired comparisons with the subject as the unit (strict protocol).
 
 In: the table of `longtable.subject_means`. Out: one row per dataset, K, protocol, metric and pair of a
 trained and a conventional method, with the one-sided Wilcoxon signed-rank test, Holm's correction, the median

@@ -1,4 +1,4 @@
-"""Volumes: canonical axes, one intensity normalisation, the slice grid, decimation (METHODS section 1).
+"""Volumes: canonical axes, one intensity normalisation, the slice grid, decimation.
 
 On disk a volume is an uncompressed float32 NIfTI with RAS axes, values in [0, 1], its slice axis in the
 header's dim_info. In memory `data` is a view of shape (frames, slices, rows, columns); for 3-D files frames

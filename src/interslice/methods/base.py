@@ -11,7 +11,7 @@ from interslice.data.volumes import output_size
 
 
 class Method:
-    """Interpolates along the slice axis on the aligned grid of METHODS section 1.
+    """Interpolates along the slice axis on the aligned grid: output slice i * K lies on input slice i.
 
     Subclasses write `_interpolate` and set the flags: trained (needs a checkpoint), supervised (has seen
     high-resolution training volumes), needs_reference (a control that is given the answer).

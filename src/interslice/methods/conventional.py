@@ -1,4 +1,4 @@
-"""Nearest, linear, cubic B-spline and Lanczos interpolation along the slice axis (METHODS section 5).
+"""Nearest, linear, cubic B-spline and Lanczos interpolation along the slice axis.
 
 All four are linear in the slices, so each is a matrix of shape (output slices, input slices) times the stack. The matrix
 is a function of the output positions alone: the aligned grid here, any other for an audit.

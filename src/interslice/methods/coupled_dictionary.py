@@ -1,4 +1,4 @@
-"""Coupled dictionary learning, after Bhatia et al., ISBI 2014 (METHODS section 6).
+"""Coupled dictionary learning, after Bhatia et al., ISBI 2014.
 
 Two dictionaries are learned together, one of degraded patches and one of the detail that they lack, so that one sparse code
 serves both. A patch is coded in the first and its detail read off the second. As there, the high-resolution example is

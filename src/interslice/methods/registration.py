@@ -1,7 +1,7 @@
 """Registration-based interpolation: neighbouring slices are moved towards each other and blended.
 
-The conventional method that follows moving structures (after Rousseau et al. 2006, who register slices to each other; METHODS
-section 6). Registration by SimpleITK's symmetric-forces demons (Vercauteren et al. 2009, additive variant).
+The conventional method that follows moving structures (after Rousseau et al. 2006, who register slices to each other).
+Registration by SimpleITK's symmetric-forces demons (Vercauteren et al. 2009, additive variant).
 """
 
 from collections.abc import Sequence

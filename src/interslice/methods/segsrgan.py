@@ -1,7 +1,7 @@
 """Supervised: an adversarial network that restores and segments at once, of the SegSRGAN type.
 
 C.-H. Pham et al., "Simultaneous super-resolution and segmentation using a generative adversarial network: application to
-neonatal brain MRI", ISBI 2019; Q. Delannoy et al. 2020 (METHODS section 6). Trained as a Wasserstein GAN with gradient
+neonatal brain MRI", ISBI 2019; Q. Delannoy et al. 2020. Trained as a Wasserstein GAN with gradient
 penalty (Gulrajani et al. 2017).
 """
 

@@ -2,7 +2,7 @@
 
 C.-H. Pham, A. Ducournau, R. Fablet, F. Rousseau, "Brain MRI super-resolution using deep 3D convolutional networks", ISBI
 2017; C.-H. Pham et al., "Multiscale brain MRI super-resolution using deep 3D convolutional networks", Computerized Medical
-Imaging and Graphics 2019, 77:101647 (METHODS section 6).
+Imaging and Graphics 2019, 77:101647.
 """
 
 import itertools

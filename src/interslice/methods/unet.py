@@ -1,4 +1,4 @@
-"""Supervised single-frame U-Net (Masutani, Bahrami and Hsiao, Radiology 2020): 2-D, on the upsampled input (METHODS section 6).
+"""Supervised single-frame U-Net (Masutani, Bahrami and Hsiao, Radiology 2020): 2-D, on the upsampled input.
 
 The slices above and below are further channels of its input. Built from this package's own layers.
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from interslice.training.loop import Pair, State
 
-# The released cardiac architecture (METHODS section 3) on a schedule for minutes, not weeks.
+# The released cardiac architecture (Sander, de Vos and Isgum 2022) on a schedule for minutes, not weeks.
 SHARED: dict[str, Any] = {
     "role": "trained",
     "checkpoint": None,

@@ -35,7 +35,7 @@ def evaluate(
     lpips_network: Any = None,
     keep: Path | None = None,
 ) -> pd.DataFrame:
-    """Score every frame of a test subject under the strict protocol (METHODS section 2).
+    """Score every frame of a test subject under the strict protocol (docs/metrics.md).
 
     evaluation: `metrics` and `gap_step` of the configuration. slice_profile: the dataset's, for inserted lesions.
     score_px: side of the central square that is scored, None for whole slices; masks are made from whole slices.

@@ -1,4 +1,4 @@
-"""Image quality per slice under the strict protocol (METHODS section 2).
+"""Image quality per slice under the strict protocol.
 
 Every metric takes the range of the data explicitly and works in float64 (LPIPS in the network's own
 precision). It is NaN where it is not defined: an empty mask, or VIF of a reference without contrast.

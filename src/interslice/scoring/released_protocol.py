@@ -1,4 +1,4 @@
-"""The released evaluation of the paper, item by item (METHODS section 2), so that its effect can be measured.
+"""The released evaluation of Sander, de Vos and Isgum 2022, item by item, so that its effect can be measured.
 
 Four items change the scores of slices: they are protocols of the long table, each with rows of its own only where it can
 change a score. Three change the test on those scores; `audit` switches them. The seven together are `as_published`.

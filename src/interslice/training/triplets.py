@@ -1,6 +1,7 @@
-"""Training batches: windows of low-resolution slices with their target, cropped and augmented (METHODS section 3).
+"""Training batches: windows of low-resolution slices with their target, cropped and augmented.
 
-With two neighbours a window is the paper's triplet. With four it reaches one gap further on either side.
+With two neighbours a window is the triplet of Sander, de Vos and Isgum 2022. With four it reaches one gap further on
+either side.
 A batch is a pure function of (seed, step). Nothing has to be saved for a training to resume with the same draws.
 """
 

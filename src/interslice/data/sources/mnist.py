@@ -1,6 +1,6 @@
 """Source `mnist`: handwritten digits turned about their centre, a volume per digit whose slices are rotations.
 
-The architecture study of Sander, de Vos and Isgum 2022 (METHODS section 4): training triplets at r, r + 15 and
+The architecture study of Sander, de Vos and Isgum 2022, as in their released code: training triplets at r, r + 15 and
 r + 30 degrees, r a whole number below 330; 36 rotations of 10 degrees for validation and test. Two layouts are
 read: a CSV file of 785 columns (784 pixels and the digit; gzip), as in the package that the default takes, or the
 IDX files of the original.

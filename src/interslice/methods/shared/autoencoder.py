@@ -58,7 +58,7 @@ class TrainedMethod(Method):
 
 
 class Autoencoder(TrainedMethod):
-    """Encoder, decoder, and decoding of z_j = (1 - a) z_i + a z_(i+1), a = j / K (METHODS section 3)."""
+    """Encoder, decoder, and decoding of z_j = (1 - a) z_i + a z_(i+1), a = j / K (Sander, de Vos, Isgum 2022)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)

@@ -1,4 +1,4 @@
-"""Encoder and decoder of the paper's autoencoder (Sander, de Vos and Isgum 2022; METHODS section 3).
+"""Encoder and decoder of the paper's autoencoder (Sander, de Vos and Isgum 2022), as in their released code.
 
 Departures from the released network, both for a reason: the first 1x1 convolution is not padded (the padding makes sides
 come back two pixels off), and the initialisation is Kaiming's (He et al. 2015, fan-in, LeakyReLU), because the released

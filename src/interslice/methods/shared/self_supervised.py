@@ -2,7 +2,7 @@
 
 The slices of a thick-slice scan are sharp in-plane. Degraded along an in-plane direction as the slice axis was, they make
 pairs; what is learned from these is applied to the planes that contain the slice axis; the results of several directions are
-merged (Jog, Carass and Prince, MICCAI 2016; Zhao, Carass, Dewey and Prince 2018, arXiv 1802.09431; METHODS section 6). The
+merged (Jog, Carass and Prince, MICCAI 2016; Zhao, Carass, Dewey and Prince 2018, arXiv 1802.09431). The
 simulated spacing is K pixels, so the scheme is exact where the fine slice spacing is the pixel size.
 """
 
