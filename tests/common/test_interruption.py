@@ -4,12 +4,12 @@ import os
 import signal
 
 import pytest
-from test_training import phantom_data, run_of, same_weights
 
 from interslice.common.checkpoints import read_checkpoint
 from interslice.common.interruption import Interrupted, budget_of, interruptions
 from interslice.training.loop import train
 from settings import small_settings
+from trainings import phantom_data, run_of, same_weights
 
 
 def test_sigterm_is_noticed_and_does_not_end_the_process():

@@ -1,7 +1,7 @@
 """What comes from outside runs no code and names no path of its own choosing: one test per item, with references.
 
-Elsewhere: archives with absolute paths, "..", links, devices and bombs (test_archives), members of packages (test_packages),
-a pickle that runs a command (test_perceptual), sdists whose code must not run (test_packages).
+Elsewhere: archives with absolute paths, "..", links, devices and bombs (test_archives), members of packages (test_pypi),
+a pickle that runs a command (test_lpips), sdists whose code must not run (test_pypi).
 """
 
 import ast
@@ -54,7 +54,7 @@ def test_checkpoints_are_read_weights_only(tmp_path):
 
 
 def test_no_pickle_is_read_but_through_the_restricted_reader():
-    """Readers that run what a file says: none is called. The restricted reader is _ArraysOnly in perceptual.py."""
+    """Readers that run what a file says: none is called. The restricted reader is _ArraysOnly in lpips.py."""
     readers = {
         "pickle.load",
         "pickle.loads",
@@ -83,7 +83,7 @@ def test_no_pickle_is_read_but_through_the_restricted_reader():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and "pickle.Unpickler" in map(ast.unparse, node.bases)
     ]
-    assert unpicklers == ["perceptual.py"]
+    assert unpicklers == ["lpips.py"]
 
 
 def test_nothing_goes_through_a_shell():

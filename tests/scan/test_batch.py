@@ -5,9 +5,9 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
-from test_upsample import random_model
 
 import interslice
+from finished_models import random_model
 from generators import write_dicom_series
 from interslice.cli import main
 from interslice.common.errors import InputError

@@ -9,8 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from test_upsample import random_model
 
+from finished_models import random_model
 from generators import edit_dicom, write_dicom_series
 from interslice.cli import main
 from phantoms import ellipsoids

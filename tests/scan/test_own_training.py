@@ -4,7 +4,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from test_training import phantom_data, run_of
 
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
@@ -23,6 +22,7 @@ from interslice.training.loop import train
 from phantoms import ellipsoids
 from scan_files import PLAIN
 from settings import ROOT, SMALL_NETWORK, small_settings
+from trainings import phantom_data, run_of
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 import interslice
+from finished_models import random_model
 from generators import write_dicom_series
 from interslice.common.errors import InputError
 from interslice.methods.base import Method
@@ -20,7 +21,6 @@ from interslice.scan.upsampling import (
 )
 from phantoms import ellipsoids
 from scan_files import FILES, LEFT_HANDED, OBLIQUE, PLAIN, nifti, saved
-from settings import small_settings
 
 FACTOR = 3
 NIFTI = [name for name in FILES if not name.startswith(("dicom", "analyze", "mgh"))]
@@ -30,17 +30,6 @@ def upsampled(source, target, method="bspline", factor=FACTOR, axis=None, **opti
     scan = read_scan(source, axis)
     write_scan(upsample_scan(scan, factor, conventional(method).method, **options), target)
     return scan
-
-
-def random_model(path, method="cae"):
-    """A checkpoint of an untrained small network: enough for everything but quality."""
-    from interslice.common.checkpoints import write_checkpoint
-    from interslice.methods import build_method
-
-    settings = small_settings(method)
-    weights = build_method(settings).network.state_dict()
-    write_checkpoint({"settings": settings, "weights": weights}, path)
-    return path
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,25 +12,13 @@ import torch
 from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
-from interslice.data.volumes import Volume, decimate, reference_slices
 from interslice.methods import build_method, load_method
-from interslice.training.loop import Pair, Run, learning_rate, take_step, train, validation_slabs
+from interslice.training.loop import learning_rate, take_step, train, validation_slabs
 from interslice.training.triplets import adjust_contrast, draw_batch
-from phantoms import ellipsoids
 from settings import ROOT, small_settings
+from trainings import phantom_data, run_of, same_weights
 
 FACTOR = 2
-
-
-def phantom_data(count=2):
-    """Low-resolution training volumes and one validation pair."""
-    volumes = [Volume(ellipsoids((25, 28, 24), seed)[np.newaxis], np.eye(4), 2) for seed in range(count + 1)]
-    low = [decimate(volume, FACTOR, "none").data for volume in volumes]
-    return low[:count], [Pair(low[count][0], reference_slices(volumes[count].data, FACTOR)[0])]
-
-
-def run_of(settings, seed=7, digest="code"):
-    return Run("test", settings, seed, FACTOR, digest, ["a", "b"])
 
 
 class Interrupted(Exception):
@@ -47,10 +35,6 @@ def stop_after(monkeypatch, steps):
         return take_step(*args, **kwargs)
 
     monkeypatch.setattr("interslice.training.loop.take_step", counting)
-
-
-def same_weights(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("steps_before_each_stop", [[25], [21, 35], [59]])
@@ -82,7 +66,7 @@ torch.set_num_threads(1)
 from interslice.common.checkpoints import write_checkpoint
 from interslice.training.loop import train
 from settings import small_settings
-from test_training import phantom_data, run_of
+from trainings import phantom_data, run_of
 volumes, pairs = phantom_data()
 state = train(run_of(small_settings("cae", steps=120, checkpoint_every=10)), volumes, pairs, resume=Path(sys.argv[2]))
 state.pop("seconds")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import yaml
 from checkout import Checkout, copy_of_the_code
-from test_mnist import dataset, images, write_csv
 
+from digits import dataset, images, write_csv
 from interslice.scoring.longtable import read_scores
 from settings import ROOT, SMALL_NETWORK
 
