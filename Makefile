@@ -35,7 +35,7 @@ test-cluster: $(VENV)/.synced
 chaos: $(VENV)/.synced
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m chaos tests/workflow $(ARGS)
 
-# Costs on this machine and what they mean for the paper's study: docs/scale.md.
+# Costs on this machine and what they mean for the paper's study: docs/results/scale.md.
 bench: $(VENV)/.synced
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/measure.py
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/devices.py
@@ -57,7 +57,7 @@ envs: | $(UV) $(VENV)/.synced
 	$(BIN)/python envs/generate.py $(UV)
 	$(BIN)/pytest -q tests/test_envs.py
 
-# An optional peer, a program under the GPL-3.0 in an environment of its own: docs/peers.md.
+# An optional peer, a program under the GPL-3.0 in an environment of its own: docs/results/peers.md.
 eclare: .eclare/bin/run-eclare
 
 .eclare/bin/run-eclare: envs/eclare.txt
@@ -68,9 +68,9 @@ eclare: .eclare/bin/run-eclare
 # The pictures of the README and docs, after `make demo`, `snakemake audit` and `snakemake peers`; needs graphviz.
 docs: $(VENV)/.synced
 	$(SNAKEMAKE) --rulegraph | dot -Tsvg > docs/rules.svg
-	$(BIN)/python docs/make_panel.py
-	cp results/default/figures/audit_t1_cae_pretrained.png docs/audit.png
-	cp results/peers/figures/cost.png docs/peers.png
+	$(BIN)/python benchmarks/panel.py
+	cp results/default/figures/audit_t1_cae_pretrained.png docs/results/audit.png
+	cp results/peers/figures/cost.png docs/results/peers.png
 
 # The models of resources/pretrained and their card, trained anew with the long budget.
 pretrained: $(VENV)/.synced

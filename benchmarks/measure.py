@@ -1,6 +1,6 @@
 """What the steps cost on one core: CPU seconds, so that other work on the machine hardly matters. Writes costs.json beside it.
 
-python benchmarks/measure.py            (minutes; `make bench` runs it and then writes docs/scale.md)
+python benchmarks/measure.py            (minutes; `make bench` runs it and then writes docs/results/scale.md)
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Write docs/scale.md: what config/paper.yaml and 10,000 volumes would take, from the costs that measure.py found."""
+"""Write docs/results/scale.md: what config/paper.yaml and 10,000 volumes would take, from the costs that measure.py found."""
 
 import json
 from pathlib import Path
@@ -247,7 +247,7 @@ def main() -> None:
         text = text.replace(f"@{name}@", value)
     if "@" in text:
         raise SystemExit("scale.md.in has a place that nothing fills")
-    with replacing(ROOT / "docs" / "scale.md") as temporary:
+    with replacing(ROOT / "docs" / "results" / "scale.md") as temporary:
         temporary.write_text(text)
 
 

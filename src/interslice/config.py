@@ -172,7 +172,7 @@ def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
         return False
     if not settings["optional"]:
         raise InputError(
-            f"method {name}: key command: found no program {command}; install it (docs/peers.md) or leave the method out"
+            f"method {name}: key command: found no program {command}; install it (make eclare) or leave the method out"
         )
     return True
 

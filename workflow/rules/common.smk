@@ -25,7 +25,7 @@ except InputError as error:
     raise SystemExit(2)
 if workflow.is_main_process:
     for name, command in STUDY.left_out.items():
-        print(f"interslice: {name} is left out, {command} is not installed (docs/peers.md)", file=sys.stderr)
+        print(f"interslice: {name} is left out, {command} is not installed (make eclare)", file=sys.stderr)
 
 RESOURCES = config["resources"]
 RESULTS = f"results/{config['study']}"
@@ -142,7 +142,9 @@ def digest_of(step):
 def web_digest():
     """The digests of the page's templates, styles and scripts, which are no Python."""
     files = (
-        path for ending in ("j2", "css", "js") for path in (ROOT / "src/interslice/report/web").glob(f"*.{ending}")
+        path
+        for ending in ("j2", "css", "js")
+        for path in (ROOT / "src/interslice/report/web").glob(f"*.{ending}")
     )
     return {path.name: sha256_of(path) for path in sorted(files)}
 

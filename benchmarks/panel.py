@@ -1,4 +1,4 @@
-"""Draw docs/panel.png from the default study's results: the panel at K = 4, cropped to the brain (scans show faces)."""
+"""Draw docs/panel.png, the picture of the README, from the default study: K = 4, cropped to the brain (scans show faces)."""
 
 from pathlib import Path
 
