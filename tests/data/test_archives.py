@@ -48,35 +48,99 @@ def test_what_matches_is_unpacked_and_nothing_else(tmp_path, name):
     assert found == {"disc/a/T88/one.hdr": b"1", "disc/a/T88/one.img": b"22"}
 
 
-def test_links_inside_the_folder_stay(tmp_path):
-    make_tar(tmp_path / "a.tar", member("d/real"), member("d/soft", kind=tarfile.SYMTYPE, link="real"))
-    unpack(tmp_path / "a.tar", tmp_path / "out", limit=LIMIT)
-    assert (tmp_path / "out" / "d" / "soft").read_bytes() == b"scan"
+def test_no_member_is_written_through_nested_links(tmp_path):
+    """CVE-2025-4517: sixteen nested links of 247 characters make a path that os.path.realpath gives up on, so that tarfile's
+    "data" filter takes a link out of the folder for one inside it; the last member was then written above the target.
+    """
+    long, letters = "d" * 247, "abcdefghijklmnop"
+    deep = ["/".join([long] * depth) for depth in range(len(letters) + 1)]
+    links = [
+        member(f"{place}/{letter}".lstrip("/"), kind=tarfile.SYMTYPE, link=long)
+        for place, letter in zip(deep, letters, strict=False)
+    ]
+    up = "/".join(letters) + "/" + "l" * 254
+    make_tar(
+        tmp_path / "nested.tar",
+        *links,
+        member(f"{deep[-1]}/x"),
+        member(up, kind=tarfile.SYMTYPE, link="../" * len(letters)),
+        member("escape", kind=tarfile.SYMTYPE, link=f"{up}/.."),
+        member("escape/evil"),
+    )
+    place = tmp_path / "place"
+    place.mkdir()
+    with pytest.raises(InputError, match="nested.tar: member 'a' is a link, refused"):
+        unpack(tmp_path / "nested.tar", place / "out", limit=LIMIT)
+    assert [path for path in tmp_path.rglob("*") if path.name in ("evil", "out")] == []
+    # The links do not match here, so they are passed over: the member lands in the folder that its path names.
+    unpack(tmp_path / "nested.tar", place / "out", limit=LIMIT, members=["escape/evil"])
+    assert (place / "out" / "escape" / "evil").read_bytes() == b"scan"
+    assert not (place / "out" / "escape").is_symlink()
+    assert [path.name for path in place.iterdir()] == ["out"]
+
+
+def test_a_link_that_no_pattern_asks_for_is_passed_over(tmp_path):
+    make_tar(tmp_path / "a.tar", member("scan.img"), member("latest", kind=tarfile.SYMTYPE, link="scan.img"))
+    unpack(tmp_path / "a.tar", tmp_path / "out", limit=LIMIT, members=["*.img"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scan.img"]
+
+
+@pytest.mark.parametrize("name", ["disc.tar", "disc.zip"])
+def test_a_folder_that_is_listed_twice_passes(tmp_path, name):
+    if name == "disc.tar":
+        folder = member("disc/", b"", kind=tarfile.DIRTYPE)
+        make_tar(tmp_path / name, folder, member("disc/a"), folder, member("disc/b"))
+    else:
+        folder = ("disc/", b"", stat.S_IFDIR | 0o755)
+        make_zip(tmp_path / name, folder, ("disc/a", b"scan"), folder, ("disc/b", b"scan"))
+    unpack(tmp_path / name, tmp_path / "out", limit=LIMIT)
+    assert sorted(path.name for path in (tmp_path / "out" / "disc").iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["disc.tar.gz", "disc.zip"])
+@pytest.mark.parametrize("content", [bytes(5_000), bytes(range(250)) * 20], ids=["label maps", "scans"])
+def test_the_limit_is_one_of_bytes_written_and_of_nothing_else(tmp_path, name, content):
+    """However well it packs, and whatever else the archive holds: ordinary images up to the limit are no bomb."""
+    files = {f"disc/{i}.img": content for i in range(2)} | {"disc/raw.dat": bytes(3 * LIMIT)}
+    make = make_zip if name.endswith("zip") else make_tar
+    make(tmp_path / name, *(item if make is make_zip else member(*item) for item in files.items()))
+    unpack(tmp_path / name, tmp_path / "out", limit=LIMIT, members=["*.img"])
+    assert sum(path.stat().st_size for path in (tmp_path / "out" / "disc").iterdir()) == LIMIT
+    with pytest.raises(InputError, match=f"unpacks to more than {LIMIT - 1} bytes, refused"):
+        unpack(tmp_path / name, tmp_path / "less", limit=LIMIT - 1, members=["*.img"])
+    assert not (tmp_path / "less").exists()
 
 
 BAD_TARS = {
     "traversal": ([member("ok"), member("../evil")], "leaves the folder"),
     "hidden traversal": ([member("a/../../evil")], "leaves the folder"),
     "absolute": ([member("/tmp/evil")], "leaves the folder"),
-    "link out": ([member("soft", kind=tarfile.SYMTYPE, link="../../etc/passwd")], "is not safe"),
-    "absolute link": ([member("soft", kind=tarfile.SYMTYPE, link="/etc/passwd")], "is not safe"),
-    "hard link out": ([member("hard", kind=tarfile.LNKTYPE, link="../evil")], "is not safe"),
+    "link out": ([member("soft", kind=tarfile.SYMTYPE, link="../../etc/passwd")], "is a link"),
+    "absolute link": ([member("soft", kind=tarfile.SYMTYPE, link="/etc/passwd")], "is a link"),
+    "hard link out": ([member("hard", kind=tarfile.LNKTYPE, link="../evil")], "is a link"),
     "through a link": (
         [member("d", kind=tarfile.SYMTYPE, link=".."), member("d/evil")],
-        "is not safe",
+        "is a link",
     ),
     "device": ([member("null", kind=tarfile.CHRTYPE)], "a device or a pipe"),
     "pipe": ([member("pipe", kind=tarfile.FIFOTYPE)], "a device or a pipe"),
     "twice": ([member("a"), member("b"), member("./a", b"other")], "is there twice"),
     "bomb": ([member("a", bytes(LIMIT)), member("b", b"1")], "unpacks to more than 10000 bytes"),
-    "link to nothing": ([member("hard", kind=tarfile.LNKTYPE, link="absent")], "a link to what is not there"),
+    "link inside": ([member("real"), member("soft", kind=tarfile.SYMTYPE, link="real")], "is a link"),
+    "hard link inside": ([member("real"), member("hard", kind=tarfile.LNKTYPE, link="real")], "is a link"),
+    "file and folder": ([member("a"), member("a/b")], "a file where the archive has a folder"),
+    "folder and file": ([member("a/b"), member("a")], "a file where the archive has a folder"),
+    "long name": ([member("a" * 300)], "longer than a path may be"),
+    "link to nothing": ([member("hard", kind=tarfile.LNKTYPE, link="absent")], "is a link"),
 }
 BAD_ZIPS = {
     "traversal": ([("ok", b"1"), ("../evil", b"1")], "leaves the folder"),
     "backslash": ([("..\\evil", b"1")], "leaves the folder"),
     "absolute": ([("/tmp/evil", b"1")], "leaves the folder"),
     "drive": ([("C:/evil", b"1")], "leaves the folder"),
-    "link": ([("soft", b"/etc/passwd", stat.S_IFLNK | 0o777)], "a link or a device"),
+    "link": ([("soft", b"/etc/passwd", stat.S_IFLNK | 0o777)], "is a link"),
+    "pipe": ([("pipe", b"", stat.S_IFIFO | 0o644)], "a device or a pipe"),
+    "file and folder": ([("a", b"1"), ("a/b", b"2")], "a file where the archive has a folder"),
     "twice": ([("a", b"1"), ("./a", b"2")], "is there twice"),
     "bomb": ([("zeros", bytes(1_000_000))], "unpacks to more than 10000 bytes"),
 }

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from interslice.common.errors import InputError
-from interslice.data.download import Patience, download
+from interslice.data.download import Patience, Wanted, download
 from interslice.steps.fetch import download_archive
 
 CONTENT = b"".join(hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(100_000))  # 3.2 MB
 SHA256, SIZE = hashlib.sha256(CONTENT).hexdigest(), len(CONTENT)
+OTHER = CONTENT[::-1]  # of the same length
 IMPATIENT = Patience(retries=2, timeout=0.5, backoff=0.01)
 
 
@@ -58,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(206, {"Content-Range": f"bytes {max(0, start - 7)}-{SIZE - 1}/{SIZE}"}, part)
         if behaviour == "forgets":
             start = 0
+        if behaviour.startswith("edited"):
+            return self.edited(behaviour, start, turn)
         body = CONTENT[start:]
         headers = {"Content-Length": str(len(body))}
         if start:
@@ -68,6 +71,27 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(206 if start else 200, headers, body[:500_000])
             return time.sleep(1.5)
         return self.answer(206 if start else 200, headers, body)
+
+    def edited(self, behaviour: str, start: int, turn: int) -> None:
+        """The transfer breaks off, and by the next request the file is another of the same length.
+
+        edited-etag, edited-date and edited-weak name their versions and honour If-Range; edited-deaf names them and sends any
+        range of the newest; edited-mute names none and does the same.
+        """
+        content = CONTENT if turn == 1 else OTHER
+        version = {
+            "edited-date": ("Last-Modified", f"Mon, 0{min(turn, 2)} Jan 2024 10:00:00 GMT"),
+            "edited-weak": ("ETag", 'W/"same"'),
+            "edited-mute": ("X-None", "0"),
+        }.get(behaviour, ("ETag", f'"{min(turn, 2)}"'))
+        self.server.versions.append(self.headers.get("If-Range"))
+        if behaviour in ("edited-etag", "edited-date") and self.headers.get("If-Range") != version[1]:
+            start = 0
+        body = content[start:]
+        headers = {"Content-Length": str(len(body)), version[0]: version[1]}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{SIZE - 1}/{SIZE}"
+        self.answer(206 if start else 200, headers, body[:700_000] if turn == 1 else body)
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -84,7 +108,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # a client that went away is what some tests are about
-    server.requests = []
+    server.requests, server.versions = [], []
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield server
     server.shutdown()
@@ -92,10 +116,10 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    def run(*paths, size=SIZE, sha256=SHA256, **options):
+    def run(*paths, size=SIZE, sha256=SHA256, md5=None, **options):
         urls = [f"http://127.0.0.1:{server.server_port}/{path}" for path in paths]
         options = {"patience": IMPATIENT, "progress": io.StringIO()} | options
-        return download(urls, tmp_path / "disc.tar.gz", size=size, sha256=sha256, **options)
+        return download(urls, tmp_path / "disc.tar.gz", Wanted(size, sha256, md5), **options)
 
     return run
 
@@ -160,6 +184,46 @@ def test_the_next_address_is_tried(fetch):
 
 def test_size_and_checksum_may_be_unknown(fetch):
     assert fetch("good", size=None, sha256=None).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "asked"),
+    [
+        ("edited-etag", [None, '"1"']),
+        ("edited-date", [None, "Mon, 01 Jan 2024 10:00:00 GMT"]),
+        ("edited-weak", [None, None]),
+        ("edited-deaf", [None, '"1"', None]),
+        ("edited-mute", [None, None]),
+    ],
+)
+def test_two_versions_are_never_spliced(fetch, server, behaviour, asked):
+    """The file is edited while it is fetched, no checksum is known, and both versions have the same number of bytes."""
+    assert fetch(behaviour, sha256=None).read_bytes() == OTHER
+    assert server.versions == asked
+
+
+def test_a_later_call_does_not_splice_either(fetch, server, tmp_path):
+    """What an earlier process left is gone on with by its version, and not at all at another address."""
+    with pytest.raises(InputError, match="the connection broke off"):
+        fetch("edited-etag", sha256=None, patience=Patience(retries=-1))
+    assert left(tmp_path) == [".disc.tar.gz.partial", ".disc.tar.gz.partial.version"]
+    assert fetch("edited-etag", sha256=None).read_bytes() == OTHER
+    assert server.versions == [None, '"1"']
+    (tmp_path / "disc.tar.gz").replace(tmp_path / ".disc.tar.gz.partial")
+    assert fetch("good", sha256=None).read_bytes() == CONTENT
+    assert server.requests[-1] == ("good", None)
+    assert left(tmp_path) == ["disc.tar.gz"]
+
+
+def test_md5_is_a_checksum_too(fetch, server, tmp_path):
+    known = hashlib.md5(CONTENT).hexdigest()
+    assert fetch("good", sha256=None, md5=known).read_bytes() == CONTENT
+    (tmp_path / "disc.tar.gz").unlink()
+    with pytest.raises(InputError, match=f"found md5 {hashlib.md5(OTHER).hexdigest()}, expected {known}"):
+        fetch("wrong", sha256=None, md5=known)
+    (tmp_path / ".disc.tar.gz.partial").write_bytes(CONTENT[:2_000_000])
+    assert fetch("good", sha256=None, md5=known).read_bytes() == CONTENT
+    assert server.requests[-1] == ("good", "bytes=2000000-")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,10 @@
-"""Archives from elsewhere: unpacked into one folder and nowhere else, up to a stated size, or refused."""
+"""Archives from elsewhere: unpacked into one folder and nowhere else, up to a stated size, or refused.
 
+Only the bytes of plain files are taken, into files that are opened here: no link is ever made, so that no later member can be
+written through one (tarfile's own "data" filter can be led outside by nested links, CVE-2025-4517).
+"""
+
+import errno
 import posixpath
 import stat
 import tarfile
@@ -20,20 +25,16 @@ def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequ
     """Unpack the members of a .tar, .tar.gz, .tgz or .zip whose path matches a pattern; `target` appears when
     all are out.
 
-    limit: bytes that the archive may have unpacked. Raises InputError, naming archive and member, for a path
-    or link that leaves the folder, a device, a name that is there twice, more than `limit` bytes, a corrupt
-    archive, or no match.
+    limit: bytes that may be written. Raises InputError, naming archive and member, for a path that leaves the folder, a link
+    among the members that match, a device, a file that is there twice, more than `limit` bytes, a corrupt archive, or no match.
     """
     archive = Path(archive)
     with replacing(target) as folder:
         folder.mkdir(parents=True)
+        guard = Guard(archive, folder, limit, members)
         try:
-            count = (
-                unpack_zip(archive, folder, limit, members)
-                if archive.suffix == ".zip"
-                else unpack_tar(archive, folder, limit, members)
-            )
-        except (zipfile.BadZipFile, tarfile.ReadError, zlib.error, EOFError, RuntimeError) as error:
+            count = unpack_zip(archive, guard) if archive.suffix == ".zip" else unpack_tar(archive, guard)
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
             raise InputError(f"{archive.name}: corrupt archive, it cannot be unpacked ({error})") from error
         except OSError as error:
             if error.errno is not None:
@@ -45,89 +46,84 @@ def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequ
 
 
 class Guard:
-    """What is true of an archive as a whole: no name twice, no more than `limit` bytes."""
+    """What is true of an archive as a whole: no file twice, none outside `folder`, no more than `limit` bytes."""
 
-    def __init__(self, archive: Path, limit: int) -> None:
-        self.archive, self.limit = archive, limit
+    def __init__(self, archive: Path, folder: Path, limit: int, members: Sequence[str]) -> None:
+        self.archive, self.folder, self.limit, self.members = archive, folder, limit, members
         self.names: set[str] = set()
         self.size = 0
 
-    def name(self, name: str) -> str:
-        """A member's path, normalised; InputError if it leaves the folder or is there twice."""
+    def wants(self, name: str, *, folder: bool, link: bool) -> bool:
+        """Whether a member is to be written; InputError if its path leaves the folder, or if it may not be written."""
         clean = posixpath.normpath(name)
-        if (
-            name.startswith(("/", "\\"))
-            or ":" in name
-            or "\\" in name
-            or clean == ".."
-            or clean.startswith("../")
-        ):
+        outside = name.startswith(("/", "\\")) or clean == ".." or clean.startswith("../")
+        if outside or set(name) & set(":\\\0"):
             raise InputError(
                 f"{self.archive.name}: member {name!r} leaves the folder it is unpacked into, refused"
             )
-        if clean != "." and clean in self.names:
-            raise InputError(f"{self.archive.name}: member {name!r} is there twice, refused")
+        if folder or not any(fnmatchcase(clean, pattern) for pattern in self.members):
+            return False
+        if link:
+            raise self.refuse(name, "a link")
+        if clean in self.names:
+            raise self.refuse(name, "there twice")
         self.names.add(clean)
-        return clean
+        return True
 
-    def add(self, size: int) -> None:
-        """Count unpacked bytes."""
-        self.size += size
-        if self.size > self.limit:
-            raise InputError(
-                f"{self.archive.name}: unpacks to more than {self.limit} bytes, refused (unpack.limit_gib)"
-            )
+    def write(self, name: str, source: IO[bytes]) -> None:
+        """Copy one member's bytes into a new file, counting them as they come out, because headers may lie."""
+        path = self.folder / posixpath.normpath(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self.refuse(name, "a file where the archive has a folder, or another file") from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise self.refuse(name, "longer than a path may be here") from error
+        with open(path, "r+b") as file:
+            for block in blocks(source):
+                self.size += len(block)
+                if self.size > self.limit:
+                    raise InputError(
+                        f"{self.archive.name}: unpacks to more than {self.limit} bytes, refused (unpack.limit_gib)"
+                    )
+                file.write(block)
 
     def refuse(self, name: str, what: str) -> InputError:
         return InputError(f"{self.archive.name}: member {name!r} is {what}, refused")
 
 
-def wanted(name: str, members: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in members)
-
-
-def unpack_tar(archive: Path, folder: Path, limit: int, members: Sequence[str]) -> int:
-    """Read a tar once, as a stream. Links inside the folder are allowed, as tarfile's own "data" filter
-    judges.
-    """
-    guard, count = Guard(archive, limit), 0
+def unpack_tar(archive: Path, guard: Guard) -> int:
+    """Read a tar once, as a stream; the number of files written."""
+    count = 0
     with tarfile.open(archive, "r|*") as tar:
         for member in tar:
-            clean = guard.name(member.name)
-            guard.add(member.size)
-            if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+            link = member.issym() or member.islnk()
+            if not (member.isfile() or member.isdir() or link):
                 raise guard.refuse(member.name, "a device or a pipe")
-            try:
-                safe = tarfile.data_filter(member, str(folder))
-            except tarfile.FilterError as error:
-                raise guard.refuse(member.name, f"not safe ({error})") from error
-            if member.isdir() or not wanted(clean, members):
+            if not guard.wants(member.name, folder=member.isdir(), link=link):
                 continue
-            try:
-                tar.extract(safe, folder, filter="data")
-            except (KeyError, tarfile.ExtractError) as error:
-                raise guard.refuse(member.name, f"a link to what is not there ({error})") from error
+            content = tar.extractfile(member)
+            assert content is not None  # a plain file has content
+            guard.write(member.name, content)
             count += 1
     return count
 
 
-def unpack_zip(archive: Path, folder: Path, limit: int, members: Sequence[str]) -> int:
-    """Unpack a zip; sizes are counted as they come out, because the headers may lie."""
-    guard, count = Guard(archive, limit), 0
+def unpack_zip(archive: Path, guard: Guard) -> int:
+    """Unpack a zip; the number of files written."""
+    count = 0
     with zipfile.ZipFile(archive) as zipped:
         for member in zipped.infolist():
-            clean = guard.name(member.filename)
             mode = stat.S_IFMT(member.external_attr >> 16)
-            if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise guard.refuse(member.filename, "a link or a device")
-            if member.is_dir() or not wanted(clean, members):
+            if mode not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+                raise guard.refuse(member.filename, "a device or a pipe")
+            if not guard.wants(member.filename, folder=member.is_dir(), link=mode == stat.S_IFLNK):
                 continue
-            path = folder / clean
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with zipped.open(member) as source, open(path, "wb") as file:
-                for block in blocks(source):
-                    guard.add(len(block))
-                    file.write(block)
+            with zipped.open(member) as content:
+                guard.write(member.filename, content)
             count += 1
     return count
 

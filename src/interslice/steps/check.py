@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
 from interslice.common.parallel import for_each
-from interslice.data.download import mismatch
+from interslice.data.download import wanted_of
 from interslice.data.index import folder_of, how_to_get, read_case
 from interslice.data.sources import Found, source_of
 from interslice.data.splits import assign_splits
@@ -84,7 +84,7 @@ def check_archives(dataset: Mapping[str, Any], resources: Path, state: Mapping[s
                 f"{name}{BY_ITSELF} downloads it" if remote["urls"] else f"{name}: put it into {path.parent}"
             )
             continue
-        problem = mismatch(path, remote["size"], remote["sha256"])
+        problem = wanted_of(remote).mismatch(path)
         state["corrupt" if problem else "present"].append(f"{name}: {problem}" if problem else name)
 
 

