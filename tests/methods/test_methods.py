@@ -266,26 +266,19 @@ def test_cubic_convolution_reproduces_parabolas():
     np.testing.assert_allclose(result[4:-4], np.arange(4, 29) ** 2 / 1024, atol=1e-6)
 
 
-def test_the_residual_correction_vanishes_at_input_slices_and_is_parabolic_between():
+def test_input_slices_come_back_and_nothing_is_added_whatever_the_motion():
+    """Kept slices bit by bit; and a constant volume stays constant: there is no term that could put something there."""
     torch.manual_seed(0)
     method = build_method(small_settings("cae_residual"))
-    torch.nn.init.normal_(method.decoder[-2].weight[:1], std=0.1)  # of the value; nothing moves
+    torch.nn.init.normal_(method.decoder[-2].weight, std=0.3)
     method.network.eval()
     low = ellipsoids((10, 16, 20))
     result = method.interpolate(low, 4)
     np.testing.assert_array_equal(result[::4], low)
-    base = np.tensordot(keys_matrix(10, 4), low, 1)
-    with torch.no_grad():
-        images = torch.from_numpy(low[:, np.newaxis])
-        latents = method.encode(images)
-        for gap, step in [(0, 1), (7, 2), (8, 3)]:  # 7 to 8 is the seam between two internal batches
-            alpha = step / 4
-            mixed = (1 - alpha) * latents[gap] + alpha * latents[gap + 1]
-            before, after = latents[gap], latents[gap + 1]
-            outer, beyond = latents[max(gap - 1, 0)], latents[min(gap + 2, 9)]
-            features = torch.cat([mixed, before - after, outer - before, beyond - after])[np.newaxis]
-            correction = 4 * alpha * (1 - alpha) * method.decode(features)[0, 0].numpy()
-            np.testing.assert_allclose(result[4 * gap + step], base[4 * gap + step] + correction, atol=1e-5)
+    still = np.tensordot(keys_matrix(10, 4), low, 1)
+    assert np.abs(result - still).max() > 0.01, "the decoder moves something"
+    flat = np.full((6, 16, 20), 0.4, np.float32)
+    np.testing.assert_allclose(method.interpolate(flat, 4), 0.4, atol=1e-6)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -294,7 +287,7 @@ def test_the_residual_motion_carries_structures_along_their_course(axis):
     method = build_method(small_settings("cae_residual"))
     method.network.eval()
     with torch.no_grad():
-        method.decoder[-2].bias[{2: 1, 1: 2}[axis]] = 3.0
+        method.decoder[-2].bias[{2: 0, 1: 1}[axis]] = 3.0
     places = np.arange(0, 7.01, 0.25)
     along = np.arange(48)[np.newaxis] - (12 + 3 * places[:, np.newaxis])
     profile = np.exp(-((along / 4) ** 2))[:, :, np.newaxis] * np.exp(-(((np.arange(32) - 16) / 6) ** 2))

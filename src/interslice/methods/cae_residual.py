@@ -20,11 +20,11 @@ PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
 
 
 class CAEResidual(Autoencoder):
-    """x_j = c(y_(i-1) .. y_(i+2)) + 4 a (1 - a) v, a = j / K.
+    """x_j = c(y_(i-1) .. y_(i+2)), a = j / K.
 
     y_n(p) = x_n(p + (n - i - a) u) are the four slices around the gap, moved by u pixels per gap to where structures that keep
-    their course would be at a; c is their cubic convolution. The last layer of the decoder d starts at zero, so an
-    untrained network is that interpolation; at a = 0 and 1 the correction vanishes and input slices come back as they were.
+    their course would be at a; c is their cubic convolution. The last layer of the decoder starts at zero, so an
+    untrained network is that interpolation; at a = 0 and 1 input slices come back as they were.
     """
 
     neighbours = 4
@@ -36,7 +36,7 @@ class CAEResidual(Autoencoder):
                 "method cae_residual: key synthesis: found only weights of 0, at least one must be above 0"
             )
         network = self.settings["network"]
-        decoder = build_decoder(network, inputs=4 * network["latent"], activation=nn.Identity(), outputs=3)
+        decoder = build_decoder(network, inputs=4 * network["latent"], activation=nn.Identity(), outputs=2)
         last = decoder[-2]
         assert isinstance(last, nn.Conv2d)
         nn.init.zeros_(last.weight)
@@ -51,12 +51,11 @@ class CAEResidual(Autoencoder):
         outer, before, after, beyond = latents
         mixed = torch.lerp(before, after, alpha.to(before.dtype))
         features = torch.cat([mixed, before - after, outer - before, beyond - after], dim=1)
-        correction = self.decoder(features).float()  # bfloat16 cannot count pixels
-        value, motion = correction[:, :1], correction[:, 1:]
+        motion = self.decoder(features).float()  # bfloat16 cannot count pixels
         moved = [
             displaced(image, (place - alpha) * motion) for place, image in zip(PLACES, images, strict=True)
         ]
-        return cubic(moved, alpha) + 4 * alpha * (1 - alpha) * value
+        return cubic(moved, alpha)
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The synthesis terms of the middle slice alone: there is nothing to reconstruct."""
