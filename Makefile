@@ -55,7 +55,7 @@ lock: | $(UV)
 # Conda environments from the lock file; the last step checks them.
 envs: | $(UV) $(VENV)/.synced
 	$(BIN)/python envs/generate.py $(UV)
-	$(BIN)/pytest -q tests/test_envs.py
+	$(BIN)/pytest -q tests/workflow/test_envs.py
 
 # An optional peer, a program under the GPL-3.0 in an environment of its own: docs/results/peers.md.
 eclare: .eclare/bin/run-eclare

@@ -1,33 +1,18 @@
 """Write envs/*.yaml from requirements.lock: python and pip from conda-forge, every package by pip at the locked version.
 
-Run by `make envs`. An environment is the closure of a few packages, resolved by uv against the lock as constraints.
+Run by `make envs`. An environment is the closure of what pyproject.toml lists for a study, resolved by uv against the
+lock as constraints: torch without the workflow manager, which runs the rules from outside; light without torch either.
 """
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LIGHT = [
-    "jinja2",
-    "jsonschema",
-    "matplotlib",
-    "nibabel",
-    "numpy",
-    "pandas",
-    "pip",
-    "psutil",
-    "pyarrow",
-    "pydicom",
-    "pyyaml",
-    "requests",
-    "scikit-image",
-    "scipy",
-    "simpleitk",
-    "statsmodels",
-    "tqdm",
-]
-PACKAGES = {"light": LIGHT, "torch": [*LIGHT, "lpips", "scikit-learn", "torch", "torchvision"]}
+OUTSIDE = {"interslice", "snakemake", "snakemake-executor-plugin-slurm"}
+TORCH = {"lpips", "scikit-learn", "torch", "torchvision"}
 HEADER = """# Made by `make envs` from requirements.lock: do not edit.
 channels:
   - conda-forge
@@ -37,6 +22,15 @@ dependencies:
   - pip
   - pip:
 """
+
+
+def packages() -> dict[str, list[str]]:
+    """Environment to the names of the packages that it is the closure of."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["model"], *extras["study"]]
+    names = {match[0] for match in map(re.compile(r"[A-Za-z0-9_.-]+").match, listed) if match} - OUTSIDE
+    return {"light": sorted(names - TORCH), "torch": sorted(names)}
 
 
 def resolve(uv: str, packages: list[str]) -> list[str]:
@@ -50,6 +44,6 @@ def resolve(uv: str, packages: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    for name, packages in PACKAGES.items():
-        pins = "".join(f"      - {pin}\n" for pin in resolve(sys.argv[1], packages))
+    for name, wanted in packages().items():
+        pins = "".join(f"      - {pin}\n" for pin in resolve(sys.argv[1], wanted))
         (HERE / f"{name}.yaml").write_text(HEADER + pins)

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
+from interslice.common.extras import require
 
 BAD_INPUT, SOME_FAILED, INTERRUPTED = 2, 1, 130
 
@@ -119,6 +120,7 @@ def add_reader_study(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def run_reader_study(arguments: argparse.Namespace) -> int:
+    require("jinja2", "study", "reader-study")
     from interslice.report.reader_study import study_cases, write_reader_study
 
     cases = study_cases(arguments.study, arguments.dataset, arguments.factor, arguments.methods)
@@ -151,6 +153,7 @@ def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def run_reader_analysis(arguments: argparse.Namespace) -> int:
+    require("statsmodels", "study", "reader-analysis")
     from interslice.analysis.reader_analysis import read_answers, reader_rates, shown_analysis
     from interslice.common.files import replacing
     from interslice.report.formatting import plain

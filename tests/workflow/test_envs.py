@@ -1,5 +1,6 @@
 """The conda environments against the lock file. No conda runs here: the files must be right by construction."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from checkout import copy_of_the_code
+from packaging.utils import canonicalize_name
 
+from installed import PLATFORM, PYTHON, closure
 from settings import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -42,6 +45,16 @@ def test_every_pin_is_the_locks(path):
         if version not in locked.get(name.lower(), ())
     }
     assert drifted == {}, "run `make envs`"
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_is_the_closure_of_what_is_listed(path):
+    """No package less and none more than pyproject.toml's list brings along: `make envs` would write this file."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "envs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    pins = {canonicalize_name(name) for name in pins_of(path)}
+    assert pins == closure(generate.packages()[path.stem], PLATFORM | PYTHON), "run `make envs`"
 
 
 def test_environments_hold_what_their_rules_import():

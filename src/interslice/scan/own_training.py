@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.common.extras import require
 from interslice.scan.scans import Scan, check_memory
 from interslice.scan.trust import spread_over
 from interslice.scan.upsampling import Model, limits_of, load_model
@@ -127,6 +128,9 @@ def validation_pairs(volume: np.ndarray, held: HeldOut) -> "list[Pair]":
 
 def check_training(scans: Sequence[Scan], minutes: float, method: str, loss: str, with_check: bool) -> None:
     """Refuse what `train_here` cannot do, before any of it is done."""
+    require("torch", "model", "--train-here")
+    if loss == "lpips":
+        require("lpips", "study", "--loss lpips")
     if method not in SETTINGS:
         raise InputError(f"--train-here: found method {method}, allowed are {', '.join(SETTINGS)}")
     if not 0 < minutes <= LONGEST_MINUTES:

@@ -10,6 +10,8 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.common.extras import require
+from interslice.common.files import sha256_of
 from interslice.data.volumes import output_size
 from interslice.methods import METHODS, build_method
 from interslice.methods.base import Method
@@ -69,10 +71,10 @@ def load_model(file: str | Path, method: str | None = None) -> Model:
     The checkpoint says what it is; `method`, if given, must agree. Raises InputError for a missing, damaged
     or foreign file and for weights that do not fit the architecture that the file names.
     """
-    from interslice.common.checkpoints import read_checkpoint
-    from interslice.common.files import sha256_of
-
     path = find_model(file)
+    require("torch", "model", f"the model {path.name}")
+    from interslice.common.checkpoints import read_checkpoint
+
     state = read_checkpoint(path)
     settings = state.get("settings")
     if not isinstance(settings, Mapping) or settings.get("method") not in METHODS:

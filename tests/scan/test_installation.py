@@ -1,0 +1,105 @@
+"""What a person with one scan has to install: no workflow manager, and torch for trained models alone."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from installed import closure, listed, plain_python, run_plainly
+
+HEAVY = {"torch", "snakemake", "pandas", "matplotlib", "SimpleITK"}
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.nii.gz"
+    values = np.random.default_rng(0).integers(0, 1000, (32, 32, 9)).astype(np.int16)
+    nib.save(nib.Nifti1Image(values, np.diag([1.0, 1.0, 4.0, 1.0])), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return plain_python(tmp_path_factory.mktemp("plain") / "packages")
+
+
+def command(*arguments):
+    """The command line as code; its last line is the exit code and the heavy packages that were imported."""
+    return (
+        "import json\nfrom interslice.cli import main\n"
+        f"try:\n    code = main({[str(argument) for argument in arguments]})\n"
+        "except SystemExit as stop:\n    code = stop.code or 0\n"
+        f"print(json.dumps([code, sorted({HEAVY} & set(sys.modules))]))\n"
+    )
+
+
+def outcome(run):
+    assert run.returncode == 0, run.stderr
+    return tuple(json.loads(run.stdout.splitlines()[-1]))
+
+
+def test_a_plain_installation_has_neither_torch_nor_snakemake():
+    names = closure(listed())
+    assert names & {"torch", "snakemake", "snakemake-executor-plugin-slurm", "lpips", "statsmodels"} == set()
+    assert {"torch", "snakemake", "sewar", "lpips", "statsmodels"} <= closure(listed("study"))
+    assert len(listed("study")) == len({line.split(">")[0].split("=")[0] for line in listed("study")})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["upsample", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(plain, arguments):
+    assert outcome(run_plainly(plain, command(*arguments))) == (0, [])
+
+
+def test_the_package_imports_nothing_heavy(plain):
+    run = run_plainly(plain, f"import interslice\nprint(sorted({HEAVY} & set(sys.modules)))")
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
+
+
+def test_the_spline_imports_nothing_heavy(plain, scan, tmp_path):
+    run = run_plainly(plain, command("upsample", scan, "-o", tmp_path / "fine.nii.gz"))
+    assert outcome(run) == (0, [])
+    assert nib.load(tmp_path / "fine.nii.gz").shape == (32, 32, 33)
+
+
+def test_all_else_without_a_model_works_plainly(plain, scan, tmp_path):
+    options = ["--check", "--method", "registration", "--factor", 2, "-o", tmp_path / "fine.nii.gz"]
+    options += ["--preview", tmp_path / "picture.png", "--uncertainty", tmp_path / "map.nii.gz"]
+    code, imported = outcome(run_plainly(plain, command("upsample", scan, *options)))
+    assert code == 0
+    assert "torch" not in imported
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fine.nii.gz", "map.nii.gz", "picture.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["upsample", "SCAN", "-o", "OUT", "--model", "cae_residual_K4"],
+            "the model cae_residual_K4.pt needs the package torch, which is not installed here: "
+            "pip install 'interslice[model]'",
+        ),
+        (["upsample", "SCAN", "-o", "OUT", "--train-here"], "--train-here needs the package torch"),
+        (["reader-analysis", "a.json"], "reader-analysis needs the package statsmodels"),
+        (
+            ["reader-study", "r", "--dataset", "a", "--factor", "2", "--methods", "b"],
+            "pip install 'interslice[study]'",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_one_sentence(plain, scan, tmp_path, arguments, sentence):
+    names = {"SCAN": scan, "OUT": tmp_path / "fine.nii.gz"}
+    run = run_plainly(plain, command(*(names.get(argument, argument) for argument in arguments)))
+    assert outcome(run)[0] == 2
+    assert sentence in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_model_needs_the_extra_model_alone(scan, tmp_path):
+    packages = plain_python(tmp_path / "packages", "model")
+    options = ["--model", "cae_residual_K4", "-o", tmp_path / "fine.nii.gz"]
+    code, imported = outcome(run_plainly(packages, command("upsample", scan, *options)))
+    assert code == 0
+    assert "snakemake" not in imported
+    assert nib.load(tmp_path / "fine.nii.gz").shape == (32, 32, 33)
