@@ -1,6 +1,5 @@
-"""Seeds, code digests, logs and records."""
+"""Logs and records."""
 
-import hashlib
 import json
 import os
 import platform
@@ -11,148 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from interslice.common.errors import InputError
-from interslice.common.provenance import code_digest, environment_record, git_state, seed_for
+from interslice.common.provenance import environment_record, git_state
 
 SOURCE = Path(__file__).parents[2] / "src"
-
-
-def test_seeds_are_fixed_and_in_range() -> None:
-    # By hand: the first four bytes of the sha256 of the three lines, without the sign bit.
-    head = hashlib.sha256(b"t1\n4\n2").hexdigest()[:8]
-    assert seed_for("t1", 4, 2) == int(head, 16) & 0x7FFFFFFF == 1492675408
-    seeds = {seed_for(d, k, r) for d in ("t1", "t", "cine") for k in range(2, 14) for r in range(1, 115)}
-    assert len(seeds) == 3 * 12 * 114
-    assert all(0 <= seed < 2**31 for seed in seeds)
-
-
-FILES = {
-    "__init__.py": '"""Package."""\n',
-    "errors.py": "class E(Exception):\n    pass\n",
-    "grid.py": "from interslice.errors import E\n\nSTEP = 2\n",
-    "relative.py": "from . import grid\n",
-    "training.py": ('def fit():\n    """Train."""\n    import interslice.relative\n    return 1  # one\n'),
-    "metrics.py": "import numpy\nfrom interslice.methods import METHODS\n",
-    "unrelated.py": "X = 1\n",
-    "methods/__init__.py": "from interslice.methods import cae, other\nMETHODS = {'cae': cae}\n",
-    "methods/cae.py": "from ..training import fit\nfrom .base import Base\n",
-    "methods/base.py": "class Base: ...\n",
-    "methods/other.py": "Y = 1\n",
-    "steps/__init__.py": "from . import run\nfrom ..grid import STEP\n",
-    "steps/run.py": "Q = 1\n",
-    "broken.py": "import interslice.absent\n",
-    "invalid.py": "def f(:\n",
-}
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    root = tmp_path / "interslice"
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
-def changes(package: Path, edited: str, *modules: str, old: str = "", new: str = "Z = 3\n") -> bool:
-    """Whether the digest of `modules` differs after `old` became `new` in one file (or was appended)."""
-    before = code_digest(*modules, package_root=package)
-    text = (package / edited).read_text()
-    assert old in text
-    (package / edited).write_text(text.replace(old, new) if old else text + new)
-    return code_digest(*modules, package_root=package) != before
-
-
-@pytest.mark.parametrize(
-    ("edited", "module"),
-    [
-        ("training.py", "interslice.training"),
-        ("relative.py", "interslice.training"),  # imported inside a function
-        ("grid.py", "interslice.training"),  # from . import
-        ("errors.py", "interslice.training"),  # three steps away
-        ("grid.py", "interslice.methods.cae"),  # from ..training
-        ("methods/base.py", "interslice.methods.cae"),
-        ("steps/run.py", "interslice.steps"),  # from . in an __init__
-        ("grid.py", "interslice.steps"),  # from .. in an __init__
-        ("methods/__init__.py", "interslice.metrics"),  # something of the registry's own is imported
-    ],
-)
-def test_the_digest_follows_imports(package: Path, edited: str, module: str) -> None:
-    assert changes(package, edited, module)
-
-
-@pytest.mark.parametrize(
-    ("edited", "module"),
-    [
-        ("unrelated.py", "interslice.training"),
-        ("methods/other.py", "interslice.methods.cae"),
-        ("methods/other.py", "interslice.metrics"),  # behind the registry
-        ("methods/cae.py", "interslice.methods"),
-        ("methods/__init__.py", "interslice.methods.cae"),  # a new entry leaves the others alone
-        ("__init__.py", "interslice.training"),
-    ],
-)
-def test_the_digest_does_not_follow_more(package: Path, edited: str, module: str) -> None:
-    assert not changes(package, edited, module)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "counts"),
-    [
-        ("# one", "# another comment", False),
-        ('"""Train."""', '"""Fit the network."""', False),
-        ('    """Train."""\n', "", False),
-        ("return 1 ", "return (1)\n\n", False),
-        ("return 1", "return 2", True),
-        ("import interslice.relative", "import interslice.grid", True),
-        ("fit()", "fit(x)", True),
-        ('"""Train."""', 'f"""Train."""', True),
-    ],
-)
-def test_what_counts_in_a_file(package: Path, old: str, new: str, counts: bool) -> None:
-    assert changes(package, "training.py", "interslice.training", old=old, new=new) is counts
-
-
-def test_the_digest_is_of_names_and_code_in_any_order(package: Path) -> None:
-    pair = code_digest("interslice.metrics", "interslice.methods.cae", package_root=package)
-    assert pair == code_digest("interslice.methods.cae", "interslice.metrics", package_root=package)
-    assert pair != code_digest("interslice.metrics", package_root=package)
-    assert len(pair) == 64
-    before = code_digest("interslice.unrelated", package_root=package)
-    (package / "unrelated.py").rename(package / "renamed.py")
-    assert code_digest("interslice.renamed", package_root=package) != before
-
-
-@pytest.mark.parametrize(
-    ("module", "sentence"),
-    [
-        ("interslice.nothing", "interslice.nothing: no such module"),
-        ("numpy.linalg", "numpy.linalg: no such module"),
-        (
-            "interslice.broken",
-            "interslice.absent: no such module in the package, needed by interslice.broken",
-        ),
-        ("interslice.invalid", "interslice.invalid: not valid Python"),
-    ],
-)
-def test_modules_that_cannot_be_digested(package: Path, module: str, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        code_digest(module, package_root=package)
-
-
-def test_this_package_can_be_digested_without_being_imported() -> None:
-    names = sorted(
-        "interslice." + ".".join(path.relative_to(SOURCE / "interslice").with_suffix("").parts)
-        for path in (SOURCE / "interslice").rglob("*.py")
-        if path.name != "__init__.py"
-    )
-    code = (
-        "import sys; from interslice.common.provenance import code_digest; before = set(sys.modules)\n"
-        f"for name in {names!r}: code_digest(name)\n"
-        "print([m for m in set(sys.modules) - before if m.startswith(('interslice', 'torch', 'numpy'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def run_script(body: str, log: Path) -> subprocess.CompletedProcess[str]:

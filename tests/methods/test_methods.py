@@ -11,8 +11,9 @@ from scipy.interpolate import CubicSpline
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.data.volumes import output_positions, output_size
-from interslice.methods import METHODS, SUPERVISED, build_method, load_method
+from interslice.methods import build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
+from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.methods.shared.networks import parameter_count
 from interslice.training.loop import Pair, Run, train
 from phantoms import ellipsoids, ramp

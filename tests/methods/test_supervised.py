@@ -6,7 +6,8 @@ import torch
 
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
-from interslice.methods import METHODS, SUPERVISED, build_method
+from interslice.methods import build_method
+from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.methods.shared import supervised
 from interslice.methods.shared.networks import parameter_count
 from interslice.training.loop import Pair, Run, take_step, train

@@ -16,7 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.common.checkpoints import read_checkpoint
 from interslice.common.files import remove
-from interslice.common.provenance import seed_for
+from interslice.common.seeds import seed_for
 from interslice.scoring.longtable import read_scores
 from interslice.training.lpips import load_lpips
 from settings import ROOT
@@ -187,7 +187,7 @@ def test_editing_a_comment_or_docstring_reruns_nothing(finished, edit):
 
 
 def test_editing_figures_reruns_figures_only(finished, edit):
-    edit("src/interslice/report/figures.py", "__all__ =", "EDITED = True\n__all__ =")
+    edit("src/interslice/report/style.py", "path = Path(path)", "path = Path(Path(path))")  # of save
     planned = finished.planned()
     assert set(planned) == FIGURES | {"write_page"}
 
@@ -198,7 +198,7 @@ def test_editing_the_page_reruns_the_page_only(finished, edit):
 
 
 def test_editing_the_autoencoder_retrains_it_and_what_follows(finished, edit):
-    edit("src/interslice/methods/cae.py", "CLASSES =", "EDITED = True\nCLASSES =")
+    edit("src/interslice/methods/cae.py", "CLASSES = {", "CLASSES = {None: CAE, ")
     planned = finished.planned()
     assert planned["train_method"] == 2
     assert planned["evaluate_method"] == 2, "the trained method alone, with two seeds"
@@ -207,7 +207,7 @@ def test_editing_the_autoencoder_retrains_it_and_what_follows(finished, edit):
 
 
 def test_editing_a_conventional_method_trains_nothing(finished, edit):
-    edit("src/interslice/methods/conventional.py", "CLASSES =", "EDITED = True\nCLASSES =")
+    edit("src/interslice/methods/conventional.py", "CLASSES = {", "CLASSES = {None: Linear, ")
     planned = finished.planned()
     assert "train_method" not in planned
     assert planned["evaluate_method"] == 2, "linear, bspline"

@@ -14,7 +14,7 @@ rule collect_ablation_scores:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        code=digest_of("scores"),
+        code=digest_of("collect_scores"),
     script:
         "../scripts/collect_scores.py"
 
@@ -38,7 +38,7 @@ rule tabulate_ablation:
         variants=list(STUDY.ablations),
         labels=STUDY.labels,
         statistics=config["statistics"],
-        code=digest_of("ablation"),
+        code=digest_of("tabulate_ablation"),
     script:
         "../scripts/tabulate_ablation.py"
 
@@ -57,7 +57,7 @@ rule plot_ablation:
         runtime=minutes_of("report"),
     params:
         confidence=config["statistics"]["confidence"],
-        code=digest_of("ablation"),
+        code=digest_of("plot_ablation"),
     script:
         "../scripts/plot_ablation.py"
 

@@ -22,7 +22,7 @@ rule tabulate_lines:
     params:
         volumes=line_volumes(),
         display=DISPLAY,
-        code=digest_of("lines"),
+        code=digest_of("tabulate_lines"),
     script:
         "../scripts/tabulate_lines.py"
 

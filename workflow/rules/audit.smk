@@ -34,7 +34,7 @@ rule score_as_published:
         evaluation=config["evaluation"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
         resume=f"{RESULTS}/score_as_published/{RUN}/{{shard}}_resume",
-        code=method_digest("as_published"),
+        code=method_digest("score_as_published"),
     script:
         "../scripts/score_as_published.py"
 
@@ -52,7 +52,7 @@ rule collect_published_scores:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        code=digest_of("scores"),
+        code=digest_of("collect_scores"),
     script:
         "../scripts/collect_scores.py"
 
@@ -74,7 +74,7 @@ rule tabulate_audit:
         trained=TRAINED,
         baselines=STUDY.named("baseline"),
         statistics=config["statistics"],
-        code=digest_of("audit"),
+        code=digest_of("tabulate_audit"),
     script:
         "../scripts/tabulate_audit.py"
 
@@ -93,7 +93,7 @@ rule plot_audit:
         runtime=minutes_of("report"),
     params:
         labels=STUDY.labels,
-        code=digest_of("audit"),
+        code=digest_of("plot_audit"),
     script:
         "../scripts/plot_audit.py"
 
@@ -114,7 +114,7 @@ rule compare_published:
         runtime=minutes_of("report"),
     params:
         study=RESOLVED,
-        code=digest_of("audit"),
+        code=digest_of("compare_published"),
     script:
         "../scripts/compare_published.py"
 
@@ -138,6 +138,6 @@ rule write_audit_page:
         figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in AUDIT_FIGURES.items()},
         labels=STUDY.labels,
         study=config["study"],
-        code=digest_of("audit"),
+        code=digest_of("write_audit_page"),
     script:
         "../scripts/write_audit_page.py"

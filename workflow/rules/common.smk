@@ -1,4 +1,5 @@
 # Configuration checks, wildcard constraints, input functions, code digests.
+import functools
 import os
 import sys
 from pathlib import Path
@@ -9,12 +10,12 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study, typed
-from interslice.data.sources import DRAWN, SOURCES
+from interslice.data.sources.registry import DRAWN, SOURCES
 from interslice.data.index import input_files, is_converted
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
-from interslice.methods import METHODS, SUPERVISED
-from interslice.common.provenance import code_digest
+from interslice.methods.registry import METHODS, SUPERVISED
+from interslice.common.code import code_digest, script_entries
 
 try:
     update_config(config, typed(dict(workflow.config_settings.config)))
@@ -74,11 +75,6 @@ def index_inputs(wildcards):
     return converted_of(wildcards) or input_files(dataset_of(wildcards), RESOURCES)
 
 
-def index_digest(wildcards):
-    """The step's code and that of the dataset's source: editing one source leaves the others' indexes alone."""
-    return code_digest("interslice.steps.data", SOURCES[dataset_of(wildcards)["source"]])
-
-
 def subject_entry(wildcards):
     return dataset_of(wildcards)["subjects"][wildcards.subject]
 
@@ -134,9 +130,21 @@ def minutes_of(step):
     return lambda wildcards, attempt: config["minutes"][step] * 2 ** (attempt - 1)
 
 
-def digest_of(step):
-    """Input for `params`: the digest of a step's code, so that editing the package reruns what depends on it."""
-    return code_digest(f"interslice.steps.{step}")
+@functools.cache
+def digest_of(script, *modules):
+    """Input for `params`: the digest of what a script calls, and of modules that it imports by a name in the settings."""
+    entries = script_entries(ROOT / "workflow" / "scripts" / f"{script}.py")
+    return code_digest(*entries, *modules)
+
+
+def source_digest(script):
+    """As digest_of, with the source of the dataset: editing one source leaves the others' datasets alone."""
+    return lambda wildcards: digest_of(script, SOURCES[dataset_of(wildcards)["source"]])
+
+
+def method_digest(script):
+    """As digest_of, with the file of the method that the wildcards name."""
+    return lambda wildcards: digest_of(script, f"{METHODS[settings_of(wildcards)['method']]}:CLASSES")
 
 
 def web_digest():
@@ -147,10 +155,3 @@ def web_digest():
         for path in (ROOT / "src/interslice/report/web").glob(f"*.{ending}")
     )
     return {path.name: sha256_of(path) for path in sorted(files)}
-
-
-def method_digest(step):
-    """As digest_of, with the file of the method that the wildcards name."""
-    return lambda wildcards: code_digest(
-        f"interslice.steps.{step}", METHODS[settings_of(wildcards)["method"]]
-    )

@@ -95,7 +95,7 @@ rule convert_dataset:
     params:
         dataset=dataset_of,
         resources=RESOURCES,
-        code=index_digest,
+        code=source_digest("convert_dataset"),
     script:
         "../scripts/convert_dataset.py"
 
@@ -120,7 +120,7 @@ rule index_dataset:
     params:
         dataset=dataset_of,
         resources=RESOURCES,
-        code=index_digest,
+        code=source_digest("index_dataset"),
     script:
         "../scripts/index_dataset.py"
 
@@ -142,7 +142,7 @@ rule normalise_volumes:
         runtime=minutes_of("data"),
     params:
         dataset=dataset_of,
-        code=digest_of("data"),
+        code=digest_of("normalise_volumes"),
     script:
         "../scripts/normalise_volumes.py"
 
@@ -168,7 +168,7 @@ rule decimate_volumes:
         dataset=lambda wildcards: {
             key: dataset_of(wildcards)[key] for key in ("slice_profile", "slice_shift", "already_low")
         },
-        code=digest_of("data"),
+        code=digest_of("decimate_volumes"),
     script:
         "../scripts/decimate_volumes.py"
 

@@ -29,7 +29,7 @@ rule evaluate_method:
         keep=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         # Not an output, as for a training: Snakemake deletes the outputs of a failed job.
         resume=f"{RESULTS}/evaluate_method/{RUN}/{{shard}}_resume",
-        code=method_digest("evaluate"),
+        code=method_digest("evaluate_method"),
     script:
         "../scripts/evaluate_method.py"
 
@@ -47,6 +47,6 @@ rule collect_scores:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        code=digest_of("scores"),
+        code=digest_of("collect_scores"),
     script:
         "../scripts/collect_scores.py"

@@ -30,7 +30,7 @@ rule plot_examples:
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
-        code=digest_of("gaps"),
+        code=digest_of("plot_examples"),
     script:
         "../scripts/plot_examples.py"
 
@@ -53,7 +53,7 @@ rule plot_gap:
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
-        code=digest_of("gaps"),
+        code=digest_of("plot_gap"),
     script:
         "../scripts/plot_gap.py"
 
@@ -76,7 +76,7 @@ rule write_captions:
         titles=CAPTIONED,
         lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
         finished=FINISHED,
-        code=digest_of("gaps"),
+        code=digest_of("write_captions"),
     script:
         "../scripts/write_captions.py"
 

@@ -18,7 +18,7 @@ rule measure_cost:
     params:
         settings=settings_of,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
-        code=method_digest("cost"),
+        code=method_digest("measure_cost"),
     script:
         "../scripts/measure_cost.py"
 
@@ -41,7 +41,7 @@ rule plot_cost:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
-        code=digest_of("cost"),
+        code=digest_of("plot_cost"),
     script:
         "../scripts/plot_cost.py"
 

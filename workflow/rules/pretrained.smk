@@ -20,7 +20,7 @@ rule export_model:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        code=digest_of("pretrained"),
+        code=digest_of("export_model"),
     script:
         "../scripts/export_model.py"
 
@@ -40,6 +40,6 @@ rule pretrained:
     params:
         names=GIVEN,
         title=STUDY.datasets["t1"]["title"] if GIVEN else "",
-        code=digest_of("pretrained"),
+        code=digest_of("write_card"),
     script:
         "../scripts/write_card.py"

@@ -17,7 +17,7 @@ rule compare_methods:
         trained=TRAINED,
         baselines=STUDY.named("baseline"),
         statistics=config["statistics"],
-        code=digest_of("scores"),
+        code=digest_of("compare_methods"),
     script:
         "../scripts/compare_methods.py"
 
@@ -39,7 +39,7 @@ rule tabulate_results:
     params:
         display=DISPLAY,
         study=RESOLVED,
-        code=digest_of("tables"),
+        code=digest_of("tabulate_results"),
     script:
         "../scripts/tabulate_results.py"
 
@@ -58,7 +58,7 @@ rule plot_factor:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
-        code=digest_of("figures"),
+        code=digest_of("plot_factor"),
     script:
         "../scripts/plot_factor.py"
 
@@ -78,7 +78,7 @@ rule plot_boxes:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
-        code=digest_of("figures"),
+        code=digest_of("plot_boxes"),
     script:
         "../scripts/plot_boxes.py"
 
@@ -97,7 +97,7 @@ rule plot_lesions:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
-        code=digest_of("figures"),
+        code=digest_of("plot_lesions"),
     script:
         "../scripts/plot_lesions.py"
 
@@ -119,7 +119,7 @@ rule plot_panel:
         methods=panel_methods,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
-        code=digest_of("figures"),
+        code=digest_of("plot_panel"),
     script:
         "../scripts/plot_panel.py"
 
@@ -139,7 +139,7 @@ rule plot_training:
     params:
         histories=lambda wildcards: trainings("history.csv", wildcards.dataset, wildcards.K),
         select=STUDY.methods[TRAININGS[0]]["training"]["select"] if TRAININGS else None,
-        code=digest_of("figures"),
+        code=digest_of("plot_training"),
     script:
         "../scripts/plot_training.py"
 
@@ -164,7 +164,7 @@ rule pack_viewer:
         opened=[method for method in config["figures"]["panel_methods"] if method in VIEWER_METHODS]
         or VIEWER_METHODS,
         budget=int(1e6 * config["page"]["viewer_mb"] / max(1, len(viewer_stacks()))),
-        code=digest_of("viewer"),
+        code=digest_of("pack_viewer"),
     script:
         "../scripts/pack_viewer.py"
 
@@ -194,7 +194,7 @@ rule write_page:
         benchmarks=["results/benchmarks", BENCHMARKS],
         study=RESOLVED,
         display=DISPLAY,
-        code=digest_of("page"),
+        code=digest_of("write_page"),
         web=web_digest(),
     script:
         "../scripts/write_page.py"

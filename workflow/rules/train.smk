@@ -27,6 +27,6 @@ rule train_method:
         validation_frames=lambda wildcards: dataset_of(wildcards)["validation_frames"],
         # Not an output: Snakemake deletes the outputs of a failed job, and this file is what it continues from.
         resume=f"{RESULTS}/train_method/{RUN}/resume.pt",
-        code=method_digest("train"),
+        code=method_digest("train_method"),
     script:
         "../scripts/train_method.py"

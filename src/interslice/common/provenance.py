@@ -1,15 +1,12 @@
-"""What made a result: seeds, the digest of the code, the environment, and the log of the script that ran."""
+"""What made a result: the environment, and the log of the script that ran."""
 
-import ast
-import functools
-import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,22 +16,8 @@ import psutil
 from interslice.common.errors import InputError
 from interslice.common.interruption import Interrupted
 
-PACKAGE = "interslice"
 PACKAGE_ROOT = Path(__file__).parent.parent
 RECORDED_PACKAGES = ("torch", "lpips", "numpy", "nibabel", "scikit-image", "scipy", "snakemake")
-# Adding an entry to a registry must not change the digest of the others: what it imports is not followed.
-REGISTRIES = (f"{PACKAGE}.methods", f"{PACKAGE}.data.sources")
-
-Import = tuple[int, str, tuple[str, ...]]  # level of "from ..", module, names that are taken from it
-
-
-def seed_for(dataset: str, factor: int, repetition: int) -> int:
-    """The random seed of one repetition at one anisotropy factor K, in [0, 2**31).
-
-    It never depends on the method, so that all methods see the same draw.
-    """
-    digest = hashlib.sha256(f"{dataset}\n{factor}\n{repetition}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") % 2**31
 
 
 @contextmanager
@@ -148,74 +131,3 @@ def git_state(folder: str | Path) -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def code_digest(*modules: str, package_root: str | Path = PACKAGE_ROOT) -> str:
-    """The sha256 of the code of `modules` and all that they import from this package, without importing any.
-
-    `modules` are full names ("interslice.training.loop"), `package_root` the folder of the package. Comments,
-    layout and docstrings do not count. Imports are followed wherever they stand in a file; a package's
-    `__init__` counts where it is imported itself or something it defines is, not where one of its
-    submodules is. A registry (REGISTRIES) counts itself, but what it imports is not followed: the caller
-    names the method that it uses. Digests can be compared under one minor version of Python. Raises
-    InputError for a missing or invalid module.
-    """
-    root = Path(package_root)
-    digests: dict[str, str] = {}
-    waiting = [(name, "code_digest") for name in modules]
-    while waiting:
-        name, importer = waiting.pop()
-        if name in digests:
-            continue
-        path = _module_file(root, name)
-        if path is None:
-            raise InputError(f"{name}: no such module in the package, needed by {importer}")
-        try:
-            digests[name], imports = _examine(path.read_bytes())
-        except (SyntaxError, ValueError) as error:
-            raise InputError(f"{name}: not valid Python ({error})") from error
-        if name not in REGISTRIES:
-            is_package = path.name == "__init__.py"
-            waiting += [(found, name) for found in _resolve(imports, name, is_package, root)]
-    lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _module_file(root: Path, name: str) -> Path | None:
-    top, *parts = name.split(".")
-    base = root.joinpath(*parts)
-    candidates = [base / "__init__.py", *([base.with_suffix(".py")] if parts else [])]
-    return next((path for path in candidates if top == PACKAGE and path.is_file()), None)
-
-
-# The workflow asks once per job; a module's source changes hardly ever in between.
-@functools.lru_cache(maxsize=1024)
-def _examine(source: bytes) -> tuple[str, tuple[Import, ...]]:
-    """The digest of a module's code without docstrings, and its imports."""
-    tree = ast.parse(source)
-    imports: list[Import] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports += [(0, alias.name, ()) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-        elif (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports)
-
-
-def _resolve(imports: Iterable[Import], name: str, is_package: bool, root: Path) -> list[str]:
-    """Full names of the modules of this package behind the imports of module `name`."""
-    found = []
-    for level, module, attributes in imports:
-        parts = name.split(".")
-        above = parts[: len(parts) - level + is_package] if level else []
-        source = ".".join([*above, *([module] if module else [])])
-        if source.split(".")[0] != PACKAGE:
-            continue
-        submodules = [f"{source}.{attribute}" for attribute in attributes]
-        found += [sub if _module_file(root, sub) else source for sub in submodules] or [source]
-    return found

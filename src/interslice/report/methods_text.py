@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.methods import SUPERVISED
+from interslice.methods.registry import SUPERVISED
 from interslice.report.formatting import format_p, metric_name
 
 METRIC_TEXTS = {

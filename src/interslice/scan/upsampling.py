@@ -13,8 +13,9 @@ from interslice.common.errors import InputError
 from interslice.common.extras import require
 from interslice.common.files import sha256_of
 from interslice.data.volumes import output_size
-from interslice.methods import METHODS, build_method
+from interslice.methods import build_method
 from interslice.methods.base import Method
+from interslice.methods.registry import METHODS
 from interslice.scan.scans import Scan, check_memory, scan_from_image
 
 CONVENTIONAL: dict[str, dict[str, Any]] = {

@@ -14,9 +14,10 @@ from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
 from interslice.common.files import remove_abandoned, replacing
 from interslice.common.interruption import budget_of, interruptions
-from interslice.common.provenance import environment_record, seed_for
+from interslice.common.provenance import environment_record
+from interslice.common.seeds import seed_for
 from interslice.data.volumes import open_volume, reference_slices
-from interslice.methods import SUPERVISED
+from interslice.methods import method_class
 from interslice.steps.data import volumes_of
 from interslice.training.loop import Pair, Run, train
 from interslice.training.lpips import load_lpips
@@ -53,7 +54,7 @@ def train_method(
     run = Run(label, settings, seed, factor, digest, list(training_files), list(validation_files))
     volumes = [open_volume(path) for path in training_files.values()]
     references = None
-    if settings["method"] in SUPERVISED:
+    if method_class(settings["method"]).supervised:
         sharp = volumes_of(normalised, "train")
         references = [reference_slices(open_volume(sharp[name]).data, factor) for name in training_files]
     pairs = validation_pairs(

@@ -16,20 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from interslice.common.files import replacing
+from interslice.data.sources.registry import SOURCES
 
 SPLITS = ("train", "validation", "test")
-# Modules are named, not imported: editing one source reruns its own datasets only.
-SOURCES = {
-    "packages": "interslice.data.sources.packages",
-    "folder": "interslice.data.sources.folder",
-    "acdc": "interslice.data.sources.acdc",
-    "sunnybrook": "interslice.data.sources.sunnybrook",
-    "dhcp": "interslice.data.sources.dhcp",
-    "oasis": "interslice.data.sources.oasis",
-    "mnist": "interslice.data.sources.mnist",
-    "lines": "interslice.data.sources.lines",
-}
-DRAWN = ("mnist", "lines")  # stacks of drawn images: their slices are not millimetres apart
 
 
 @dataclass(frozen=True)

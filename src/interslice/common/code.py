@@ -1,0 +1,207 @@
+"""The digest of the code that a step runs, so that an edit reruns what it can change and nothing else.
+
+It follows names, from the functions that a script calls to the top-level definitions that these use, without importing
+anything. Where a name cannot be followed, more is counted rather than less.
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interslice.common.errors import InputError
+
+PACKAGE = "interslice"
+PACKAGE_ROOT = Path(__file__).parent.parent
+# Modules that change no result: messages, whole files, stopping, what is recorded. And the two registries: the caller names the
+# method or source that it uses, so that a new entry reruns nothing.
+OUTSIDE = (
+    f"{PACKAGE}.common.code",
+    f"{PACKAGE}.common.errors",
+    f"{PACKAGE}.common.files",
+    f"{PACKAGE}.common.interruption",
+    f"{PACKAGE}.common.provenance",
+    f"{PACKAGE}.data.sources.registry",
+    f"{PACKAGE}.methods.registry",
+)
+EVERYTHING = "*"  # in place of a name: all of a module
+ALWAYS = ""  # the statements of a module that bind no name: they run when it is imported
+
+Reference = tuple[str, str]  # a module and a name in it
+
+
+@dataclass
+class Module:
+    """Top-level names to the statements that bind them, imports among them; and the statements that bind none."""
+
+    package: str
+    bound: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    always: list[ast.stmt] = field(default_factory=list)
+
+
+def code_digest(*entries: str, package_root: str | Path = PACKAGE_ROOT) -> str:
+    """The sha256 of the code behind `entries`: "interslice.steps.train:train_method", or a module, without a colon.
+
+    `package_root` is the folder of the package. What counts: the definitions, constants and imports that are reached by
+    name, and the other statements of every module that is reached. What does not: comments, layout, docstrings, the words
+    of exceptions that are raised, what is printed, blocks for type checkers, the modules in OUTSIDE, and a package's
+    `__init__` where only its submodules are used. Digests can be compared under one minor version of Python. Raises
+    InputError for a missing or invalid module.
+    """
+    root = Path(package_root)
+    sources: dict[str, tuple[bytes, bool]] = {}
+    found: dict[Reference, str] = {}
+    waiting = [(_entry(entry), "code_digest") for entry in entries]
+    while waiting:
+        reference, importer = waiting.pop()
+        name, attribute = reference
+        if reference in found or name in OUTSIDE:
+            continue
+        if name not in sources:
+            path = _file_of(root, name)
+            if path is None:
+                raise InputError(f"{name}: no such module in the package, needed by {importer}")
+            sources[name] = path.read_bytes(), path.name == "__init__.py"
+        try:
+            found[reference], used = _examine(*sources[name], name, attribute, root)
+        except (SyntaxError, ValueError) as error:
+            raise InputError(f"{name}: not valid Python ({error})") from error
+        waiting += [(one, name) for one in used]
+    return _sha256("".join(f"{module}:{name} {found[module, name]}\n" for module, name in sorted(found)))
+
+
+def script_entries(script: Path) -> list[str]:
+    """What a script of the workflow imports from the package, as entries of `code_digest`."""
+    return [
+        f"{node.module}:{alias.name}"
+        for node in ast.walk(ast.parse(script.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == PACKAGE
+        for alias in node.names
+    ]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entry(entry: str) -> Reference:
+    module, _, name = entry.partition(":")
+    return module, name or EVERYTHING
+
+
+def _file_of(root: Path, name: str) -> Path | None:
+    top, *parts = name.split(".")
+    base = root.joinpath(*parts)
+    candidates = [base / "__init__.py", *([base.with_suffix(".py")] if parts else [])]
+    return next((path for path in candidates if top == PACKAGE and path.is_file()), None)
+
+
+# A workflow asks for the digests of some thirty steps, which share most of their code.
+@functools.lru_cache(maxsize=8192)
+def _examine(
+    source: bytes, is_package: bool, name: str, attribute: str, root: Path
+) -> tuple[str, tuple[Reference, ...]]:
+    """The digest of what binds one name of a module, and the names that it uses."""
+    module = _parse(source, name, is_package)
+    if attribute == EVERYTHING or (attribute and attribute not in module.bound):
+        # A name that no statement binds: whatever the module does may be behind it.
+        return "", tuple((name, one) for one in (ALWAYS, *module.bound))
+    statements = module.bound[attribute] if attribute else module.always
+    digest = _sha256("\n".join(map(ast.dump, statements)))
+    return digest, ((name, ALWAYS), *dict.fromkeys(_used(statements, module, name, root)))
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(source: bytes, name: str, is_package: bool) -> Module:
+    module = Module(name if is_package else name.rpartition(".")[0])
+    for statement in _Pruned().visit(ast.parse(source)).body:
+        parts = _by_name(statement)
+        for bound, part in parts.items():
+            module.bound.setdefault(bound, []).append(part)
+        if not parts:
+            module.always.append(statement)
+    return module
+
+
+def _by_name(statement: ast.stmt) -> dict[str, ast.stmt]:
+    """The names that a statement does nothing but bind, each with the part that binds it; none for any other statement."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return {statement.name: statement}
+        case ast.ImportFrom() if all(alias.name != "*" for alias in statement.names):
+            return {
+                alias.asname or alias.name: ast.ImportFrom(statement.module, [alias], statement.level)
+                for alias in statement.names
+            }
+        case ast.Import() if all(alias.name.split(".")[0] != PACKAGE for alias in statement.names):
+            return {
+                (alias.asname or alias.name).split(".")[0]: ast.Import([alias]) for alias in statement.names
+            }
+        case ast.Assign():
+            names = [node for target in statement.targets for node in _targets(target)]
+        case ast.AnnAssign():
+            names = _targets(statement.target)
+        case _:
+            return {}
+    plain = all(isinstance(name, ast.Name) for name in names)
+    return {name.id: statement for name in names if isinstance(name, ast.Name)} if plain else {}
+
+
+def _targets(target: ast.expr) -> list[ast.expr]:
+    return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+
+
+class _Pruned(ast.NodeTransformer):
+    """A module without what changes no result."""
+
+    def generic_visit(self, node: ast.AST) -> Any:
+        super().generic_visit(node)
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
+            del node.body[0]  # type: ignore[attr-defined]
+        return node
+
+    def visit_Raise(self, node: ast.Raise) -> Any:
+        """The type of an exception counts, because it may be caught; its words do not."""
+        if isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """A call of print is left out unless it writes into a file."""
+        match node.value:
+            case ast.Call(func=ast.Name("print"), keywords=keywords):
+                if all(keyword.arg != "file" for keyword in keywords):
+                    return None
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> Any:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return None
+        return self.generic_visit(node)
+
+
+def _used(statements: Sequence[ast.stmt], module: Module, name: str, root: Path) -> Iterator[Reference]:
+    """Every top-level name of the package that statements use, in whatever scope: too many rather than too few."""
+    for node in (node for statement in statements for node in ast.walk(statement)):
+        match node:
+            case ast.Name() if node.id in module.bound:
+                yield name, node.id
+            case ast.Constant(str(text)) if text.startswith(f"{PACKAGE}.") and _file_of(root, text):
+                yield text, EVERYTHING  # it may be imported by its name
+            case ast.Import():
+                yield from ((one.name, EVERYTHING) for one in node.names if _is_ours(one.name))
+            case ast.ImportFrom():
+                above = module.package.split(".")
+                above = above[: len(above) + 1 - node.level] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                for alias in node.names if _is_ours(source) else ():
+                    submodule = f"{source}.{alias.name}"
+                    yield (submodule, EVERYTHING) if _file_of(root, submodule) else (source, alias.name)
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == PACKAGE

@@ -1,0 +1,28 @@
+"""Which methods there are. In a file of its own, so that no digest of code has it: a new line here reruns nothing."""
+
+METHODS = {
+    "oracle": "interslice.methods.controls",
+    "nearest": "interslice.methods.conventional",
+    "linear": "interslice.methods.conventional",
+    "bspline": "interslice.methods.conventional",
+    "lanczos": "interslice.methods.conventional",
+    "registration": "interslice.methods.registration",
+    "total_variation": "interslice.methods.compressed_sensing",
+    "fourier_burst": "interslice.methods.fourier_burst",
+    "coupled_dictionary": "interslice.methods.coupled_dictionary",
+    "self_sr": "interslice.methods.self_sr",
+    "eclare": "interslice.methods.eclare",
+    "srcnn3d": "interslice.methods.srcnn3d",
+    "srrecnn3d": "interslice.methods.srcnn3d",
+    "unet": "interslice.methods.unet",
+    "segsrgan": "interslice.methods.segsrgan",
+    "cae": "interslice.methods.cae",
+    "cae_multi": "interslice.methods.cae_multi",
+    "cae_residual": "interslice.methods.cae_residual",
+    "vae": "interslice.methods.vae",
+    "acai": "interslice.methods.acai",
+}
+
+# Methods whose class is supervised: they see high-resolution volumes of training subjects. Here as well, so that a workflow
+# can mark them without importing torch.
+SUPERVISED = ("srcnn3d", "srrecnn3d", "unet", "segsrgan")
