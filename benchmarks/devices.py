@@ -20,10 +20,10 @@ import torch
 from interslice.common.devices import select_precision
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
+from interslice.common.similarity import psnr
 from interslice.config import load_method_settings
 from interslice.methods import build_method
 from interslice.methods.shared.autoencoder import TrainedMethod
-from interslice.scoring.metrics import psnr
 from interslice.training.loop import take_step
 from interslice.training.lpips import load_lpips
 from interslice.training.triplets import draw_batch

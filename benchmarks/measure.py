@@ -28,7 +28,7 @@ from interslice.data.volumes import Volume, decimate, open_volume, reference_sli
 from interslice.methods import build_method
 from interslice.methods.shared.autoencoder import TrainedMethod
 from interslice.scoring.longtable import read_scores, write_scores
-from interslice.scoring.metrics import score_volume
+from interslice.scoring.slices import score_volume
 from interslice.training.loop import take_step
 from interslice.training.lpips import load_lpips
 from interslice.training.triplets import draw_batch

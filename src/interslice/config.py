@@ -12,6 +12,7 @@ import yaml
 from interslice.common.errors import InputError
 from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
+from interslice.scoring.registry import METRICS
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     the file, the key, what was found and what is allowed.
     """
     schemas = root / "workflow" / "schemas"
-    check(config, read_yaml(schemas / "config.schema.yaml"), "config")
+    schema = with_metrics(read_yaml(schemas / "config.schema.yaml"))
+    check(config, schema, "config")
     config = with_grid(config, root)
-    check(config, read_yaml(schemas / "config.schema.yaml"), "config")
+    check(config, schema, "config")
     dataset_schema = read_yaml(schemas / "dataset.schema.yaml")
     datasets = [load_dataset(entry, dataset_schema, root) for entry in config["datasets"]]
     method_schema = read_yaml(schemas / "method.schema.yaml")
@@ -149,6 +151,15 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check_checkpoints(study, root)
     check_ablation(study, method_schema, root)
     return study
+
+
+def with_metrics(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a configuration with the names of the metrics, which the registry alone knows."""
+    metrics = {"enum": [name for name, metric in METRICS.items() if metric.per != "line"]}
+    blocks = schema["properties"]
+    blocks["evaluation"]["properties"]["metrics"]["items"] = metrics
+    blocks["statistics"]["properties"]["margins"]["propertyNames"] = metrics
+    return schema
 
 
 def with_grid(config: Mapping[str, Any], root: Path) -> dict[str, Any]:

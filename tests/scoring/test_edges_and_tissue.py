@@ -27,7 +27,6 @@ from interslice.scoring.evaluation import evaluate
 from interslice.scoring.lesions import (
     APART_MM,
     CONTRAST,
-    DIAMETERS_MM,
     Lesion,
     insert,
     place_lesions,
@@ -35,7 +34,8 @@ from interslice.scoring.lesions import (
     sphere_share,
 )
 from interslice.scoring.longtable import check_scores, subject_means
-from interslice.scoring.volumes import VOLUME_METRICS, Frame, score_whole
+from interslice.scoring.registry import LESION_DIAMETERS_MM, VOLUME_METRICS
+from interslice.scoring.volumes import Frame, score_whole
 from phantoms import ellipsoids
 from settings import small_settings
 
@@ -145,7 +145,9 @@ def test_volume_error_is_relative_and_only_synthesised_slices_count():
 
 def one_lesion(first: int, thick: int) -> Lesion:
     return Lesion(
-        DIAMETERS_MM[0], (slice(first, first + thick), slice(3, 4), slice(3, 4)), np.ones((thick, 1, 1))
+        LESION_DIAMETERS_MM[0],
+        (slice(first, first + thick), slice(3, 4), slice(3, 4)),
+        np.ones((thick, 1, 1)),
     )
 
 
@@ -166,12 +168,12 @@ def test_recovered_contrast_by_hand(first: int, thick: int, linear: float, neare
     assert changed.max() == pytest.approx(0.3 + CONTRAST)
     for method, expected in (("linear", linear), ("nearest", nearest)):
         pair = interpolated(method, changed), interpolated(method, reference)
-        assert recovered_contrast(*pair, [lesion])[DIAMETERS_MM[0]] == pytest.approx(expected, abs=1e-6)
-    assert recovered_contrast(changed, reference, [lesion])[DIAMETERS_MM[0]] == pytest.approx(1, abs=1e-6)
-    assert math.isnan(recovered_contrast(changed, reference, [lesion])[DIAMETERS_MM[1]])
+        assert recovered_contrast(*pair, [lesion]) == pytest.approx(expected, abs=1e-6)
+    assert recovered_contrast(changed, reference, [lesion]) == pytest.approx(1, abs=1e-6)
+    assert math.isnan(recovered_contrast(changed, reference, []))
 
 
-@pytest.mark.parametrize("diameter", DIAMETERS_MM)
+@pytest.mark.parametrize("diameter", LESION_DIAMETERS_MM)
 def test_a_sphere_has_its_volume_whatever_the_voxels(diameter: int):
     for spacing in ((1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (0.5, 0.9, 1.1)):
         share = sphere_share(diameter, spacing)
@@ -185,7 +187,7 @@ def test_lesions_lie_in_tissue_apart_and_the_same_for_every_method(monkeypatch):
     mask = ndimage.binary_erosion(reference > 0.2, iterations=2)
     spacing = (1.5, 1.0, 1.0)
     placed = place_lesions(reference, mask, spacing, "s1 0")
-    assert {lesion.diameter_mm for lesion in placed} == set(DIAMETERS_MM)
+    assert {lesion.diameter_mm for lesion in placed} == set(LESION_DIAMETERS_MM)
     centres = []
     for lesion in placed:
         touched = lesion.share > 0
@@ -245,7 +247,7 @@ def test_volume_metrics_are_rows_of_the_long_table(scores: pd.DataFrame):
 def test_the_oracle_has_the_best_values_and_the_others_not(scores: pd.DataFrame):
     means = subject_means(scores).groupby(["method", "metric"])["value"].mean().unstack()
     oracle = {"edge_error": 0, "flat_error": 0, "dice": 1, "volume_error": 0} | {
-        f"lesion_{d}mm": 1 for d in DIAMETERS_MM
+        f"lesion_{d}mm": 1 for d in LESION_DIAMETERS_MM
     }
     assert means.loc["oracle", list(oracle)].to_dict() == pytest.approx(oracle, abs=1e-5)
     assert (means.loc["linear", ["edge_error", "flat_error"]] > 0.002).all()
@@ -253,7 +255,7 @@ def test_the_oracle_has_the_best_values_and_the_others_not(scores: pd.DataFrame)
     assert means.loc["linear", "dice"] < 0.99
     assert means.loc["oracle", "edge_widening"] == 0
     assert means.loc["linear", "edge_widening"] > 0.1
-    linear = means.loc["linear", [f"lesion_{diameter}mm" for diameter in DIAMETERS_MM]]
+    linear = means.loc["linear", [f"lesion_{diameter}mm" for diameter in LESION_DIAMETERS_MM]]
     assert linear.is_monotonic_increasing, "the larger, the more comes back"
     assert linear.iloc[0] < 0.75
     assert linear.iloc[-1] > 0.85
@@ -319,6 +321,8 @@ def test_the_lesion_figure_draws_every_method_and_size(scores: pd.DataFrame):
     drawn = dict(zip(labels, (container.lines[0].get_ydata() for container in axes.containers), strict=True))
     expected = subject_means(scores).groupby(["method", "metric"])["value"].mean()
     for method, values in drawn.items():
-        assert list(values) == pytest.approx([expected[method, f"lesion_{size}mm"] for size in DIAMETERS_MM])
+        assert list(values) == pytest.approx(
+            [expected[method, f"lesion_{size}mm"] for size in LESION_DIAMETERS_MM]
+        )
     with pytest.raises(InputError, match="no metric of"):
         contrast_against_size(scores[scores["metric"] == "psnr"], labels=labels, controls=set())

@@ -9,11 +9,11 @@ from sewar.full_ref import vifp
 from skimage import data
 from skimage.metrics import structural_similarity
 
+from interslice.common.similarity import psnr, ssim, vif
 from interslice.data.volumes import Volume, decimate, reference_slices, write_volume
 from interslice.methods import build_method
 from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
-from interslice.scoring.metrics import psnr, ssim, vif
 from interslice.scoring.released_protocol import (
     AS_PUBLISHED,
     ITEMS,

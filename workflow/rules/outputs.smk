@@ -1,6 +1,8 @@
 # The names of what a study makes: tables, figures with their captions, trainings.
 import time
 
+from interslice.scoring.registry import LESION_METRICS
+
 STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
@@ -10,7 +12,7 @@ TRAINED = STUDY.named("trained")
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
-LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric.startswith("lesion_")]
+LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric in LESION_METRICS]
 VIEWER_METHODS = [method for method, settings in STUDY.methods.items() if settings["method"] != "oracle"]
 FINISHED = {
     name: f"{settings['label']} (its budget: {Path(settings['checkpoint']).parent / 'README.md'})"

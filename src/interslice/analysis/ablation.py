@@ -14,7 +14,8 @@ from interslice.analysis.statistics import compare
 from interslice.common.errors import InputError
 from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name
 from interslice.report.style import COLOURS, MUTED, STYLE, WIDTH_INCHES, title_above
-from interslice.scoring.longtable import BEST, subject_means
+from interslice.scoring.longtable import subject_means
+from interslice.scoring.registry import METRICS
 
 KEYS = ["dataset", "K"]
 DIFFERENCE = ["median_difference", "ci_low", "ci_high"]
@@ -134,7 +135,8 @@ def ablation_figure(table: pd.DataFrame, *, confidence: float) -> Figure:
             _forest(axes, variants[variants["metric"] == metric].set_index("label").loc[labels])
             axes.set_title(f"{metric_name(metric)}\nbase: {format_value(base, decimals_of(metric))}")
             axes.set_xlabel(
-                axes.get_xlabel() or ("difference" if BEST[metric] == math.inf else "how much nearer to best")
+                axes.get_xlabel()
+                or ("difference" if METRICS[metric].best == math.inf else "how much nearer to best")
             )
         panels[0].set_yticks(range(len(labels)), labels)
         panels[0].set_ylim(len(labels) - 0.4, -0.6)

@@ -10,7 +10,8 @@ import pandas as pd
 from interslice.analysis.audit import switched_scores, without_nonfinite
 from interslice.common.errors import InputError
 from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name
-from interslice.scoring.longtable import BEST, subject_means
+from interslice.scoring.longtable import subject_means
+from interslice.scoring.registry import METRICS
 from interslice.scoring.released_protocol import AS_PUBLISHED
 
 COLUMNS = ["dataset", "K", "method", "variant", "kind", "split", "n", "window_px", "metric", "mean", "sd"]
@@ -67,7 +68,7 @@ def beside(
 def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
     """Why a published value has no counterpart in this study; "" where it may have one."""
     datasets = {name: d for name, d in study["datasets"].items() if _same_data(row, d)}
-    if row["metric"] not in BEST:
+    if row["metric"] not in METRICS:
         return "not a score"
     if not datasets:
         return f"this study has no dataset of source {row['dataset']}"
@@ -162,7 +163,7 @@ def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTabl
 
     rows = []
     for _, row in table.iterrows():
-        metric = metric_name(row["metric"]) if row["metric"] in BEST else row["metric"].replace("_", " ")
+        metric = metric_name(row["metric"]) if row["metric"] in METRICS else row["metric"].replace("_", " ")
         texts = [row["wording"], row["kind"], metric]
         ours = [labels[row["ours"]] if row["ours"] else "–", row["remark"]]
         cells = [*(Cell(text, text) for text in texts), value(row, "mean", "sd"), Cell(ours[0], ours[0])]

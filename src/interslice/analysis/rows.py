@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import BEST, KINDS, REGIONS, subject_means
+from interslice.scoring.longtable import KINDS, REGIONS, subject_means
+from interslice.scoring.registry import METRICS
 
 
 def metric_order(metrics: Sequence[str]) -> list[str]:
-    """The metrics in the order of BEST; raise InputError for one whose direction is not known."""
-    unknown = sorted(set(metrics) - set(BEST))
+    """The metrics in the order of the registry; raise InputError for one that it lacks."""
+    unknown = sorted(set(metrics) - set(METRICS))
     if unknown:
-        raise InputError(f"metric {unknown} found, allowed are those with a direction: {list(BEST)}")
-    return [metric for metric in BEST if metric in set(metrics)]
+        raise InputError(f"metric {unknown} found, allowed are those of the registry: {list(METRICS)}")
+    return [metric for metric in METRICS if metric in set(metrics)]
 
 
 def select_scores(
@@ -42,7 +43,7 @@ def select_metric(
 ) -> pd.DataFrame:
     """The rows of one metric, as `select_scores`; InputError where there are none."""
     chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
-    if metric not in set(chosen["metric"]) & set(BEST):
+    if metric not in set(chosen["metric"]) & set(METRICS):
         raise InputError(
             f"score table: metric {metric!r} asked for, there are {sorted(chosen['metric'].unique())}"
         )

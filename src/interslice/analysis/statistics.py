@@ -14,7 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import BEST, shortfall
+from interslice.scoring.longtable import shortfall
+from interslice.scoring.registry import METRICS
 
 GROUP = ["dataset", "K", "protocol", "metric"]
 FAMILY = ("dataset", "protocol", "metric")
@@ -244,9 +245,9 @@ def _check_settings(
         raise InputError(f"statistics: columns {sorted(missing)} are missing from the table of subject means")
     if means.duplicated([*GROUP, "method", "subject"]).any():
         raise InputError("statistics: a subject is there twice for a method, must be one row")
-    unknown = sorted(set(means["metric"]) - set(BEST))
+    unknown = sorted(set(means["metric"]) - set(METRICS))
     if unknown:
-        raise InputError(f"statistics: metrics {unknown} found, allowed are {list(BEST)}")
+        raise InputError(f"statistics: metrics {unknown} found, allowed are {list(METRICS)}")
     named = [*trained, *baselines]
     if len(set(named)) < len(named):
         raise InputError(

@@ -1,10 +1,12 @@
-"""The foreground of a reference volume: where the object is."""
+"""Where the object is in a reference volume, and its tissue classes by intensity."""
 
 import numpy as np
 from scipy import ndimage
-from skimage.filters import threshold_otsu
+from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from interslice.common.errors import InputError
+
+TISSUE_CLASSES = 3  # of a T1 head: dark (fluid, bone, air), grey, white
 
 
 def foreground_mask(reference: np.ndarray) -> np.ndarray:
@@ -35,3 +37,9 @@ def foreground_mask(reference: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(closed)
     largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     return np.stack([ndimage.binary_fill_holes(one) for one in largest])
+
+
+def tissue_classes(volume: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Class of every voxel, 0 the darkest, by the multi-Otsu thresholds (scikit-image) of the volume within the mask."""
+    values = volume if mask is None else volume[mask]
+    return np.digitize(volume, threshold_multiotsu(values, classes=TISSUE_CLASSES)).astype(np.uint8)

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from interslice.common.errors import InputError
-from interslice.data.masks import foreground_mask
+from interslice.data.masks import foreground_mask, tissue_classes
 from interslice.methods.shared.networks import SLOPE
 from interslice.methods.shared.supervised import Supervised
-from interslice.scoring.edges_and_tissue import tissue_classes
 
 CHARBONNIER = 1e-3  # sqrt(error^2 + this^2)
 GREY = 1  # of the three tissue classes of a T1 head, dark, grey and white

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interslice.scoring.longtable import BEST
+from interslice.scoring.registry import METRICS
 
 SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
 LATEX = {
@@ -20,36 +20,17 @@ LATEX = {
 }  # fmt: skip
 
 
-METRIC_NAMES = {
-    "ssim": "SSIM",
-    "psnr": "PSNR (dB)",
-    "vif": "VIF",
-    "lpips": "LPIPS",
-    "edge_error": "Error at edges",
-    "flat_error": "Error off edges",
-    "edge_widening": "Edge widening (mm)",
-    "dice": "Tissue Dice",
-    "volume_error": "Tissue volume error",
-    "lesion_3mm": "Contrast of 3 mm lesions",
-    "lesion_6mm": "Contrast of 6 mm lesions",
-    "lesion_12mm": "Contrast of 12 mm lesions",
-    "mean_distance": "Mean Distance",
-    "smoothness": "Smoothness",
-}
-DECIMALS = {"psnr": 2, "edge_widening": 2, "mean_distance": 4}
-
-
 def metric_name(metric: str, arrow: bool = False) -> str:
-    """The name shown for a metric, with an arrow towards better, or to the best value, where wanted."""
-    name = METRIC_NAMES.get(metric, metric.upper())
-    best = BEST[metric]
-    better = f"→ {best:g}" if np.isfinite(best) else "↑" if best > 0 else "↓"
-    return f"{name} {better}" if arrow else name
+    """The label of a metric with its unit, and with an arrow towards better, or to the best value, where wanted."""
+    entry = METRICS[metric]
+    name = f"{entry.label} ({entry.unit})" if entry.unit else entry.label
+    best = f"→ {entry.best:g}" if np.isfinite(entry.best) else "↑" if entry.best > 0 else "↓"
+    return f"{name} {best}" if arrow else name
 
 
 def decimals_of(metric: str) -> int:
     """How many decimals a value of the metric is shown with."""
-    return DECIMALS.get(metric, 3)
+    return METRICS[metric].decimals
 
 
 def format_value(value: float, decimals: int) -> str:

@@ -20,7 +20,7 @@ from interslice.report.style import (
     title_above,
 )
 from interslice.report.tables import results_table
-from interslice.scoring.volumes import LESION_METRICS
+from interslice.scoring.registry import LESION_METRICS, METRICS
 
 COLUMNS = 3  # panels to a row
 
@@ -53,7 +53,7 @@ def contrast_against_size(
         for axes in panels.ravel()[len(groups) :]:
             axes.set_visible(False)
         for axes, ((dataset, factor), rows) in zip(panels.ravel(), groups, strict=False):
-            sizes = [LESION_METRICS[metric] for metric in present]
+            sizes = [METRICS[metric].diameter_mm for metric in present]
             missing = []
             for i, (_, row) in enumerate(rows.iterrows()):
                 style = styles[row["method"]]

@@ -7,13 +7,7 @@ import pandas as pd
 
 from interslice.methods.registry import SUPERVISED
 from interslice.report.formatting import format_p, metric_name
-
-METRIC_TEXTS = {
-    "ssim": "SSIM (Wang et al. 2004: Gaussian window of 1.5 pixels, data range 1)",
-    "psnr": "PSNR (data range 1)",
-    "vif": "VIF (Sheikh and Bovik 2006, pixel domain, float64 on a 0–255 scale)",
-    "lpips": "LPIPS (Zhang et al. 2018)",
-}
+from interslice.scoring.registry import METRICS
 
 
 def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment: Mapping[str, Any]) -> str:
@@ -121,7 +115,7 @@ def examples_of(settings: Mapping[str, Any]) -> str:
 
 def _scores(config: Mapping[str, Any]) -> str:
     scoring = config["evaluation"]
-    metrics = listed([METRIC_TEXTS.get(metric, metric_name(metric)) for metric in scoring["metrics"]])
+    metrics = listed([METRICS[metric].sentence for metric in scoring["metrics"]])
     step = scoring["gap_step"]
     gaps = "all gaps" if step == 1 else f"every {step}th gap" if step > 3 else f"one gap in {step}"
     return (

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from interslice.analysis.rows import check_labels
 from interslice.common.errors import InputError
-from interslice.report.formatting import format_value
+from interslice.common.similarity import decibels
+from interslice.report.formatting import decimals_of, format_value
 from interslice.report.style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles
 
 Crop = tuple[slice, slice, slice]
@@ -133,9 +134,10 @@ def _lay_out(
             if column == 0:
                 axes.set_ylabel(view)
                 continue
-            axes.set_xlabel(f"PSNR {format_value(_psnr(errors[view][name]), 2)} dB", fontsize=7, labelpad=2)
-            axes = cell(column, error_top, height)
             error = errors[view][name]
+            shown = decibels(float(np.mean(error**2)), data_range=1.0)
+            axes.set_xlabel(f"PSNR {format_value(shown, decimals_of('psnr'))} dB", fontsize=7, labelpad=2)
+            axes = cell(column, error_top, height)
             axes.imshow(error, cmap=ERROR_COLOURS, norm=scale, aspect=aspects[view], interpolation="nearest")
             if column == 1:
                 axes.set_ylabel("|error|", labelpad=2)
@@ -168,12 +170,6 @@ def _colour_bar(
     bar.set_label("|error|, one scale\nfor all maps", fontsize=7)
     bar.ax.xaxis.set_major_locator(MaxNLocator(3))
     bar.ax.tick_params(labelsize=6.5)
-
-
-def _psnr(error: np.ndarray) -> float:
-    """PSNR in dB for data range 1 from the absolute error; infinite for equal images."""
-    mse = float(np.mean(error**2))
-    return -10 * float(np.log10(mse)) if mse > 0 else float("inf")
 
 
 def training_curves(

@@ -3,7 +3,6 @@
 Colours of Okabe and Ito (2008); methods are told apart in grey print by marker, line and hatch as well.
 """
 
-import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.report.formatting import SUPERVISED_NOTE, metric_name
-from interslice.scoring.longtable import BEST
+from interslice.scoring.registry import METRICS
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "axes.titlesize": 9,
@@ -112,9 +111,7 @@ def inside(values: pd.Series, spread: pd.Series, limits: tuple[float, float]) ->
 
 def value_label(metric: str) -> str:
     """The label of a value axis: name, unit and direction."""
-    best = BEST[metric]
-    better = f"nearer to {best:g}" if math.isfinite(best) else "higher" if best > 0 else "lower"
-    return f"{metric_name(metric)}, {better} is better"
+    return f"{metric_name(metric)}, {METRICS[metric].better} is better"
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:

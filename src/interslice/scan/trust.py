@@ -1,6 +1,5 @@
 """How far to trust an interpolated scan: slices held out and predicted back, and where methods disagree."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.common.similarity import decibels, ssim
 from interslice.methods.base import Method
 from interslice.scan.scans import Scan
 from interslice.scan.upsampling import (
@@ -18,7 +18,6 @@ from interslice.scan.upsampling import (
     limits_of,
     predict,
 )
-from interslice.scoring.metrics import ssim
 
 FRAMES_CHECKED = 5
 COMPARED = ("linear", "bspline", "lanczos")
@@ -68,14 +67,11 @@ def check_methods(
                     errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
                     similarities[name].append(ssim(guess, truth, data_range=1.0))
     return {
-        name: Score(float(np.mean(similarities[name])), psnr_of(float(np.mean(errors[name]))))
+        name: Score(
+            float(np.mean(similarities[name])), decibels(float(np.mean(errors[name])), data_range=1.0)
+        )
         for name in methods
     }
-
-
-def psnr_of(error: float) -> float:
-    """PSNR in dB of a mean squared error, data range 1."""
-    return -10 * math.log10(error) if error > 0 else math.inf
 
 
 def spread_over(count: int, wanted: int) -> list[int]:

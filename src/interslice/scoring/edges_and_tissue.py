@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 from scipy import ndimage
-from skimage.filters import sobel, threshold_multiotsu, threshold_otsu
+from skimage.filters import sobel, threshold_otsu
 
-TISSUE_CLASSES = 3  # of a T1 head: dark (fluid, bone, air), grey, white
+from interslice.data.masks import TISSUE_CLASSES, tissue_classes
+
 STRONG_EDGES = 99  # percentile of the through-plane differences above which a place is an edge
 
 
@@ -91,12 +92,6 @@ def half_width(profile: np.ndarray) -> float:
     start = a + (half - profile[a]) / (profile[a + 1] - profile[a])
     end = b - (half - profile[b]) / (profile[b - 1] - profile[b])
     return float(end - start)
-
-
-def tissue_classes(volume: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Class of every voxel, 0 the darkest, by the multi-Otsu thresholds (scikit-image) of the volume within the mask."""
-    values = volume if mask is None else volume[mask]
-    return np.digitize(volume, threshold_multiotsu(values, classes=TISSUE_CLASSES)).astype(np.uint8)
 
 
 def tissue_agreement(

@@ -11,8 +11,9 @@ import pandas as pd
 from interslice.data.masks import foreground_mask
 from interslice.data.volumes import Volume, central, open_volume, reference_slices, write_volume
 from interslice.methods.base import Method
-from interslice.scoring.metrics import score_volume, scored_slices
-from interslice.scoring.volumes import VOLUME_METRICS, Frame, score_whole
+from interslice.scoring.registry import VOLUME_METRICS
+from interslice.scoring.slices import score_volume, scored_slices
+from interslice.scoring.volumes import Frame, score_whole
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ hold. The recovered contrast is that of the volume with lesions minus the volume
 and the method's error there cancel.
 """
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-DIAMETERS_MM = (3, 6, 12)
+from interslice.scoring.registry import LESION_DIAMETERS_MM
+
 CONTRAST = 0.2  # of the [0, 1] intensities, brighter than the tissue
 PER_SIZE = 8  # lesions of each diameter in a volume
 APART_MM = 12.0  # between the surfaces of two lesions
@@ -58,7 +60,7 @@ def place_lesions(
     )  # a voxel that a sphere touches may have its middle outside
     centres: list[tuple[np.ndarray, float]] = []
     lesions = []
-    for diameter in sorted(DIAMETERS_MM, reverse=True):
+    for diameter in sorted(LESION_DIAMETERS_MM, reverse=True):
         share = sphere_share(diameter, spacing_mm)
         candidates = np.argwhere(depth > diameter / 2 + touched)
         placed = 0
@@ -86,16 +88,14 @@ def insert(reference: np.ndarray, lesions: Sequence[Lesion]) -> np.ndarray:
     return volume
 
 
-def recovered_contrast(
-    with_lesions: np.ndarray, without: np.ndarray, lesions: Sequence[Lesion]
-) -> dict[int, float]:
-    """Diameter to the mean share of the contrast that came back: 1 for all of it, 0 for none; NaN where none was placed.
+def recovered_contrast(with_lesions: np.ndarray, without: np.ndarray, lesions: Sequence[Lesion]) -> float:
+    """The mean share of the lesions' contrast that came back: 1 for all of it, 0 for none; NaN where there is no lesion.
 
     The share of one lesion is the projection of the difference on what was inserted, sum(d w) / (CONTRAST sum(w^2)).
     """
-    shares: dict[int, list[float]] = {diameter: [] for diameter in DIAMETERS_MM}
+    shares = []
     for lesion in lesions:
         difference = with_lesions[lesion.box].astype(np.float64) - without[lesion.box]
         weight = CONTRAST * lesion.share
-        shares[int(lesion.diameter_mm)].append(float((difference * weight).sum() / (weight**2).sum()))
-    return {diameter: float(np.mean(found)) if found else np.nan for diameter, found in shares.items()}
+        shares.append(float((difference * weight).sum() / (weight**2).sum()))
+    return float(np.mean(shares)) if shares else math.nan

@@ -3,7 +3,6 @@
 A metric that has one value for a whole volume has slice -1 and kind synthesised (`whole_volume`).
 """
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ import pandas as pd
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.scoring.registry import METRICS
 
 Values = TypeVar("Values", float, np.ndarray, pd.Series)
 KEYS = ["dataset", "method", "K", "seed", "protocol", "subject", "frame", "slice", "kind", "region", "metric"]
@@ -20,23 +20,6 @@ COLUMNS = [*KEYS, "value"]
 INTEGERS = ["K", "seed", "frame", "slice"]
 KINDS = ("kept", "synthesised")
 REGIONS = ("whole", "foreground")
-# The best value of each metric: as large or as small as can be, or one value from which both sides are worse.
-BEST = {
-    "ssim": math.inf,
-    "psnr": math.inf,
-    "vif": math.inf,
-    "lpips": -math.inf,
-    "edge_error": -math.inf,
-    "flat_error": -math.inf,
-    "edge_widening": 0.0,
-    "dice": math.inf,
-    "volume_error": -math.inf,
-    "lesion_3mm": 1.0,
-    "lesion_6mm": 1.0,
-    "lesion_12mm": 1.0,
-    "mean_distance": -math.inf,
-    "smoothness": -math.inf,
-}
 
 
 def shortfall(metric: str, values: Values) -> Values:
@@ -44,7 +27,7 @@ def shortfall(metric: str, values: Values) -> Values:
 
     The distance from a best value that is finite; else the value itself, turned around where larger is better.
     """
-    best = BEST[metric]
+    best = METRICS[metric].best
     if np.isfinite(best):
         return abs(values - best)
     return -values if best > 0 else values

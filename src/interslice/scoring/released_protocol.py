@@ -4,27 +4,20 @@ Four items change the scores of slices: they are protocols of the long table, ea
 change a score. Three change the test on those scores; `audit` switches them. The seven together are `as_published`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from interslice.common.similarity import VIF_EPS, VIF_NOISE_VARIANCE, VIF_WINDOWS
 from interslice.data.volumes import open_volume, output_size, reference_slices, scale_intensities
 from interslice.methods.base import Method
 from interslice.methods.conventional import Conventional
 from interslice.scoring.evaluation import TestCase, central, interpolate_frame
-from interslice.scoring.metrics import (
-    SLICE_METRICS,
-    VIF_EPS,
-    VIF_NOISE_VARIANCE,
-    VIF_WINDOWS,
-    score_volume,
-    scored_slices,
-)
+from interslice.scoring.slices import score_volume, scored_slices
 
 STRICT, AS_PUBLISHED = "strict", "as_published"
 AUDITED_METRICS = ("ssim", "psnr", "vif")  # those of the released evaluation
@@ -97,7 +90,7 @@ def wrapping_vif(image: np.ndarray, reference: np.ndarray, *, data_range: float,
 
 
 def _wrapped_information(reference: np.ndarray, image: np.ndarray, sigma: float) -> tuple[float, float]:
-    """As in `metrics.vif`, but the local moments are uint8, and so negative ones come back as large ones."""
+    """As in `similarity.vif`, but the local moments are uint8, and so negative ones come back as large ones."""
     mean_r, mean_i, square_r, square_i, product = (
         ndimage.gaussian_filter(one, sigma)
         for one in (reference, image, reference * reference, image * image, reference * image)
@@ -114,7 +107,7 @@ def _wrapped_information(reference: np.ndarray, image: np.ndarray, sigma: float)
     return float(kept), float(np.log10(1 + var_r / VIF_NOISE_VARIANCE).sum())
 
 
-PUBLISHED_METRICS = {**SLICE_METRICS, "ssim": legacy_ssim, "vif": wrapping_vif}
+PUBLISHED_METRICS = {"ssim": legacy_ssim, "vif": wrapping_vif}
 
 
 def own_extremes(volume: np.ndarray, name: str) -> np.ndarray:
@@ -187,7 +180,6 @@ class FrameScorer:
     def _table(self, metric: str, published: bool, shifted: bool, scaled: bool) -> pd.DataFrame:
         key = metric, published, shifted, scaled
         if key not in self.tables:
-            measures: Mapping[str, Any] = PUBLISHED_METRICS if published else SLICE_METRICS
             self.tables[key] = score_volume(
                 central(self._result(shifted, scaled), self.score_px),
                 central(self.pairs[scaled][1], self.score_px),
@@ -195,7 +187,7 @@ class FrameScorer:
                 metrics=[metric],
                 mask=None,
                 gap_step=self.gap_step,
-                measures=measures,
+                measures=PUBLISHED_METRICS if published else None,
             )
         return self.tables[key]
 

@@ -5,17 +5,17 @@ them without knowing of them. They need every gap of a volume, not only the scor
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from interslice.data.volumes import Volume, central, central_box, decimate
 from interslice.scoring.edges_and_tissue import edge_width, tissue_agreement
-from interslice.scoring.lesions import DIAMETERS_MM, insert, place_lesions, recovered_contrast
+from interslice.scoring.lesions import Lesion, insert, place_lesions
+from interslice.scoring.longtable import REGIONS
+from interslice.scoring.registry import METRICS
 
-LESION_METRICS = {f"lesion_{diameter}mm": diameter for diameter in DIAMETERS_MM}
-VOLUME_METRICS = ("edge_widening", "dice", "volume_error", *LESION_METRICS)
 WHOLE_VOLUME = -1
 
 
@@ -40,36 +40,58 @@ def score_whole(
     metrics: Sequence[str],
     interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> pd.DataFrame:
-    """The VOLUME_METRICS among `metrics`, whole image and foreground, in the columns of `metrics.score_volume`.
+    """The values of `metrics`, some of VOLUME_METRICS, whole image and foreground, in the columns of `slices.score_volume`.
 
     result: the interpolated frame. interpolate: the method, from a low-resolution frame and its reference to
-    the interpolated one, for lesions. Contrast of lesions is the same in both regions: they lie in the foreground.
+    the interpolated one, for lesions. Values of lesions are the same in both regions: they lie in the foreground.
     """
     shown, target, mask = (central(one, frame.score_px) for one in (result, frame.target, frame.mask))
-    factor = frame.factor
-    lesions = lesion_contrast(result, frame, interpolate) if set(metrics) & set(LESION_METRICS) else {}
-    rows = []
-    for region, inside in (("whole", None), ("foreground", mask)):
-        values = dict(lesions)
-        if "edge_widening" in metrics:
-            widths = (edge_width(one, target, factor, frame.spacing_mm[0], inside) for one in (shown, target))
-            values["edge_widening"] = next(widths) - next(widths)
-        if {"dice", "volume_error"} & set(metrics):
-            values["dice"], values["volume_error"] = tissue_agreement(shown, target, factor, inside)
-        rows += [(region, metric, values[metric]) for metric in metrics]
+    seen = replace(frame, target=target, mask=mask)
+    values = {
+        (region, metric): METRICS[metric].load()(shown, seen, inside)
+        for region, inside in (("whole", None), ("foreground", mask))
+        for metric in metrics
+        if METRICS[metric].needs != "lesions"
+    }
+    of_lesions = [metric for metric in metrics if METRICS[metric].needs == "lesions"]
+    if of_lesions:
+        lesions, with_lesions = insert_and_interpolate(frame, interpolate)
+        for metric in of_lesions:
+            own = [lesion for lesion in lesions if lesion.diameter_mm == METRICS[metric].diameter_mm]
+            value = METRICS[metric].load()(with_lesions, result, own)
+            values |= {("whole", metric): value, ("foreground", metric): value}
+    rows = [(region, metric, values[region, metric]) for region in REGIONS for metric in metrics]
     table = pd.DataFrame(rows, columns=["region", "metric", "value"])
     return table.assign(slice=WHOLE_VOLUME, kind="synthesised")
 
 
-def lesion_contrast(
-    result: np.ndarray, frame: Frame, interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> dict[str, float]:
-    """Insert lesions, drop the slices again, interpolate, and compare with `result`, which has none: a value per metric."""
+def insert_and_interpolate(
+    frame: Frame, interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[list[Lesion], np.ndarray]:
+    """Insert lesions, drop the slices again and interpolate: the lesions, and the interpolated frame that has them."""
     scored = np.zeros_like(frame.mask)
     scored[central_box(scored.shape, frame.score_px)] = True
     lesions = place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.name)
     changed = insert(frame.target, lesions)
     volume = Volume(changed[np.newaxis], np.diag([*frame.spacing_mm, 1.0]), 0)
     low = decimate(volume, frame.factor, frame.slice_profile)
-    recovered = recovered_contrast(interpolate(low.data[0], changed), result, lesions)
-    return {metric: recovered[diameter] for metric, diameter in LESION_METRICS.items()}
+    return lesions, interpolate(low.data[0], changed)
+
+
+def edge_widening(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:
+    """How much wider, in mm, an edge is than in the reference (`edge_width`)."""
+    widths = [
+        edge_width(volume, frame.target, frame.factor, frame.spacing_mm[0], inside)
+        for volume in (result, frame.target)
+    ]
+    return widths[0] - widths[1]
+
+
+def dice(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:
+    """Mean Dice of the tissue classes (`tissue_agreement`)."""
+    return tissue_agreement(result, frame.target, frame.factor, inside)[0]
+
+
+def volume_error(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:
+    """Mean relative error of the volumes of the tissue classes (`tissue_agreement`)."""
+    return tissue_agreement(result, frame.target, frame.factor, inside)[1]

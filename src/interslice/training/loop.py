@@ -23,10 +23,10 @@ from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
 from interslice.common.interruption import Interrupted
+from interslice.common.similarity import psnr, ssim
 from interslice.data.volumes import output_size
 from interslice.methods import build_method
 from interslice.methods.shared.autoencoder import TrainedMethod
-from interslice.scoring.metrics import psnr, ssim
 from interslice.training.triplets import check_volumes, draw_batch
 from interslice.training.volume_patches import check_pairs, draw_pairs
 

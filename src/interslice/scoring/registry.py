@@ -1,0 +1,161 @@
+"""The metrics: one table. Adding a metric is an entry here and its function.
+
+Functions are named, not imported, as entries of `code_digest` are: "module:function". So a table or a figure that
+needs a metric's label does not wait for scipy, and a new or edited metric reruns nothing but its own scores.
+"""
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+LESION_DIAMETERS_MM = (3, 6, 12)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the long table.
+
+    label: its name for people, without the `unit`. function: "module:name", called for each slice, volume or image of
+    a line, as `per` says; `needs` says what it is given besides the pair that is compared (`slices.score_volume`,
+    `volumes.score_whole`). best: as large or as small as can be (inf, -inf), or one value from which both sides are
+    worse. smallest_side: of a slice, in pixels. diameter_mm: of the lesions, 0 where there are none. citation and
+    text: who defined it and what it is, for the methods text of a paper.
+    """
+
+    label: str
+    function: str
+    best: float
+    text: str
+    citation: str = ""
+    unit: str = ""
+    decimals: int = 3
+    per: Literal["slice", "volume", "line"] = "slice"
+    needs: Literal["", "lpips_network", "lesions"] = ""
+    smallest_side: int = 1
+    diameter_mm: int = 0
+
+    def load(self) -> Callable[..., Any]:
+        """The function itself."""
+        module, _, name = self.function.partition(":")
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return found
+
+    @property
+    def better(self) -> str:
+        """Which way is better, in words."""
+        if math.isfinite(self.best):
+            return f"nearer to {self.best:g}"
+        return "higher" if self.best > 0 else "lower"
+
+    @property
+    def sentence(self) -> str:
+        """Label, citation and text, as the methods text of a paper has them."""
+        details = ": ".join(filter(None, [self.citation, self.text]))
+        return f"{self.label} ({details})"
+
+
+SIMILARITY = "interslice.common.similarity"
+EDGES_AND_TISSUE = "interslice.scoring.edges_and_tissue"
+VOLUMES = "interslice.scoring.volumes"
+LINES = "interslice.scoring.lines"
+# In the order of tables and figures.
+METRICS = {
+    "ssim": Metric(
+        "SSIM",
+        f"{SIMILARITY}:ssim",
+        math.inf,
+        "Gaussian window of 1.5 pixels, data range 1",
+        "Wang et al. 2004",
+        smallest_side=11,
+    ),
+    "psnr": Metric("PSNR", f"{SIMILARITY}:psnr", math.inf, "data range 1", unit="dB", decimals=2),
+    "vif": Metric(
+        "VIF",
+        f"{SIMILARITY}:vif",
+        math.inf,
+        "pixel domain, float64 on a 0–255 scale",
+        "Sheikh and Bovik 2006",
+        smallest_side=41,
+    ),
+    "lpips": Metric(
+        "LPIPS",
+        "interslice.scoring.lpips:lpips_distances",
+        -math.inf,
+        "version 0.1, grey values in three channels",
+        "Zhang et al. 2018",
+        needs="lpips_network",
+        smallest_side=31,  # of the backbones AlexNet needs most
+    ),
+    "edge_error": Metric(
+        "Error at edges",
+        f"{EDGES_AND_TISSUE}:edge_error",
+        -math.inf,
+        "mean absolute error where the Sobel magnitude of the reference is above its Otsu threshold",
+        smallest_side=3,
+    ),
+    "flat_error": Metric(
+        "Error off edges",
+        f"{EDGES_AND_TISSUE}:flat_error",
+        -math.inf,
+        "mean absolute error where the Sobel magnitude of the reference is not above its Otsu threshold",
+        smallest_side=3,
+    ),
+    "edge_widening": Metric(
+        "Edge widening",
+        f"{VOLUMES}:edge_widening",
+        0.0,
+        "full width at half maximum of the mean through-plane line-spread function, less that of the reference",
+        unit="mm",
+        decimals=2,
+        per="volume",
+    ),
+    "dice": Metric(
+        "Tissue Dice",
+        f"{VOLUMES}:dice",
+        math.inf,
+        "mean over three multi-Otsu classes of the synthesised slices",
+        per="volume",
+    ),
+    "volume_error": Metric(
+        "Tissue volume error",
+        f"{VOLUMES}:volume_error",
+        -math.inf,
+        "relative, mean over three multi-Otsu classes of the synthesised slices",
+        per="volume",
+    ),
+    **{
+        f"lesion_{diameter}mm": Metric(
+            f"Contrast of {diameter} mm lesions",
+            "interslice.scoring.lesions:recovered_contrast",
+            1.0,
+            "share of the contrast of inserted spheres that comes back",
+            per="volume",
+            needs="lesions",
+            diameter_mm=diameter,
+        )
+        for diameter in LESION_DIAMETERS_MM
+    },
+    "mean_distance": Metric(
+        "Mean Distance",
+        f"{LINES}:nearest_lines",
+        -math.inf,
+        "cosine distance to the nearest line",
+        "Berthelot et al. 2018",
+        decimals=4,
+        per="line",
+    ),
+    "smoothness": Metric(
+        "Smoothness",
+        f"{LINES}:smoothness",
+        -math.inf,
+        "largest step of the angle over its total, less that of equal steps",
+        "Berthelot et al. 2018",
+        per="line",
+    ),
+}
+# What a study may ask for (`evaluation.metrics`): those of lines have a step of their own.
+SLICE_METRICS = tuple(name for name, metric in METRICS.items() if metric.per == "slice")
+VOLUME_METRICS = tuple(name for name, metric in METRICS.items() if metric.per == "volume")
+LESION_METRICS = tuple(name for name, metric in METRICS.items() if metric.needs == "lesions")
