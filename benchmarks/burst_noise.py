@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
+from interslice.common.similarity import psnr
 from interslice.config import load_method_settings
 from interslice.data.volumes import open_volume, output_size, profile_blur, reference_slices
 from interslice.methods.fourier_burst import FourierBurst
 from interslice.methods.shared.self_supervised import fourier_burst
-from interslice.scoring.metrics import psnr
 
 ROOT = Path(__file__).parent.parent
 FACTOR, SLICES = 2, 7

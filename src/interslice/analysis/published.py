@@ -18,6 +18,7 @@ COLUMNS = ["dataset", "K", "method", "variant", "kind", "split", "n", "window_px
 COLUMNS += ["protocol", "wording", "source", "evidence"]
 EVIDENCE = {"N": "stored output of a released notebook", "A": "abstract or README"}
 NOT_COMPARABLE = "not comparable"
+OTHER_DECIMALS = 3  # of published numbers that are no metric of ours
 
 
 def read_published(path: Path) -> pd.DataFrame:
@@ -157,7 +158,7 @@ def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTabl
     def value(row: pd.Series, mean: str, sd: str) -> Cell:
         if np.isnan(row[mean]):
             return Cell("–", "–")
-        decimals = decimals_of(row["metric"])
+        decimals = decimals_of(row["metric"]) if row["metric"] in METRICS else OTHER_DECIMALS
         spread = "" if np.isnan(row[sd]) else f" ± {row[sd]:.{decimals}f}"
         return Cell(f"{format_value(row[mean], decimals)}{spread}", float(row[mean]))
 
