@@ -72,10 +72,10 @@ docs: $(VENV)/.synced
 	cp results/default/figures/audit_t1_cae_pretrained.png docs/results/audit.png
 	cp results/peers/figures/cost.png docs/results/peers.png
 
-# The models of resources/pretrained and their card, trained anew with the long budget.
+# The models of src/interslice/methods/pretrained and their card, trained anew with the long budget.
 pretrained: $(VENV)/.synced
 	$(SNAKEMAKE) pretrained --cores $(CORES) $(ARGS)
-	cp results/long/pretrained/* resources/pretrained/
+	cp results/long/pretrained/* src/interslice/methods/pretrained/
 
 clean:
 	rm -rf results .snakemake

@@ -15,7 +15,7 @@ from interslice.steps.evaluate import refuse_seen
 from interslice.steps.pretrained import export_model, write_card
 from settings import ROOT, small_settings
 
-COMMITTED = sorted((ROOT / "resources" / "pretrained").glob("*.pt"))
+COMMITTED = sorted((ROOT / "src" / "interslice" / "methods" / "pretrained").glob("*.pt"))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_card_has_the_scores_of_the_best_step(exported, tmp_path):
 
 
 def test_the_committed_card_names_the_models_beside_it_and_methods_that_exist():
-    card = (ROOT / "resources" / "pretrained" / "README.md").read_text()
+    card = (ROOT / "src" / "interslice" / "methods" / "pretrained" / "README.md").read_text()
     assert {path.stem for path in COMMITTED} == set(re.findall(r"^\| (\w+) +\|", card, re.MULTILINE)) - {
         "model"
     }
@@ -91,7 +91,8 @@ def test_a_finished_model_is_needed_for_every_factor():
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     config |= {"methods": ["linear", "cae_pretrained"], "factors": [7]}
     with pytest.raises(
-        InputError, match=r"cae_pretrained: key checkpoint: found no file resources/pretrained/cae_K7"
+        InputError,
+        match=r"cae_pretrained: key checkpoint: found no file src/interslice/methods/pretrained/cae_K7",
     ):
         load_study(config, ROOT)
 

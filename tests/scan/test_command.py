@@ -102,9 +102,10 @@ def test_training_here(tmp_path, capsys, monkeypatch):
     from interslice.scan import own_training
     from settings import SMALL_NETWORK
 
-    settings = own_training.SETTINGS["cae"]
-    monkeypatch.setitem(settings, "network", settings["network"] | SMALL_NETWORK)
-    monkeypatch.setitem(settings["training"], "crop", 16)
+    settings = own_training.settings_here("cae")
+    settings["network"].update(SMALL_NETWORK)
+    settings["training"]["crop"] = 16
+    monkeypatch.setattr(own_training, "settings_here", lambda method: settings)
     monkeypatch.setattr(own_training, "MOST_STEPS", 5)
     data = np.moveaxis(values(shape=(14, 20, 18)), 0, 2)
     first = saved(nib.Nifti1Image(data, PLAIN), tmp_path / "first.nii")

@@ -1,12 +1,17 @@
 """What a person with one scan has to install: no workflow manager, and torch for trained models alone."""
 
 import json
+import shutil
+import subprocess
+import sys
+import zipfile
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from installed import closure, listed, plain_python, run_plainly
+from settings import ROOT
 
 HEAVY = {"torch", "snakemake", "pandas", "matplotlib", "SimpleITK"}
 
@@ -44,6 +49,13 @@ def test_a_plain_installation_has_neither_torch_nor_snakemake():
     assert names & {"torch", "snakemake", "snakemake-executor-plugin-slurm", "lpips", "statsmodels"} == set()
     assert {"torch", "snakemake", "sewar", "lpips", "statsmodels"} <= closure(listed("study"))
     assert len(listed("study")) == len({line.split(">")[0].split("=")[0] for line in listed("study")})
+
+
+def test_the_package_is_a_command_too(plain):
+    run = run_plainly(
+        plain, "sys.argv = ['interslice', '--version']\nimport runpy\nrunpy.run_module('interslice')"
+    )
+    assert (run.returncode, run.stdout.split()[0]) == (0, "interslice"), run.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["upsample", "--help"], ["--version"]])
@@ -96,10 +108,40 @@ def test_what_is_not_installed_is_one_sentence(plain, scan, tmp_path, arguments,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finished_model_needs_the_extra_model_alone(scan, tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this project, unpacked as pip would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "project").mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "project")
+    shutil.copytree(ROOT / "src", folder / "project" / "src", ignore=shutil.ignore_patterns("*.egg-info"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", folder, folder / "project"], check=True)
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as zipped:
+        zipped.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_the_wheel_has_the_settings_and_the_finished_models(wheel):
+    assert (ROOT / "config" / "methods").resolve() == ROOT / "src/interslice/methods/settings"
+    for folder in ("settings", "pretrained"):
+        here, there = (root / "interslice" / "methods" / folder for root in (ROOT / "src", wheel))
+        assert {path.name: path.read_bytes() for path in there.iterdir()} == {
+            path.name: path.read_bytes() for path in here.iterdir()
+        }
+    metadata = next(wheel.glob("*.dist-info/METADATA")).read_text()
+    assert "Provides-Extra: study" in metadata
+
+
+def test_a_finished_model_works_from_the_wheel_with_the_extra_model_alone(wheel, scan, tmp_path):
+    """No network either: a name that cannot be resolved is all that its sockets get."""
     packages = plain_python(tmp_path / "packages", "model")
     options = ["--model", "cae_residual_K4", "-o", tmp_path / "fine.nii.gz"]
-    code, imported = outcome(run_plainly(packages, command("upsample", scan, *options)))
+    offline = "import socket\nsocket.socket.connect = socket.getaddrinfo = None\n"
+    run = run_plainly(packages, offline + command("upsample", scan, *options), source=wheel)
+    code, imported = outcome(run)
     assert code == 0
     assert "snakemake" not in imported
     assert nib.load(tmp_path / "fine.nii.gz").shape == (32, 32, 33)

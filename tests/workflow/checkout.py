@@ -10,7 +10,7 @@ from pathlib import Path
 
 from settings import ROOT
 
-COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles", "resources/pretrained"]
+COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles"]
 
 
 @dataclass
@@ -60,5 +60,7 @@ class Checkout:
 def copy_of_the_code(folder: Path) -> None:
     """Copy what a study needs of the repository into a folder."""
     for name in COPIED:
-        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
-        copy(ROOT / name, folder / name)
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, folder / name)
+        else:  # config/methods is a link to the settings in the package, and stays one
+            shutil.copytree(ROOT / name, folder / name, symlinks=True)

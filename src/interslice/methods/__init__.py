@@ -1,8 +1,9 @@
 """The methods: one table (registry.py), one contract (see `base.Method`).
 
 Adding a method: a file here with a class of that contract, a line in METHODS, a settings block in
-workflow/schemas/method.schema.yaml and a file in config/methods/. Modules are named, not imported, so that a conventional
-method does not pull torch and editing one method does not rerun another.
+workflow/schemas/method.schema.yaml and a file in config/methods/. That is a link to settings/ here, so that an
+installed package has the one file that studies read. Modules are named, not imported, so that a conventional method does not
+pull torch and editing one method does not rerun another.
 """
 
 import importlib

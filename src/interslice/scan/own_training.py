@@ -18,6 +18,7 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.extras import require
+from interslice.methods.shipped import read_settings
 from interslice.scan.scans import Scan, check_memory
 from interslice.scan.trust import spread_over
 from interslice.scan.upsampling import Model, limits_of, load_model
@@ -27,25 +28,11 @@ if TYPE_CHECKING:
 
     from interslice.training.loop import Pair, State
 
-# The released cardiac architecture (Sander, de Vos and Isgum 2022) on a schedule for minutes, not weeks.
-SHARED: dict[str, Any] = {
-    "role": "trained",
-    "checkpoint": None,
-    "network": {
-        "depth": 32, "scales": 2, "layers": 2, "latent": 128, "normalisation": "batch",
-        "upsampling": "nearest",
-    },
-    "synthesis": {"lpips": 0.0, "mse": 1.0, "l1": 0.0, "backbone": "alex"},
-    "training": {
-        "steps": 0, "batch": 8, "crop": 64, "contrast": True, "learning_rate": 1e-3, "warmup_steps": 50,
-        "schedule": "cosine", "validate_every": 25, "validation_slabs": 1, "select": "psnr",
-        "checkpoint_every": 10**9, "device": "auto", "precision": "float32", "compile": False,
-    },
-}  # fmt: skip
-SETTINGS: dict[str, dict[str, Any]] = {
-    "cae": SHARED | {"method": "cae", "label": "CAE, trained here"},
-    "cae_residual": SHARED | {"method": "cae_residual", "label": "CAE residual, trained here"},
-}
+# On top of the study's settings: a schedule for minutes, not hours, and no windows across the slices, which need more of them
+# than a scan of one's own may have between two held-out ones.
+HERE = {"steps": 0, "batch": 8, "validate_every": 25, "validation_slabs": 1, "checkpoint_every": 10**9}
+LEFT_OUT = ("in_plane",)
+METHODS_HERE = ("cae", "cae_residual")
 LOSSES = {
     "mse": {"lpips": 0.0, "mse": 1.0},
     "lpips": {"lpips": 0.05, "mse": 0.0},
@@ -131,8 +118,8 @@ def check_training(scans: Sequence[Scan], minutes: float, method: str, loss: str
     require("torch", "model", "--train-here")
     if loss == "lpips":
         require("lpips", "study", "--loss lpips")
-    if method not in SETTINGS:
-        raise InputError(f"--train-here: found method {method}, allowed are {', '.join(SETTINGS)}")
+    if method not in METHODS_HERE:
+        raise InputError(f"--train-here: found method {method}, allowed are {', '.join(METHODS_HERE)}")
     if not 0 < minutes <= LONGEST_MINUTES:
         raise InputError(f"minutes: found {minutes:g}, allowed are numbers above 0 up to {LONGEST_MINUTES}")
     if loss not in LOSSES:
@@ -202,11 +189,16 @@ def summary_of(state: Mapping[str, Any], slices: int) -> str:
     return f"training: {steps}; took step {state['best_step']} ({scores} on {slices} held-out slice(s))"
 
 
+def settings_here(method: str) -> dict[str, Any]:
+    """The study's settings of a method, with a schedule for one scan."""
+    settings = read_settings(method)
+    training = {key: value for key, value in settings["training"].items() if key not in LEFT_OUT}
+    return settings | {"label": f"{settings['label']}, trained here", "training": training | HERE}
+
+
 def fitted_settings(method: str, loss: str, volumes: Sequence[np.ndarray]) -> dict[str, Any]:
     """The settings with the crop that fits the smallest slice."""
-    settings = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in SETTINGS[method].items()
-    }
+    settings = settings_here(method)
     side = min(min(volume.shape[2:]) for volume in volumes)
     settings["training"]["crop"] = min(settings["training"]["crop"], side // 4 * 4)
     settings["synthesis"].update(LOSSES[loss])

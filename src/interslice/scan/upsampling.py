@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -16,21 +15,15 @@ from interslice.data.volumes import output_size
 from interslice.methods import build_method
 from interslice.methods.base import Method
 from interslice.methods.registry import METHODS
+from interslice.methods.shipped import PRETRAINED, read_settings
 from interslice.scan.scans import Scan, check_memory, scan_from_image
 
-CONVENTIONAL: dict[str, dict[str, Any]] = {
-    "bspline": {"method": "bspline"},
-    "lanczos": {"method": "lanczos", "lobes": 4},
-    "linear": {"method": "linear"},
-    "nearest": {"method": "nearest"},
-    "registration": {"method": "registration", "iterations": 30, "smoothing_px": 2.0},
-}
+CONVENTIONAL = ("bspline", "lanczos", "linear", "nearest", "registration")
 # Not for the tool: a control needs the reference, the others are peers with settings of a study.
 STUDIES_ONLY = ("oracle", "total_variation", "fourier_burst", "coupled_dictionary", "self_sr", "eclare")
 MAX_FACTOR = 32
 PERCENTILES = (1, 99.8)  # of a frame, to 0 and 1 of a trained method: as the default study normalises
 FLOAT32_COPIES = 4  # of an output frame that are in memory at the same time, with room to spare
-PRETRAINED = Path(__file__).parents[3] / "resources" / "pretrained"
 
 
 class NothingToDo(InputError):
@@ -63,11 +56,11 @@ def conventional(name: str) -> Model:
     check_method_name(name)
     if name not in CONVENTIONAL:
         raise InputError(f"method {name}: is a trained method, it needs --model FILE or --train-here")
-    return Model(name, build_method(CONVENTIONAL[name]))
+    return Model(name, build_method(read_settings(name)))
 
 
 def load_model(file: str | Path, method: str | None = None) -> Model:
-    """A trained method from a checkpoint of ours, or from resources/pretrained/NAME.pt for a bare NAME.
+    """A trained method from a checkpoint of ours, or the finished model of a bare NAME.
 
     The checkpoint says what it is; `method`, if given, must agree. Raises InputError for a missing, damaged
     or foreign file and for weights that do not fit the architecture that the file names.
@@ -172,7 +165,7 @@ def predict(method: Method, scaled: np.ndarray, factor: int, keep_original: bool
     result = method.interpolate(seen, factor)
     missing = scaled - (result[::factor] if keep_original else seen)
     if missing.any():
-        result = result + build_method(CONVENTIONAL["linear"]).interpolate(missing, factor)
+        result = result + build_method(read_settings("linear")).interpolate(missing, factor)
     return result
 
 
