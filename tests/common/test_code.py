@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interslice.common.code import code_digest, script_entries
+from interslice.common.code import code_digest, reaches, script_entries
 from interslice.common.errors import InputError
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -148,6 +148,13 @@ def test_what_can_change_a_result_counts(package: Path, entry: str, edited: str,
 )
 def test_what_cannot_does_not(package: Path, entry: str, edited: str, old: str, new: str) -> None:
     assert not changes(package, edited, old, new, entry)
+
+
+def test_which_code_uses_a_module_outside_the_digest() -> None:
+    registry = "interslice.scoring.registry"
+    assert reaches(registry, "interslice.steps.tables")
+    assert not reaches(registry, "interslice.steps.train:train_method")
+    assert not reaches(registry, "interslice.common.similarity:ssim")
 
 
 def test_several_entries_and_the_names_of_modules_count(package: Path) -> None:

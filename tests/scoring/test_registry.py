@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from interslice.common.code import code_digest, reaches
 from interslice.common.errors import InputError
 from interslice.report.formatting import decimals_of, metric_name
 from interslice.report.style import value_label
@@ -58,3 +59,12 @@ def test_a_new_metric_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shortfall("bias", -0.5) == 0.5
     assert new.load()([1, 3]) == 2
     assert new.sentence == "Bias (Doe 2020: mean of the error)"
+
+
+def test_a_metric_has_the_digest_of_its_own_function() -> None:
+    """Which is what reruns its scores when it is edited: functions are named in the registry, and it is not followed."""
+    digests = {name: code_digest(metric.function) for name, metric in METRICS.items()}
+    assert digests["ssim"] != digests["psnr"] != digests["vif"]
+    assert not reaches(
+        "interslice.scoring.registry", *(METRICS[name].function for name in ("ssim", "psnr", "vif"))
+    )

@@ -1,5 +1,6 @@
 # Configuration checks, wildcard constraints, input functions, code digests.
 import functools
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from interslice.data.index import input_files, is_converted
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
 from interslice.methods.registry import METHODS, SUPERVISED
-from interslice.common.code import code_digest, script_entries
+from interslice.common.code import code_digest, reaches, script_entries
+from interslice.scoring.registry import LINE_METRICS, METRICS
 
 try:
     update_config(config, typed(dict(workflow.config_settings.config)))
@@ -28,6 +30,11 @@ if workflow.is_main_process:
     for name, command in STUDY.left_out.items():
         print(f"interslice: {name} is left out, {command} is not installed (make eclare)", file=sys.stderr)
 
+# A metric's function counts for its scores, and what its entry says for what shows them: another metric reruns neither.
+SCORING = ("evaluate_method", "score_as_published")
+METRIC_FUNCTIONS = [METRICS[metric].function for metric in config["evaluation"]["metrics"]]
+SHOWN_METRICS = [*config["evaluation"]["metrics"], *LINE_METRICS]
+METRICS_SHOWN = hashlib.sha256(repr([METRICS[metric] for metric in SHOWN_METRICS]).encode()).hexdigest()
 RESOURCES = config["resources"]
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
@@ -132,9 +139,13 @@ def minutes_of(step):
 
 @functools.cache
 def digest_of(script, *modules):
-    """Input for `params`: the digest of what a script calls, and of modules that it imports by a name in the settings."""
-    entries = script_entries(ROOT / "workflow" / "scripts" / f"{script}.py")
-    return code_digest(*entries, *modules)
+    """Input for `params`: the digest of what a script calls, and of modules that it imports by a name in the settings.
+
+    Where it shows or compares metrics, also of what their registry says of those of the study.
+    """
+    entries = [*script_entries(ROOT / "workflow" / "scripts" / f"{script}.py"), *modules]
+    shown = script not in SCORING and reaches("interslice.scoring.registry", *entries)
+    return code_digest(*entries) + (f" {METRICS_SHOWN}" if shown else "")
 
 
 def source_digest(script):
@@ -143,8 +154,11 @@ def source_digest(script):
 
 
 def method_digest(script):
-    """As digest_of, with the file of the method that the wildcards name."""
-    return lambda wildcards: digest_of(script, f"{METHODS[settings_of(wildcards)['method']]}:CLASSES")
+    """As digest_of, with the file of the method that the wildcards name, and the functions of the metrics that are scored."""
+    functions = METRIC_FUNCTIONS if script in SCORING else []
+    return lambda wildcards: digest_of(
+        script, f"{METHODS[settings_of(wildcards)['method']]}:CLASSES", *functions
+    )
 
 
 def web_digest():

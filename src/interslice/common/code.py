@@ -26,6 +26,7 @@ OUTSIDE = (
     f"{PACKAGE}.common.provenance",
     f"{PACKAGE}.data.sources.registry",
     f"{PACKAGE}.methods.registry",
+    f"{PACKAGE}.scoring.registry",
 )
 EVERYTHING = "*"  # in place of a name: all of a module
 ALWAYS = ""  # the statements of a module that bind no name: they run when it is imported
@@ -51,14 +52,28 @@ def code_digest(*entries: str, package_root: str | Path = PACKAGE_ROOT) -> str:
     `__init__` where only its submodules are used. Digests can be compared under one minor version of Python. Raises
     InputError for a missing or invalid module.
     """
-    root = Path(package_root)
+    found, _ = _follow(entries, Path(package_root))
+    return _sha256("".join(f"{module}:{name} {found[module, name]}\n" for module, name in sorted(found)))
+
+
+def reaches(module: str, *entries: str, package_root: str | Path = PACKAGE_ROOT) -> bool:
+    """Whether the code behind `entries` uses one of the modules in OUTSIDE."""
+    return module in _follow(entries, Path(package_root))[1]
+
+
+def _follow(entries: Sequence[str], root: Path) -> tuple[dict[Reference, str], set[str]]:
+    """The digest of every name that is reached from `entries`, and the modules in OUTSIDE that are reached."""
     sources: dict[str, tuple[bytes, bool]] = {}
     found: dict[Reference, str] = {}
+    outside: set[str] = set()
     waiting = [(_entry(entry), "code_digest") for entry in entries]
     while waiting:
         reference, importer = waiting.pop()
         name, attribute = reference
-        if reference in found or name in OUTSIDE:
+        if name in OUTSIDE:
+            outside.add(name)
+            continue
+        if reference in found:
             continue
         if name not in sources:
             path = _file_of(root, name)
@@ -70,7 +85,7 @@ def code_digest(*entries: str, package_root: str | Path = PACKAGE_ROOT) -> str:
         except (SyntaxError, ValueError) as error:
             raise InputError(f"{name}: not valid Python ({error})") from error
         waiting += [(one, name) for one in used]
-    return _sha256("".join(f"{module}:{name} {found[module, name]}\n" for module, name in sorted(found)))
+    return found, outside
 
 
 def script_entries(script: Path) -> list[str]:

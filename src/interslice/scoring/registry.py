@@ -159,3 +159,4 @@ METRICS = {
 SLICE_METRICS = tuple(name for name, metric in METRICS.items() if metric.per == "slice")
 VOLUME_METRICS = tuple(name for name, metric in METRICS.items() if metric.per == "volume")
 LESION_METRICS = tuple(name for name, metric in METRICS.items() if metric.needs == "lesions")
+LINE_METRICS = tuple(name for name, metric in METRICS.items() if metric.per == "line")
