@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from interslice.config import load_study, read_yaml
+from interslice.common.schemas import read_yaml
+from interslice.config import load_study
 from interslice.data.volumes import open_volume, reference_slices
 from interslice.report.figures import qualitative_panel, save
 from interslice.steps.data import volumes_of
 
 ROOT, FACTOR = Path(__file__).parent.parent, 4
+METHODS = ("linear", "bspline", "cae", "cae_pretrained", "cae_residual_pretrained")
 BRAIN = (
     slice(62, 150),
     slice(22, 158),
@@ -22,7 +24,7 @@ if __name__ == "__main__":
     folder = results / "default/evaluate_method/t1" / f"K{FACTOR}"
     volumes = {
         method: open_volume(folder / method / "seed1/0_volumes" / f"{subject}.nii").data[0]
-        for method in study.config["figures"]["panel_methods"]
+        for method in METHODS
     }
     figure = qualitative_panel(
         volumes,

@@ -12,6 +12,8 @@ import yaml
 from interslice.common.errors import InputError
 from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
+from interslice.data.splits import declared_splits
+from interslice.methods.method_files import SCHEMA, check_method, load_method_settings
 from interslice.scoring.registry import METRICS
 
 
@@ -40,6 +42,13 @@ class Study:
     def trainings(self) -> list[str]:
         """The compared methods that the study trains: those of role trained that bring no finished model."""
         return [name for name in self.named("trained") if not self.methods[name].get("checkpoint")]
+
+    @property
+    def shown_methods(self) -> list[str]:
+        """The methods of panels and examples: those of `figures.panel_methods`, or all but the oracle."""
+        asked_for = self.config["figures"]["panel_methods"]
+        every = [name for name, settings in self.methods.items() if settings["method"] != "oracle"]
+        return list(asked_for or every)
 
     def trains(self, method: str) -> bool:
         """Whether the study trains a method or variant."""
@@ -129,7 +138,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check(config, schema, "config")
     dataset_schema = read_yaml(schemas / "dataset.schema.yaml")
     datasets = [load_dataset(entry, dataset_schema, root) for entry in config["datasets"]]
-    method_schema = read_yaml(schemas / "method.schema.yaml")
+    method_schema = read_yaml(root / SCHEMA)
     methods: dict[str, dict[str, Any]] = {}
     ablations: dict[str, dict[str, Any]] = {}
     variants, left_out = {}, {}
@@ -148,6 +157,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     study = Study(deepcopy(dict(config)), named, methods, ablations, variants, left_out)
     check_bases(study)
     check_trained_on(study)
+    check_splits_to_train_on(study)
     check_checkpoints(study, root)
     check_ablation(study, method_schema, root)
     return study
@@ -218,6 +228,19 @@ def check_trained_on(study: Study) -> None:
             )
 
 
+def check_splits_to_train_on(study: Study) -> None:
+    """A dataset that a study trains on needs subjects to train and to validate on; one for finished models does not."""
+    trained = [name for name in study.every_method if study.trains(name)]
+    for name in study.trained_datasets() if trained else []:
+        present = declared_splits(study.datasets[name])
+        absent = [split for split in ("train", "validation") if split not in present]
+        if absent:
+            raise InputError(
+                f"dataset {name}: key splits.{absent[0]}: found no subject, at least 1 is needed to train {trained[0]}; "
+                "name a dataset in trained_on, or leave out the methods that are trained"
+            )
+
+
 def check_checkpoints(study: Study, root: Path) -> None:
     """A method that brings finished models needs one for every K."""
     factors = sorted({factor for dataset in study.datasets for factor in study.factors(dataset)})
@@ -270,40 +293,17 @@ def method_settings(
     entry: str, config: Mapping[str, Any], schema: Mapping[str, Any], root: Path, dataset: str | None = None
 ) -> dict[str, Any]:
     """The checked settings of a method or variant, for one dataset or in general, with the study's training keys."""
-    ablation = config["ablation"]
+    ablation, name = config["ablation"], f"method {Path(entry).stem}"
     if entry in ablation["variants"]:
         base = load_method_settings(ablation["base"], root, dataset)
         settings = override(base, ablation["variants"][entry], "config", f"ablation.variants.{entry}.")
     else:
         settings = load_method_settings(entry, root, dataset)
+        name += f" ({relative(locate(entry, 'methods', root), root)})"
     if settings.get("role") == "trained":
         settings["training"] = merge(settings.get("training", {}), config["training"])
-    check_method(settings, schema, f"method {Path(entry).stem}" + (f", dataset {dataset}" if dataset else ""))
+    check_method(settings, schema, name + (f", dataset {dataset}" if dataset else ""))
     return settings
-
-
-def load_method_settings(entry: str, root: Path, dataset: str | None = None) -> dict[str, Any]:
-    """Read a method file; one with `base` takes that file's settings and overrides keys that the base has.
-
-    A file that names another `method` than its base may add that method's own keys. `datasets.NAME` in a file
-    overrides its settings for that dataset. What a file says itself goes before what its base says for a dataset:
-    an ablation stays one on every dataset.
-    """
-    path = locate(entry, "methods", root)
-    settings, name = read_yaml(path), relative(path, root)
-    special = settings.pop("datasets", {})
-    if not isinstance(special, Mapping):
-        raise InputError(
-            f"{name}: key datasets: found {special!r}, allowed is a mapping of datasets to settings"
-        )
-    if "base" in settings:
-        base = load_method_settings(settings.pop("base"), root, dataset)
-        # Another method on the same settings brings keys of its own; its schema says which.
-        own = {key: settings.pop(key) for key in set(settings) - set(base)} if "method" in settings else {}
-        settings = override(base, settings, name) | own
-    return (
-        override(settings, special.get(dataset) or {}, name, f"datasets.{dataset}.") if dataset else settings
-    )
 
 
 def typed(overrides: Any) -> Any:
@@ -313,12 +313,3 @@ def typed(overrides: Any) -> Any:
     if isinstance(overrides, list):
         return [typed(value) for value in overrides]
     return yaml.safe_load(overrides) if isinstance(overrides, str) and overrides else overrides
-
-
-def check_method(settings: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> None:
-    """Check a method's settings against the schema's block of the same name."""
-    blocks = schema["$defs"]["methods"]
-    method = settings.get("method")
-    if method not in blocks:
-        raise InputError(f"{name}: key method: found {method!r}, allowed are {', '.join(blocks)}")
-    check(settings, {**schema, **blocks[method]}, name)

@@ -223,14 +223,11 @@ def test_split_file(tmp_path):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": 1, "test": 1}, r"key splits: the key 'validation' is missing"),
+        ({"train": 1, "validation": 1}, r"key splits.test: found no subject, at least 1 is needed"),
+        ({"train": ["a"], "validation": ["b"]}, r"key splits.test: found no subject, at least 1 is needed"),
         (
             {"train": ["a"], "validation": 1, "test": 1},
             r"key splits: found counts and lists, allowed is one of",
-        ),
-        (
-            {"train": 0, "validation": 1, "test": 1},
-            r"key splits.train: found no subject, .* unless trained_on",
         ),
         ({"train": "rest", "validation": 1, "test": "rest"}, r"found rest 2 times"),
         (

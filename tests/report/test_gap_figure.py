@@ -80,7 +80,9 @@ def test_captions_say_dataset_n_k_protocol_budget_and_commit():
     finished = {"lanczos": "Lanczos (its budget: there)", "absent": "Absent"}
     text = figure_captions(titles, scores, budgets, environment, {}, finished)
     both, four = (line for line in text.splitlines() if line.startswith("**Figure"))
-    assert "Dataset t1_embedded (n = 5 test subjects); K = 2 and 4; protocol strict." in both
+    assert (
+        "Dataset t1_embedded (n = 5 test subjects); K = 2 and 4; protocol strict; scored: all gaps." in both
+    )
     assert "Trainings: CAE, 250 updates of 12 triplets; CAE, 5,000 updates of 12 triplets." in both
     assert "K = 4; protocol strict. Trainings: CAE, 250 updates of 12 triplets." in four
     assert four.endswith("Not trained here: Lanczos (its budget: there). Made at commit 0123456789.")

@@ -156,8 +156,18 @@ def test_one_table_per_factor_and_controls_in_italics(table: pd.DataFrame):
         r"\*\*t1_embedded, K = (\d): synthesised slices, whole image, protocol strict\*\*", text
     ) == ["2", "4"]
     assert text.count("| *Oracle* |") == text.count("| *Nearest* |") == 2
-    assert text.count("n = 5; slices scored per subject: 4.") == 1
+    assert text.count("n = 5; slices scored per subject: 4, of all gaps.") == 1
     assert "SSIM ↑ | PSNR (dB) ↑ | VIF ↑ | LPIPS ↓" in text
+
+
+def test_the_footnote_says_which_gaps_were_scored():
+    scores = synthetic_scores(slices=41)
+    part = scores[scores["slice"] // scores["K"] % 5 == 0]
+    shown = to_markdown(results_table(part, labels=LABELS, controls=CONTROLS))
+    assert re.findall(r"slices scored per subject: (.*)\.", shown) == [
+        "4, of every 5th gap",
+        "6, of every 5th gap",
+    ]
 
 
 def test_a_method_scored_on_fewer_subjects_is_named():

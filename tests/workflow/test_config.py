@@ -5,6 +5,7 @@ import yaml
 
 from interslice.common.errors import InputError
 from interslice.config import load_study
+from interslice.data.splits import declared_splits
 from settings import ROOT, study_of
 
 
@@ -92,7 +93,7 @@ def test_the_default_study_resolves():
         (
             "training",
             {"lr": 0.1},
-            r"method cae_mse: key training: found the unknown key 'lr', allowed are steps",
+            r"method cae_mse \(config/methods/cae_mse.yaml\): key training: found the unknown key 'lr', allowed are steps",
         ),
         ("training", {"crop": 66}, r"key training.crop: found 66"),
     ],
@@ -144,7 +145,9 @@ def test_a_variant_with_a_key_that_its_base_lacks_is_refused(tmp_path):
     content = {"base": "cae", "network": {"latents": 16}}
     with pytest.raises(InputError, match=r"found key network.latents, allowed are the base's: depth, scales"):
         load_study(method_file(tmp_path, content), ROOT)
-    with pytest.raises(InputError, match=r"method variant: key method: found 'magic', allowed are oracle"):
+    with pytest.raises(
+        InputError, match=r"method variant \(.*variant.yaml\): key method: found 'magic', allowed are oracle"
+    ):
         load_study(method_file(tmp_path, {"method": "magic", "label": "x", "role": "trained"}), ROOT)
 
 
@@ -166,6 +169,45 @@ def test_every_file_in_config_is_valid():
     # Finished models are there for the factors of t1 only.
     names["methods"] = [name for name, settings in study.methods.items() if not settings.get("checkpoint")]
     assert list(load_study(default_config() | names, ROOT).datasets) == names["datasets"]
+
+
+@pytest.mark.parametrize(
+    "splits", [{"test": ["CSI3", "JHU"]}, {"test": "rest"}, {"test": 2, "order": "sorted"}]
+)
+def test_a_dataset_of_test_subjects_alone_is_for_finished_models(tmp_path, splits):
+    alone = {"datasets": [dataset_file(tmp_path, splits=splits)]}
+    study = load_study(default_config() | alone | {"methods": ["linear", "cae_pretrained"]}, ROOT)
+    assert declared_splits(study.datasets["t1"]) == ["test"]
+    with pytest.raises(
+        InputError,
+        match=r"dataset t1: key splits.train: found no subject, at least 1 is needed to train cae_mse; ",
+    ):
+        load_study(default_config() | alone, ROOT)
+
+
+def test_what_a_study_trains_on_has_validation_subjects_too(tmp_path):
+    listed = tmp_path / "splits.csv"
+    listed.write_text("subject,split\nCSI1,train\nCSI3,test\n")
+    for splits in ({"train": ["CSI1"], "test": ["CSI3"]}, {"file": str(listed)}):
+        config = default_config() | {"datasets": [dataset_file(tmp_path, splits=splits)]}
+        with pytest.raises(InputError, match=r"dataset t1: key splits.validation: found no subject"):
+            load_study(config, ROOT)
+
+
+@pytest.mark.parametrize("splits", [{"train": ["CSI1"], "validation": ["DS240"]}, {"train": 2, "test": 0}])
+def test_a_dataset_without_a_test_subject_is_refused(tmp_path, splits):
+    config = default_config() | {"datasets": [dataset_file(tmp_path, splits=splits)], "methods": ["linear"]}
+    with pytest.raises(
+        InputError, match=r"mine.yaml: key splits.test: found no subject, at least 1 is needed"
+    ):
+        load_study(config, ROOT)
+
+
+def test_panels_show_every_method_but_the_oracle_unless_told_otherwise():
+    study = load_study(default_config(), ROOT)
+    assert study.shown_methods == [name for name in study.methods if name != "oracle"]
+    told = load_study(default_config() | {"figures": {"panel_methods": ["cae", "linear", "vae"]}}, ROOT)
+    assert told.shown_methods == ["cae", "linear", "vae"], "the workflow leaves out what does not run"
 
 
 def paper_study(**changes):
@@ -238,7 +280,7 @@ def test_a_setting_for_a_dataset_is_checked_like_any_other(tmp_path):
     ):
         load_study(method_file(tmp_path, content), ROOT)
     content["datasets"] = {"t1": {"training": {"crop": 66}}}
-    with pytest.raises(InputError, match=r"method variant, dataset t1: key training.crop: found 66"):
+    with pytest.raises(InputError, match=r"variant.yaml\), dataset t1: key training.crop: found 66"):
         load_study(method_file(tmp_path, content), ROOT)
 
 

@@ -167,7 +167,9 @@ def test_the_audit_and_the_figures_of_the_paper(finished):
     assert {"audit_phantoms_cae.pdf", "examples_phantoms_K2.png", "gap_phantoms_K2_cae.gif"} <= names
     assert "gap_phantoms_K2_bspline.webp" in names
     captions = (results / "figures/captions.md").read_text()
-    assert "Dataset phantoms (n = 3 test subjects); K = 2; protocol strict." in captions
+    assert (
+        "Dataset phantoms (n = 3 test subjects); K = 2; protocol strict; scored: every 4th gap." in captions
+    )
     assert "6 updates of 2 triplets" in captions
     assert "every 4th gap" in (results / "tables/methods.md").read_text()
     assert finished.planned("audit", "figures") == {}

@@ -22,6 +22,7 @@ def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str,
     check(dataset, schema, name)
     dataset = with_defaults(dataset, schema)
     check_source(dataset, name)
+    dataset["splits"] = complete_splits(dataset["splits"])
     check_splits(dataset, name)
     return dataset
 
@@ -57,29 +58,32 @@ def check_source(dataset: Mapping[str, Any], name: str) -> None:
             )
 
 
+def complete_splits(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """`splits` with no subject in a split that a file leaves out: data to test finished models on have test subjects alone."""
+    if splits.get("file"):
+        return dict(splits)
+    empty: Any = [] if any(isinstance(part, list) for part in splits.values()) else 0
+    return {**splits, **{split: splits.get(split, empty) for split in SPLITS}}
+
+
 def check_splits(dataset: Mapping[str, Any], name: str) -> None:
-    """Refuse splits that mix lists, counts and a file, lack one, or have a subject twice."""
+    """Refuse splits that mix lists, counts and a file, have no test subject, or have a subject twice.
+
+    Whether a study needs the other splits depends on its methods (`config.check_splits_to_train_on`).
+    """
     splits = dataset["splits"]
     parts = [splits.get(split) for split in SPLITS]
     kinds = {"lists" if isinstance(part, list) else "counts" for part in parts if part is not None}
     if splits.get("file"):
         kinds.add("a file")
-    elif None in parts:
-        raise InputError(
-            f"{name}: key splits: the key {SPLITS[parts.index(None)]!r} is missing, required are {', '.join(SPLITS)}"
-        )
     if len(kinds) > 1:
         raise InputError(
             f"{name}: key splits: found {' and '.join(sorted(kinds))}, allowed is one of lists, counts and a file"
         )
     if parts.count(REST) > 1:
         raise InputError(f"{name}: key splits: found {REST} {parts.count(REST)} times, allowed is once")
-    for split, part in zip(SPLITS, parts, strict=True):
-        if part in ([], 0) and (split == "test" or not dataset["trained_on"]):
-            raise InputError(
-                f"{name}: key splits.{split}: found no subject, at least 1 is needed"
-                + ("" if split == "test" else " unless trained_on names another dataset")
-            )
+    if parts[-1] in ([], 0):
+        raise InputError(f"{name}: key splits.test: found no subject, at least 1 is needed")
     check_lists(
         {split: part for split, part in zip(SPLITS, parts, strict=True) if isinstance(part, list)}, name
     )

@@ -13,7 +13,7 @@ from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
 from interslice.data.sources import SPLITS, Case, Excluded, Found, source_of
 from interslice.data.sources.packages import file_name
-from interslice.data.splits import assign_splits
+from interslice.data.splits import assign_splits, declared_splits
 from interslice.data.volumes import READ_ERRORS, find_slice_axis, load_image
 
 MIN_SLICES = 3  # so that one can be dropped between two
@@ -166,10 +166,10 @@ def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
 
 
 def check_complete(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
-    """Refuse an index without the splits that the study needs."""
+    """Refuse an index without a case of a split that the dataset's file has, of test in any case."""
     present = {case.split for case in cases}
-    needed = [split for split in SPLITS if split == "test" or not dataset["trained_on"]]
-    absent = [split for split in needed if split not in present]
+    needed = {"test"} if dataset["trained_on"] else {"test", *declared_splits(dataset)}
+    absent = [split for split in SPLITS if split in needed - present]
     if absent:
         raise InputError(f"dataset {dataset['name']}: found no usable case of split {' and '.join(absent)}")
 

@@ -33,6 +33,15 @@ def assign_splits(found: Sequence[Found], dataset: Mapping[str, Any]) -> dict[st
     return count_out(order, {split: splits[split] for split in SPLITS}, dataset["name"])
 
 
+def declared_splits(dataset: Mapping[str, Any]) -> list[str]:
+    """The splits that a dataset's file gives subjects to, before any are found; InputError for an unreadable list file."""
+    splits = dataset["splits"]
+    if splits.get("file"):
+        present = set(read_split_file(Path(splits["file"])).values())
+        return [split for split in SPLITS if split in present]
+    return [split for split in SPLITS if splits[split]]
+
+
 def interleave(found: Sequence[Found]) -> list[str]:
     """The subjects, sorted, one of each group in turn, so that any stretch of the list has the groups in proportion."""
     groups: dict[str, list[str]] = defaultdict(list)

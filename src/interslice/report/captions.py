@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from interslice.report.formatting import gaps_text
 from interslice.report.methods_text import listed
+from interslice.scoring.longtable import gap_step
 
 
 def figure_captions(
@@ -65,4 +67,6 @@ def _extent(
     if ready:
         budget += f" Not trained here: {'; '.join(ready)}."
     protocol = listed(sorted(own["protocol"].unique()))
-    return f"Dataset {datasets}; K = {factors}; protocol {protocol}. {budget}"
+    found = (gap_step(part) for _, part in own.groupby(["dataset", "K"]))
+    gaps = "".join(f"; scored: {gaps_text(step)}" for step in sorted({step for step in found if step}))
+    return f"Dataset {datasets}; K = {factors}; protocol {protocol}{gaps}. {budget}"

@@ -20,6 +20,11 @@ LATEX = {
 }  # fmt: skip
 
 
+def gaps_text(step: int) -> str:
+    """Which gaps of a volume are scored, in words."""
+    return "all gaps" if step == 1 else f"every {step}th gap" if step > 3 else f"one gap in {step}"
+
+
 def metric_name(metric: str, arrow: bool = False) -> str:
     """The label of a metric with its unit, and with an arrow towards better, or to the best value, where wanted."""
     entry = METRICS[metric]

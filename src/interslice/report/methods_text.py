@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from interslice.methods.registry import SUPERVISED
-from interslice.report.formatting import format_p, metric_name
+from interslice.report.formatting import format_p, gaps_text, metric_name
 from interslice.scoring.registry import METRICS
 
 
@@ -116,8 +116,7 @@ def examples_of(settings: Mapping[str, Any]) -> str:
 def _scores(config: Mapping[str, Any]) -> str:
     scoring = config["evaluation"]
     metrics = listed([METRICS[metric].sentence for metric in scoring["metrics"]])
-    step = scoring["gap_step"]
-    gaps = "all gaps" if step == 1 else f"every {step}th gap" if step > 3 else f"one gap in {step}"
+    gaps = gaps_text(scoring["gap_step"])
     return (
         f"Synthesised slices of {gaps} were scored by {metrics}. Kept slices are reported apart. A subject's value is the "
         "mean over its slices and frames, and over repetitions; values that are not finite were counted and "

@@ -26,12 +26,13 @@ from interslice.report.formatting import (
     decimals_of,
     format_p,
     format_value,
+    gaps_text,
     latex,
     markdown,
     metric_name,
     plain,
 )
-from interslice.scoring.longtable import shortfall, subject_means
+from interslice.scoring.longtable import gap_step, shortfall, subject_means
 
 STATISTICS_COLUMNS = (
     "Metric", "Method", "Baseline", "n", "Median difference [interval]", "p", "p after Holm",
@@ -55,11 +56,11 @@ def results_table(
 ) -> pd.DataFrame:
     """One row per dataset, K and method, in the order of `labels`; unrounded, so that a CSV keeps all.
 
-    Columns: dataset, K, protocol, kind, region, method, label, control, supervised, seeds, and for each
-    metric `_mean` and `_sd` (over subjects, ddof 1, of the values of `longtable.subject_means`), `_seed_sd`
-    (standard deviation over seeds of the mean over subjects: how far the row's mean moves when training is
-    repeated; NaN for one seed), `_n` (subjects), `_slices_min` and `_slices_max` (slices scored per subject
-    and seed) and `_nonfinite` (scored values that are inf or NaN). A mean that is inf or NaN stays so.
+    Columns: dataset, K, protocol, kind, region, method, label, control, supervised, seeds, gap_step
+    (`longtable.gap_step`), and for each metric `_mean` and `_sd` (over subjects, ddof 1, of the values of
+    `longtable.subject_means`), `_seed_sd` (standard deviation over seeds of the mean over subjects: how far the row's
+    mean moves when training is repeated; NaN for one seed), `_n` (subjects), `_slices_min` and `_slices_max` (slices
+    scored per subject and seed) and `_nonfinite` (scored values that are inf or NaN). A mean that is inf or NaN stays so.
     Raises InputError as `select_scores` does.
     """
     chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
@@ -68,6 +69,7 @@ def results_table(
     subjects = subject_means(chosen, kind, region).set_index(keys).sort_index()
     over_seeds = seed_means(chosen, kind=kind, region=region).groupby([*keys, "metric"])["value"].agg(sd_of)
     seeds = chosen.groupby(keys)["seed"].nunique()
+    steps = {key: gap_step(part) for key, part in chosen.groupby(keys)}
     rows = []
     for dataset, factor, method in sorted(
         set(subjects.index), key=lambda key: (*key[:2], order.index(key[2]))
@@ -76,6 +78,7 @@ def results_table(
         row = {"dataset": dataset, "K": factor, "protocol": protocol, "kind": kind, "region": region}
         row |= {"method": method, "label": labels[method], "control": method in controls}
         row |= {"supervised": method in supervised, "seeds": seeds[dataset, factor, method]}
+        row["gap_step"] = steps[dataset, factor, method]
         for metric in metrics:
             row |= _over_subjects(part[part["metric"] == metric], metric)
             row[f"{metric}_seed_sd"] = over_seeds.get((dataset, factor, method, metric), np.nan)
@@ -137,7 +140,9 @@ def _metric_cells(part: pd.DataFrame, metric: str) -> list[Cell]:
 
 def _notes(part: pd.DataFrame, metrics: list[str]) -> list[str]:
     n, slices = _spans(part, metrics, "n", "n"), _spans(part, metrics, "slices_min", "slices_max")
-    notes = [f"Mean ± standard deviation over subjects, n = {n}; slices scored per subject: {slices}."]
+    steps = sorted(part["gap_step"].dropna().unique())
+    gaps = "".join(f", of {gaps_text(int(step))}" for step in steps)
+    notes = [f"Mean ± standard deviation over subjects, n = {n}; slices scored per subject: {slices}{gaps}."]
     if any(part[f"{m}_{s}"].nunique() > 1 for m in metrics for s in ("n", "slices_min", "slices_max")):
         each = (
             f"{row['label']} {_spans(part.loc[[i]], metrics, 'n', 'n')} subjects of "

@@ -67,6 +67,13 @@ def read_scores(paths: Path | Iterable[Path]) -> pd.DataFrame:
     return check_scores(pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True))
 
 
+def gap_step(scores: pd.DataFrame) -> int | None:
+    """Every how many-th gap of a volume was scored, as `evaluation.gap_step` had it; None where that was one gap or none."""
+    sliced = scores[scores["slice"] >= 0]
+    gaps = np.unique(sliced["slice"] // sliced["K"])
+    return int(np.diff(gaps).min()) if len(gaps) > 1 else None
+
+
 def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
     """One value per subject: the mean over its scored slices and frames (METHODS: the unit of the test is the subject).
 

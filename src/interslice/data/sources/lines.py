@@ -43,7 +43,8 @@ def pair_angles(pairs: int, rng: np.random.Generator) -> np.ndarray:
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     """One case per split; `splits` counts lines (train) and pairs of lines (validation, test)."""
-    return [Found(split, (), split=split, members=tuple(range(dataset["splits"][split]))) for split in SPLITS]
+    counts = {split: dataset["splits"][split] for split in SPLITS}
+    return [Found(split, (), split=split, members=tuple(range(n))) for split, n in counts.items() if n]
 
 
 def convert(found: Found) -> nib.Nifti1Image:

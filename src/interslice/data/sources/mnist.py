@@ -44,7 +44,8 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     check_leakage(images, chosen)
     blocks = [chosen["train"][first : first + BLOCK] for first in range(0, counts["train"], BLOCK)]
     cases = [Found(f"train-{n:03d}", files, split="train", members=block) for n, block in enumerate(blocks)]
-    cases.append(Found("validation", files, split="validation", members=chosen["validation"]))
+    if counts["validation"]:
+        cases.append(Found("validation", files, split="validation", members=chosen["validation"]))
     return cases + [Found(f"digit-{n:05d}", files, split="test", members=(n,)) for n in chosen["test"]]
 
 
