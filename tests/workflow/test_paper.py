@@ -249,6 +249,21 @@ def test_nothing_is_fetched_or_made_twice(scored):
     assert scored.planned("results/paper_tiny/scores.parquet") == {}
 
 
+def test_a_subject_that_would_move_another_stops_the_next_run(scored):
+    """The dataset own has counts: the scan of a fourth subject would make that of the first one a validation case."""
+    scan = scored.folder / "tiny" / "own" / "sub-0" / "anat" / "sub-0_T1w.nii.gz"
+    scan.parent.mkdir(parents=True)
+    scan.touch()
+    run = scored.snakemake("--dry-run")
+    shutil.rmtree(scan.parents[1])
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "dataset own: key splits" in output
+    assert "sub-a from train to validation" in output
+    assert "results/splits/own_1-1-1_sorted.csv" in output
+    assert "Traceback" not in output
+
+
 def test_a_model_is_borrowed(scored):
     """Sunnybrook has no train split: the network that it is evaluated with is the one of ACDC."""
     place = scored.folder / "tiny"

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from interslice.config import load_study, typed
 from interslice.data.sources.registry import DRAWN, SOURCES
+from interslice.data.split_records import record_splits, refuse_moves
 from interslice.data.index import input_files, is_converted
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
@@ -19,9 +20,13 @@ from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.common.code import code_digest, reaches, script_entries
 from interslice.scoring.registry import LINE_METRICS, METRICS
 
+SPLIT_RECORDS = Path("results/splits")
+
 try:
     update_config(config, typed(dict(workflow.config_settings.config)))
     STUDY = load_study(config, ROOT)
+    for dataset in STUDY.datasets.values() if workflow.is_main_process else []:
+        refuse_moves(dataset, config["resources"], SPLIT_RECORDS)
 except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
     print(f"interslice: {error}", file=sys.stderr)

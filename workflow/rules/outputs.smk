@@ -80,7 +80,9 @@ def figure_outputs(caption, *names):
 
 def panel_methods(wildcards):
     """The methods of a panel that run on its dataset at its K."""
-    return [method for method in STUDY.shown_methods if STUDY.runs(method, wildcards.dataset, int(wildcards.K))]
+    return [
+        method for method in STUDY.shown_methods if STUDY.runs(method, wildcards.dataset, int(wildcards.K))
+    ]
 
 
 def panel_volumes(wildcards):

@@ -161,8 +161,7 @@ rule pack_viewer:
         methods=VIEWER_METHODS,
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
-        opened=[method for method in STUDY.shown_methods if method in VIEWER_METHODS]
-        or VIEWER_METHODS,
+        opened=[method for method in STUDY.shown_methods if method in VIEWER_METHODS] or VIEWER_METHODS,
         budget=int(1e6 * config["page"]["viewer_mb"] / max(1, len(viewer_stacks()))),
         code=digest_of("pack_viewer"),
     script:
