@@ -18,13 +18,15 @@ def upsample(
     axis: str | None = None,
     model: str | Path | None = None,
     keep_original: bool = True,
+    trust: str | None = None,
 ) -> "Nifti1Image":
     """Add factor - 1 slices between every two slices of a nibabel image; n slices become (n - 1) factor + 1.
 
     image: 3-D or 4-D (frame by frame), real voxels, any orientation; it is not reoriented. method: bspline
     (the default), lanczos, linear or nearest, or with `model` (a checkpoint file, or the name of a pretrained
     model) the method of that checkpoint. axis: the slice axis as i, j, k of the array or sagittal, coronal,
-    axial; by default the axis of largest spacing. keep_original: copy the original slices bit by bit. Returns
+    axial; by default the axis of largest spacing. keep_original: copy the original slices bit by bit. trust: sform,
+    qform or pixdim says the voxel sizes where a header contradicts itself. Returns
     a NIfTI image of the same data type, with intensities on the scale of the input and the original slices
     where they were in the world. Raises interslice.common.errors.InputError, with one sentence, for anything that
     cannot be interpolated.
@@ -40,4 +42,4 @@ def upsample(
     """
     from interslice.scan.upsampling import upsample_image
 
-    return upsample_image(image, factor, method, axis, model, keep_original)
+    return upsample_image(image, factor, method, axis, model, keep_original, trust)

@@ -67,6 +67,11 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--model", metavar="FILE", help="checkpoint of a trained method, or the name of a pretrained one")
     add("--axis", help="slice axis: i, j, k, sagittal, coronal or axial (default: largest spacing)")
     add(
+        "--trust",
+        choices=("sform", "qform", "pixdim"),
+        help="what says the voxel sizes where a NIfTI header contradicts itself",
+    )
+    add(
         "--keep-original", action=argparse.BooleanOptionalAction, default=True,
         help="copy the original slices bit by bit (default)",
     )  # fmt: skip

@@ -279,7 +279,7 @@ REASONS = {
     "flat": r"shape \(20, 20\), allowed are 3-D and 4-D",
     "five": r"shape \(8, 8, 6, 2, 2\), allowed are 3-D and 4-D",
     "thin": "found 2 slices, at least 3 are needed",
-    "nospacing": "found the voxel spacing",
+    "nospacing": "found voxel sizes",
 }
 LISTED = {"train": ["a"], "validation": ["b"], "test": ["c", "d", *REASONS, "absent"]}
 

@@ -16,11 +16,12 @@ import pydicom
 import SimpleITK as sitk
 
 from interslice.common.errors import InputError
-from interslice.data.dicom_headers import PHASE_ORDER, Series, Slice, list_series
+from interslice.data.dicom_headers import PHASE_ORDER, Series, Slice, list_series, only_series
 
 SAME_PLACE_MM = 0.02  # positions are decimal text: the same slice may differ in the last digits
 GAP_TOLERANCE = 0.02  # of the usual gap
 SAME_DIRECTION = 1e-3  # of direction cosines
+WHOLE_TYPES = (np.int16, np.uint16, np.int32)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -187,3 +188,27 @@ def read_pixels(image: Slice) -> np.ndarray:
     if pixels.shape != image.size:
         raise InputError(f"{image.path}: found {pixels.shape} pixels, the header says {image.size}")
     return pixels.astype(np.float32)
+
+
+def read_series_image(folder: str | Path) -> nib.Nifti1Image:
+    """The one series in a folder, 3-D or 4-D (phases), in scanner coordinates (RAS+, qform and sform code 1).
+
+    Raises InputError where the folder holds no DICOM image, several series, or an irregular stack.
+    """
+    image = read_stack(only_series(folder)).to_nifti()
+    whole = nib.Nifti1Image(smallest_type(np.asarray(image.dataobj)), image.affine, image.header)
+    whole.set_qform(image.affine, code="scanner")
+    whole.set_sform(image.affine, code="scanner")
+    return whole
+
+
+def smallest_type(values: np.ndarray) -> np.ndarray:
+    """Values as the first of WHOLE_TYPES that holds every one of them exactly, else as they are.
+
+    DICOM stores whole numbers; with a rescale slope of 1 they still are.
+    """
+    if (values == np.rint(values)).all():
+        for kind in WHOLE_TYPES:
+            if np.iinfo(kind).min <= values.min() and values.max() <= np.iinfo(kind).max:
+                return values.astype(kind)
+    return values

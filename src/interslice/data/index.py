@@ -11,10 +11,11 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
+from interslice.data.images import READ_ERRORS, check_gzip, load_image
 from interslice.data.sources import SPLITS, Case, Excluded, Found, source_of
 from interslice.data.sources.packages import file_name
 from interslice.data.splits import assign_splits, declared_splits
-from interslice.data.volumes import READ_ERRORS, find_slice_axis, load_image
+from interslice.data.volumes import find_slice_axis
 
 MIN_SLICES = 3  # so that one can be dropped between two
 
@@ -114,8 +115,9 @@ def converted_file(folder: Path, subject: str) -> Path:
 
 def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) -> Case:
     """The record of one file; InputError for a file that is broken or odd."""
-    image = load_image(path)
-    x, y, z = (round(float(size), 6) for size in image.header.get_zooms()[:3])
+    image = load_image(path, dataset.get("trust"))
+    check_gzip(path)
+    x, y, z = (round(float(size), 6) for size in nib.affines.voxel_sizes(image.affine))
     slice_axis = find_slice_axis((x, y, z), dataset["slice_axis"])
     stored = image.shape[3] if len(image.shape) == 4 else 1
     first, stop = found.frames or (0, stored)
@@ -136,6 +138,7 @@ def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) 
         spacing=(x, y, z),
         slice_axis=slice_axis,
         sha256=sha256_of_image(path),
+        trust=dataset.get("trust") or "",
     )
 
 

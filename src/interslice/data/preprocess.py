@@ -22,7 +22,7 @@ from interslice.data.volumes import Volume, crop, foreground_box, read_volume, s
 def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
     """Read a case and apply its dataset's protocol; data float32 in [0, 1]. InputError names the file."""
     frames = (case.first_frame, case.first_frame + case.frames)
-    volume = read_volume(case.path, case.slice_axis, frames)
+    volume = read_volume(case.path, case.slice_axis, frames, case.trust or None)
     if dataset["in_plane_mm"] is not None:
         volume = resample_in_plane(volume, dataset["in_plane_mm"])
     volume = replace(volume, data=scale_frames(volume.data, dataset["intensity"], case.path))

@@ -5,7 +5,6 @@ header's dim_info. In memory `data` is a view of shape (frames, slices, rows, co
 is 1.
 """
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,15 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.data.images import load_image, readable
 from interslice.data.masks import foreground_mask
 
 ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # slice axis in RAS order
 FWHM_PER_SIGMA = 2.355
-# What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
-READ_ERRORS = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -55,36 +51,6 @@ def output_size(slices: int, factor: int) -> int:
 def output_positions(slices: int, factor: int) -> np.ndarray:
     """Position of every output slice in units of input slices: i + j / K, so that input i is output i K exactly."""
     return np.arange(output_size(slices, factor)) / factor
-
-
-def load_image(path: str | Path) -> nib.spatialimages.SpatialImage:
-    """Open an image file of any format that nibabel reads, with RAS axes; InputError where it cannot be used."""
-    try:
-        image = nib.load(path)
-    except READ_ERRORS as error:
-        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from error
-    shape = getattr(image, "shape", ())
-    if not isinstance(image, nib.spatialimages.SpatialImage) or len(shape) not in (3, 4) or 0 in shape:
-        raise InputError(f"{path}: found an image of shape {tuple(shape)}, allowed are 3-D and 4-D volumes")
-    spacing = nib.affines.voxel_sizes(image.affine)
-    stored = stored_spacing(image)
-    if not (np.isfinite(spacing).all() and np.isfinite(image.affine).all() and min(*spacing, *stored) > 0):
-        raise InputError(
-            f"{path}: found the voxel spacing {tuple(map(float, stored))} mm, allowed are sizes above 0 mm"
-        )
-    try:
-        return nib.as_closest_canonical(image)
-    except READ_ERRORS as error:  # turning the axes reads the voxels
-        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
-
-
-def stored_spacing(image: nib.spatialimages.SpatialImage) -> tuple[float, ...]:
-    """The voxel spacing as the file has it: nibabel silently takes 1 mm where a header says 0."""
-    header = image.header
-    if isinstance(header, nib.AnalyzeHeader):  # the family of Analyze and NIfTI
-        with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as file:
-            header = type(header).from_fileobj(file, check=False)
-    return tuple(float(size) for size in header.get_zooms()[:3])
 
 
 def find_slice_axis(spacing: tuple[float, ...], setting: str) -> int:
@@ -165,16 +131,16 @@ def crop(volume: Volume, box: tuple[slice, ...]) -> Volume:
     return Volume(volume.data[(slice(None), *box)], affine, volume.slice_axis)
 
 
-def read_volume(path: str | Path, slice_axis: int, frames: tuple[int, int] | None = None) -> Volume:
-    """Read an image, or the frames [first, stop) of a 4-D one, as float32 in the file's units with RAS axes."""
-    image = load_image(path)
-    try:
+def read_volume(
+    path: str | Path, slice_axis: int, frames: tuple[int, int] | None = None, trust: str | None = None
+) -> Volume:
+    """Read an image, or the frames [first, stop) of a 4-D one, as float32 with RAS axes; trust as in `images.voxel_affine`."""
+    image = load_image(path, trust)
+    with readable(path, "the voxels cannot be read"):
         part = slice(*(frames or (None, None)))
         data = np.asarray(
             image.dataobj[..., part] if len(image.shape) == 4 else image.dataobj, dtype=np.float32
         )
-    except READ_ERRORS as error:
-        raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
     data = data[..., np.newaxis] if data.ndim == 3 else data
     return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
 

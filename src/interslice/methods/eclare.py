@@ -15,7 +15,8 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.data.volumes import READ_ERRORS, output_positions
+from interslice.data.images import READ_ERRORS
+from interslice.data.volumes import output_positions
 from interslice.methods.base import Method
 from interslice.methods.conventional import BSpline
 

@@ -169,7 +169,7 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
     if job.done and not options.force:
         return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
     try:
-        scan = read_scan(job.source, options.axis)
+        scan = read_scan(job.source, options.axis, trust=options.trust)
         factor = choose_factor(scan, options)
         fine = upsample_scan(scan, factor, model.method, options.keep_original)
         job.sidecar.unlink(missing_ok=True)

@@ -37,6 +37,7 @@ class Options:
     method: str | None = None
     model: str | None = None
     axis: str | None = None
+    trust: str | None = None
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -152,12 +153,12 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if options.output is None and not options.check:
         raise InputError("found no output, -o FILE is needed (or --check alone)")
     check_outputs(options)
-    scan = read_scan(options.source, options.axis)
+    scan = read_scan(options.source, options.axis, trust=options.trust)
     if options.output is not None:
         factor = choose_factor(scan, options)
         check_fits(scan, factor)
     if options.train_here:
-        others = [read_scan(path, options.axis) for path in options.also]
+        others = [read_scan(path, options.axis, trust=options.trust) for path in options.also]
         training = prepare_training([scan, *others], options)
     else:
         model, held_out = choose_model(options.method, options.model), None

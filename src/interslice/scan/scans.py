@@ -5,11 +5,6 @@ the header that describe that axis change. Stored values, their type, byte order
 their codes and the units are those of the input.
 """
 
-import gzip
-import logging
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +12,17 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import psutil
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.data.images import MM_PER_UNIT, bytes_of, check_gzip, open_image, readable, voxel_affine
 from interslice.data.volumes import ANATOMICAL_AXES
 
-MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 OUTPUT_SUFFIXES = (".nii", ".nii.gz")
-GZIP_MOST = 1032  # deflate cannot shrink data further than this
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
 LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
-READ_ERRORS = (
-    ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, OverflowError, KeyError,
-    zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,73 +101,25 @@ class Scan:
         return image
 
 
-def read_scan(path: str | Path, axis: str | None = None) -> Scan:
+def read_scan(path: str | Path, axis: str | None = None, *, trust: str | None = None) -> Scan:
     """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...) or a folder that is one DICOM series.
 
-    axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. Raises
-    InputError for what cannot be interpolated; see `check_scan`.
+    axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
+    sizes where the header contradicts itself, see `images.voxel_affine`. Raises InputError for what cannot be interpolated; see
+    `check_scan`.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir():
-        from interslice.data.dicom_scans import read_series_image
+        from interslice.data.dicom import read_series_image
 
         return scan_from_image(read_series_image(path), str(path), axis)
-    with _readable(path):
-        image = nib.load(path)
-        if not isinstance(image, nib.spatialimages.SpatialImage):
-            raise InputError(f"{path}: found {type(image).__name__}, allowed are 3-D and 4-D images")
-        check_header(image, path)
-        check_gzip(Path(image.get_filename() or path))
-        return scan_from_image(image, str(path), axis)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Any error of a reader becomes one sentence; nibabel's own remarks about a header are not repeated."""
-    logger = logging.getLogger("nibabel.global")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    except READ_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{path}: not a readable image ({reason.removeprefix(str(path)).strip()})"
-        ) from error
-    finally:
-        logger.setLevel(level)
-
-
-def check_header(image: nib.spatialimages.SpatialImage, path: Path) -> None:
-    """Refuse a header that nibabel would silently mend, or that has more voxels than the file can hold."""
-    source = image.file_map["image"]
-    if isinstance(image, nib.AnalyzeImage):
-        with image.file_map.get("header", source).get_prepare_fileobj("rb") as file:
-            spacing = type(image.header).from_fileobj(file, check=False)["pixdim"][1:4]
-        if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-            raise InputError(
-                f"{path}: found voxel sizes {spacing.tolist()} in the header, allowed are numbers above 0"
-            )
-    if source.filename is None or image.get_data_dtype().fields:
-        return
-    promised = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
-    held = Path(source.filename).stat().st_size * (GZIP_MOST if str(source.filename).endswith("gz") else 1)
-    if isinstance(image, nib.AnalyzeImage) and promised > held:
-        shape = "x".join(map(str, image.shape))
-        raise InputError(
-            f"{path}: found {shape} voxels in the header ({promised} bytes), the file holds at most {held}"
-        )
-    check_memory(promised, str(path))
-
-
-def check_gzip(path: Path) -> None:
-    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
-    if path.name.endswith(("gz", "mgz")):
-        with gzip.open(path) as file:
-            while file.read(1 << 20):
-                pass
+    image = open_image(path)
+    check_memory(bytes_of(image), str(path))
+    check_gzip(image.get_filename() or path)
+    with readable(path):
+        return scan_from_image(image, str(path), axis, trust)
 
 
 def check_memory(needed: int, name: str) -> None:
@@ -191,7 +131,9 @@ def check_memory(needed: int, name: str) -> None:
         )
 
 
-def scan_from_image(image: nib.spatialimages.SpatialImage, name: str, axis: str | None = None) -> Scan:
+def scan_from_image(
+    image: nib.spatialimages.SpatialImage, name: str, axis: str | None = None, trust: str | None = None
+) -> Scan:
     """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_scan`."""
     if len(image.shape) not in (3, 4):
         raise InputError(
@@ -203,8 +145,12 @@ def scan_from_image(image: nib.spatialimages.SpatialImage, name: str, axis: str 
     else:
         stored, slope, inter = np.asanyarray(proxy), 1.0, 0.0
     stored = stored.astype(UNWRITABLE_TYPES.get(stored.dtype.name, stored.dtype), copy=False)
-    affine = np.eye(4) if image.affine is None else np.array(image.affine, dtype=np.float64)
-    scan = Scan(name, np.asarray(stored), slope, inter, nifti_header(image, stored), affine, 0)
+    affine = voxel_affine(image, name, trust)
+    header = nifti_header(image, stored)
+    if trust is not None:  # the file that is written contradicts itself no more
+        header.set_qform(affine, int(header["qform_code"]))
+        header.set_sform(affine, int(header["sform_code"]))
+    scan = Scan(name, np.asarray(stored), slope, inter, header, affine, 0)
     check_scan(scan)
     scan = replace(scan, axis=choose_axis(scan, axis))
     if scan.stored.shape[scan.axis] < 2:
@@ -228,7 +174,7 @@ def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> n
 
 
 def check_scan(scan: Scan) -> None:
-    """Refuse values that cannot be interpolated and grids without an extent, each with one sentence."""
+    """Refuse values that cannot be interpolated, each with one sentence."""
     name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
     if stored.dtype.fields:
         raise InputError(
@@ -239,15 +185,6 @@ def check_scan(scan: Scan) -> None:
     if stored.size == 0:
         raise InputError(
             f"{name}: found an empty image of shape {stored.shape}, allowed are images with voxels"
-        )
-    spacing = np.array(scan.spacing_mm)
-    if not (np.isfinite(scan.affine).all() and (spacing > 0).all()):
-        raise InputError(
-            f"{name}: found voxel sizes {spacing.tolist()} mm in the affine, allowed are numbers above 0"
-        )
-    if abs(np.linalg.det(scan.affine[:3, :3])) < 1e-6 * np.prod(nib.affines.voxel_sizes(scan.affine)):
-        raise InputError(
-            f"{name}: the affine maps the volume onto a plane, allowed are three independent axes"
         )
     if kind == "f" and not np.isfinite(stored).all():
         count = stored.size - np.count_nonzero(np.isfinite(stored))

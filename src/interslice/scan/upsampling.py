@@ -240,11 +240,12 @@ def upsample_image(
     axis: str | None,
     model: str | Path | None,
     keep_original: bool,
+    trust: str | None = None,
 ) -> nib.Nifti1Image:
     """What `interslice.upsample` does; see there."""
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"image: found {type(image).__name__}, allowed is a nibabel image")
-    scan = scan_from_image(image, image.get_filename() or "image", axis)
+    scan = scan_from_image(image, image.get_filename() or "image", axis, trust)
     chosen = choose_model(method, model)
     fine = upsample_scan(scan, factor, chosen.method, keep_original)
     if (scan.slope, scan.inter) == (1, 0):

@@ -55,7 +55,7 @@ class Case:
     """One subject's volume.
 
     shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for
-    3-D; first_frame: where they begin in the file.
+    3-D; first_frame: where they begin in the file. trust: what is taken where forms conflict, see `images.voxel_affine`.
     """
 
     dataset: str
@@ -68,6 +68,7 @@ class Case:
     spacing: tuple[float, float, float]
     slice_axis: int
     sha256: str
+    trust: str = ""
 
 
 def write_cases(cases: Iterable[Case], path: Path) -> None:
@@ -96,6 +97,7 @@ def read_cases(path: Path, split: str | None = None) -> list[Case]:
             _triple(row["spacing"], float),
             int(row["slice_axis"]),
             row["sha256"],
+            row["trust"],
         )
         for row in rows
     ]

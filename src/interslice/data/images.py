@@ -1,0 +1,170 @@
+"""Image files, opened and checked in one way for the subjects of a study and for a person's own scan.
+
+What a header says of the grid is read here alone: units, forms (sform, qform) and their codes, and pixdim.
+"""
+
+import gzip
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+
+from interslice.common.errors import InputError
+
+MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+TRUSTED = ("sform", "qform", "pixdim")
+SAME_SIZE = 0.01  # of a voxel: forms that differ by less say the same
+GZIP_MOST = 1032  # deflate cannot shrink data further than this
+# What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
+READ_ERRORS = (
+    ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, OverflowError, KeyError,
+    zlib.error,
+)  # fmt: skip
+
+
+def open_image(path: str | Path) -> SpatialImage:
+    """Open an image of any format that nibabel reads, as it is stored; no voxel is read yet.
+
+    Raises InputError where it is no readable image of 3 or 4 dimensions, where nibabel would silently mend the voxel sizes, and
+    where the header promises more voxels than the file can hold.
+    """
+    with readable(path):
+        image = nib.load(path)
+        shape = getattr(image, "shape", ())
+        if not isinstance(image, SpatialImage):
+            raise InputError(f"{path}: found {type(image).__name__}, allowed are 3-D and 4-D volumes")
+        if len(shape) not in (3, 4) or 0 in shape:
+            raise InputError(
+                f"{path}: found {len(shape)}-D data of shape {tuple(shape)}, allowed are 3-D and 4-D volumes"
+            )
+        check_header(image, Path(path))
+        return image
+
+
+def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
+    """Open an image file with RAS axes and an affine in mm; trust and InputError as in `voxel_affine` and `open_image`."""
+    image = open_image(path)
+    affine = voxel_affine(image, str(path), trust)
+    affine[:3] *= unit_mm(image)
+    if not np.array_equal(affine, image.affine):
+        header = image.header.copy()
+        if isinstance(header, nib.Nifti1Header):
+            header.set_xyzt_units("mm", header.get_xyzt_units()[1])
+        image = type(image)(image.dataobj, affine, header, file_map=image.file_map)
+    with readable(path, "the voxels cannot be read"):  # turning the axes reads them
+        return nib.as_closest_canonical(image)
+
+
+@contextmanager
+def readable(path: str | Path, what: str = "not a readable image") -> Iterator[None]:
+    """Any error of a reader becomes one sentence; nibabel's own remarks about a header are not repeated."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except READ_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: {what} ({reason.removeprefix(str(path)).strip()})") from error
+    finally:
+        logger.setLevel(level)
+
+
+def check_header(image: SpatialImage, path: Path) -> None:
+    """Refuse a header that nibabel would silently mend, or that has more voxels than the file can hold."""
+    spacing = np.array(stored_spacing(image))
+    if not (np.isfinite(spacing).all() and (spacing > 0).all() and np.isfinite(image.affine).all()):
+        raise InputError(
+            f"{path}: found voxel sizes {spacing.tolist()} in the header, allowed are numbers above 0"
+        )
+    source = image.file_map["image"].filename
+    if not isinstance(image, nib.AnalyzeImage) or source is None or image.get_data_dtype().fields:
+        return
+    promised = bytes_of(image)
+    held = Path(source).stat().st_size * (GZIP_MOST if str(source).endswith("gz") else 1)
+    if promised > held:
+        shape = "x".join(map(str, image.shape))
+        raise InputError(
+            f"{path}: found {shape} voxels in the header ({promised} bytes), the file holds at most {held}"
+        )
+
+
+def bytes_of(image: SpatialImage) -> int:
+    """What the voxels take in memory as they are stored."""
+    return int(np.prod(image.shape, dtype=object)) * int(image.get_data_dtype().itemsize)
+
+
+def stored_spacing(image: SpatialImage) -> tuple[float, ...]:
+    """The voxel sizes as the file has them, in its unit: nibabel silently takes 1 where a header says 0."""
+    header = image.header
+    if not isinstance(header, nib.AnalyzeHeader):
+        return tuple(float(size) for size in header.get_zooms()[:3])
+    holder = image.file_map.get("header", image.file_map["image"])
+    if holder.filename is not None:  # the family of Analyze and NIfTI
+        with holder.get_prepare_fileobj("rb") as file:
+            header = type(header).from_fileobj(file, check=False)
+    return tuple(float(size) for size in header["pixdim"][1:4])
+
+
+def check_gzip(path: str | Path) -> None:
+    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
+    if Path(path).name.endswith(("gz", "mgz")):
+        with readable(path), gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+
+
+def unit_mm(image: SpatialImage) -> float:
+    """The millimetres of the header's unit of length; 1 where it says none."""
+    header = image.header
+    return MM_PER_UNIT[header.get_xyzt_units()[0]] if isinstance(header, nib.Nifti1Header) else 1.0
+
+
+def voxel_affine(image: SpatialImage, name: str, trust: str | None = None) -> np.ndarray:
+    """Voxel to world, 4x4, in the header's unit: the sform where its code is set, else the qform, else pixdim alone.
+
+    The voxel sizes of an sform and pixdim's, which are the qform's, must be the same; trust: sform, qform or pixdim, the one to
+    take where they are not (pixdim has sizes only: directions and origin stay the sform's). Raises InputError, with both, where
+    they differ and none is trusted.
+    """
+    affine = np.eye(4) if image.affine is None else np.array(image.affine, dtype=np.float64)
+    if trust not in (None, *TRUSTED):
+        raise InputError(f"trust: found {trust!r}, allowed are {', '.join(TRUSTED)}")
+    check_affine(affine, name)
+    header = image.header
+    if not isinstance(header, nib.Nifti1Header) or int(header["sform_code"]) == 0:
+        return affine
+    sizes = nib.affines.voxel_sizes(affine)
+    stored = np.abs(np.array(header["pixdim"][1:4], dtype=np.float64))
+    if trust == "sform" or np.allclose(sizes, stored, rtol=SAME_SIZE):
+        return affine
+    if trust is None:
+        shown = [" x ".join(f"{size:.4g}" for size in found) for found in (sizes, stored)]
+        other = "qform and the pixdim say" if int(header["qform_code"]) else "pixdim says"
+        raise InputError(
+            f"{name}: the sform says voxels of {shown[0]}, the {other} {shown[1]}; --trust sform or --trust pixdim "
+            "(trust in a dataset file) takes one of them"
+        )
+    if trust == "qform" and int(header["qform_code"]):
+        return np.array(header.get_qform(), dtype=np.float64)
+    affine[:3, :3] *= stored / sizes
+    return affine
+
+
+def check_affine(affine: np.ndarray, name: str) -> None:
+    """Refuse a grid without an extent along each of its axes."""
+    sizes = nib.affines.voxel_sizes(affine)
+    if not (np.isfinite(affine).all() and (sizes > 0).all()):
+        raise InputError(
+            f"{name}: found voxel sizes {sizes.tolist()} in the affine, allowed are numbers above 0"
+        )
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-6 * np.prod(sizes):
+        raise InputError(
+            f"{name}: the affine maps the volume onto a plane, allowed are three independent axes"
+        )
