@@ -57,7 +57,7 @@ envs: | $(UV) $(VENV)/.synced
 	$(BIN)/python envs/generate.py $(UV)
 	$(BIN)/pytest -q tests/workflow/test_envs.py
 
-# An optional peer, a program under the GPL-3.0 in an environment of its own: docs/results/peers.md.
+# An optional peer, a program under the GPL-3.0 in an environment of its own: docs/methods.md.
 eclare: .eclare/bin/run-eclare
 
 .eclare/bin/run-eclare: envs/eclare.txt

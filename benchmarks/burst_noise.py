@@ -1,4 +1,4 @@
-"""The power p of Fourier burst accumulation under noise: the table of docs/results/peers.md, on the validation subject.
+"""The power p of Fourier burst accumulation under noise: the table of docs/appendix/peers.md, on the validation subject.
 
 Rician noise is added to the low-resolution slices of a slab in the middle of the volume; the score is against the scan
 without it. A scan has noise of its own: once it is taken as it is, and once after non-local means (scikit-image). Run in the

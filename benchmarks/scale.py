@@ -157,16 +157,16 @@ def paper_study(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
         )
     header = [
         "dataset",
-        "cases × frames × slices × pixels",
-        "normalised, GB",
-        "low, all K, GB",
-        "kept, GB",
+        "cases × frames × slices × px",
+        "scaled GB",
+        "low GB",
+        "kept GB",
         "rows, 10⁶",
     ]
     kinds = ("normalised", "low", "kept", "table")
     return {
         "jobs": table(["rule", "jobs"], [[name, str(count)] for name, count in jobs.items()]),
-        "datasets": table([*header, "data, core-h", "evaluation, core-h"], rows),
+        "datasets": table([*header, "data, h", "evaluation, core-h"], rows),
         "cores": str(CORES),
         "evaluate_core_h": f"{sums['evaluate_s'] / HOUR:,.0f}",
         "data_core_h": f"{sums['data_s'] / HOUR:.1f}",

@@ -2,7 +2,7 @@
 
 The idea of Lustig, Donoho and Pauly 2007 carried to the slice axis: x = argmin 1/2 |A x - y|^2 + w TV(x), where A blurs
 along the slice axis with the slice profile and keeps every K-th slice. Slices dropped on a regular grid alias coherently,
-which is what the theory of compressed sensing excludes; docs/results/peers.md says what that costs. Solved by FISTA (Beck and
+which is what the theory of compressed sensing excludes; docs/appendix/peers.md says what that costs. Solved by FISTA (Beck and
 Teboulle 2009) with scikit-image's total-variation denoising (Chambolle 2004) as the proximal step.
 """
 
