@@ -434,12 +434,3 @@ def test_every_option_in_the_documentation_exists(capsys):
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert len(used) > 10
     assert used <= known
-
-
-def test_the_python_example_of_the_documentation_runs(tmp_path, monkeypatch, scan):
-    text = (Path(__file__).parents[2] / "docs" / "own-scan.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(example, names)
-    assert names["fine"].shape == (20, 18, 25)
