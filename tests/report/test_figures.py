@@ -162,12 +162,6 @@ def test_lines_show_mean_and_sd_of_the_results_table(scores: pd.DataFrame):
     assert axes.get_ylabel() == "LPIPS, lower is better"
 
 
-def test_spacing_is_shown_in_mm(scores: pd.DataFrame):
-    axes = metric_against_factor(scores, "psnr", spacing_mm={"t1_embedded": 0.9}, **SHOWN).axes[0]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["2\n1.8 mm", "4\n3.6 mm"]
-    assert "PSNR (dB)" in axes.get_ylabel()
-
-
 def test_seeds_are_shown_when_there_are_several():
     scores = synthetic_scores(seeds=(0, 1, 2), slices=5, subjects=3)
     axes = metric_against_factor(scores, "ssim", **SHOWN).axes[0]
@@ -319,7 +313,7 @@ def test_saved_files_have_embedded_fonts_and_print_resolution(scores: pd.DataFra
 def test_nothing_is_cut_off(scores: pd.DataFrame, statistics: pd.DataFrame):
     figures = [
         metric_boxplots(scores, statistics, "psnr", supervised={"cae"}, **SHOWN),
-        metric_against_factor(scores, "psnr", supervised={"cae"}, spacing_mm={"t1_embedded": 1.0}, **SHOWN),
+        metric_against_factor(scores, "psnr", supervised={"cae"}, **SHOWN),
         panel(),
         training_curves({"CAE, K = 2": history(60), "CAE, K = 4": history(90)}),
     ]

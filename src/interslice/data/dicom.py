@@ -59,7 +59,7 @@ def read_stack(series: Series) -> Stack:
     """
     check_alike(series)
     places = sort_slices(series)
-    step = check_gaps(series, places)
+    step = slice_step(series, places)
     first = places[0][0]
     affine = np.eye(4)
     affine[:3, 0] = first.orientation[0] * first.spacing[1]
@@ -127,7 +127,7 @@ def distinct(values: Sequence[float | None]) -> bool:
     return None not in values and len(set(values)) == len(values)
 
 
-def check_gaps(series: Series, places: Sequence[Sequence[Slice]]) -> np.ndarray:
+def slice_step(series: Series, places: Sequence[Sequence[Slice]]) -> np.ndarray:
     """The vector in mm from one slice to the next; refuse gaps that differ and slices shifted in plane."""
     positions = np.array([place[0].position for place in places])
     depths = np.array([place[0].depth for place in places])

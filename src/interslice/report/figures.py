@@ -45,12 +45,10 @@ def metric_against_factor(
     labels: Mapping[str, str],
     controls: Set[str],
     supervised: Set[str] = frozenset(),
-    spacing_mm: Mapping[str, float] | None = None,
 ) -> Figure:
     """Mean over subjects with its standard deviation against K, one panel per dataset.
 
-    With several seeds a small dot per seed shows its mean. `spacing_mm` (dataset to spacing of the reference,
-    mm) adds the low-resolution spacing to the ticks. What is not finite or off the scale is named under the
+    With several seeds a small dot per seed shows its mean. What is not finite or off the scale is named under the
     axis. Raises InputError for a metric or rows that are not in the table, and for a method without a label.
     """
     scores = select_metric(scores, metric, kind, region, protocol, labels)
@@ -67,7 +65,7 @@ def metric_against_factor(
         for axes, dataset in zip(panels, datasets, strict=True):
             rows = table[table["dataset"] == dataset]
             hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
-            _factor_axis(axes, sorted(rows["K"].unique()), (spacing_mm or {}).get(dataset), hidden)
+            _factor_axis(axes, sorted(rows["K"].unique()), hidden)
             axes.set_title(dataset)
         panels[0].set_ylabel(value_label(metric))
         handles = {
@@ -119,9 +117,7 @@ def _lines(
     return hidden
 
 
-def _factor_axis(axes: Axes, factors: list[int], spacing: float | None, hidden: list[str]) -> None:
-    ticks = [str(factor) if spacing is None else f"{factor}\n{factor * spacing:g} mm" for factor in factors]
-    axes.set_xticks(factors, ticks)
+def _factor_axis(axes: Axes, factors: list[int], hidden: list[str]) -> None:
+    axes.set_xticks(factors)
     axes.set_xlim(factors[0] - 0.4, factors[-1] + 0.4)
-    unit = "" if spacing is None else ", through-plane spacing"
-    axes.set_xlabel(f"Anisotropy factor K{unit}{hidden_note(hidden)}")
+    axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")

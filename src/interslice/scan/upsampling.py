@@ -1,7 +1,7 @@
 """Interpolation of a person's own scan: the factor, the method, the frames, the scale of the intensities."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,12 +210,10 @@ def upsample_scan(
     factor: int,
     method: Method,
     keep_original: bool = True,
-    progress: Callable[[int], None] = lambda frame: None,
 ) -> Scan:
     """`scan` with `factor` times the slices; `keep_original` copies its own slices bit by bit.
 
-    `progress` is called with the index of every frame that is done. Raises InputError for a factor that is
-    not allowed and where the memory does not suffice.
+    Raises InputError for a factor that is not allowed and where the memory does not suffice.
     """
     factor = parse_factor(factor)
     check_fits(scan, factor)
@@ -229,7 +227,6 @@ def upsample_scan(
                 target[index] = scan.to_stored(low + span * result[index].astype(np.float64))
         if keep_original:
             target[::factor] = scan.stored_frame(frame)
-        progress(frame)
     return fine
 
 
