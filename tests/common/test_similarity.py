@@ -200,13 +200,29 @@ def test_psnr_in_a_mask_ignores_the_rest() -> None:
     assert psnr(image, reference, data_range=1.0, mask=mask) == pytest.approx(40)
 
 
-def test_vif_in_a_mask_equals_sewar_on_the_blanked_images() -> None:
-    image, reference = neighbours(head_volume(), 12)
-    mask = foreground_mask(head_volume())[12]
-    expected = vifp(
-        255 * np.where(mask, reference, 0).astype(float), 255 * np.where(mask, image, 0).astype(float)
+def test_vif_in_a_box_equals_sewar_on_what_is_in_it() -> None:
+    """Windows must lie in the mask: a box whose corner survives three halvings is an image of its own."""
+    reference = data.camera()[100:330, 150:401].astype(float)
+    image = ndimage.gaussian_filter(reference, 1.5)
+    rows, columns = slice(40, 130), slice(64, 200)
+    expected = vifp(reference[rows, columns], image[rows, columns])
+    outside = np.where(box(reference.shape, rows, columns), image, 255 - reference)
+    assert vif(outside, reference, data_range=255, mask=box(reference.shape, rows, columns)) == pytest.approx(
+        expected, abs=1e-9
     )
-    assert vif(image, reference, data_range=1.0, mask=mask) == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_two_images_share_outside_a_mask_is_no_agreement() -> None:
+    """Two unrelated textures on one background score as two unrelated textures."""
+    mask = box((224, 224), slice(70, 154), slice(70, 154))
+    textures = ndimage.gaussian_filter(np.random.default_rng(0).random((2, 224, 224)), (0, 4, 4))
+    textures = (textures - textures.min()) / np.ptp(textures)
+    shared = np.where(mask, textures, 0.0)
+    assert vif(*shared, data_range=1.0) > 0.1
+    assert vif(*shared, data_range=1.0, mask=mask) < 0.05
+    assert vif(textures[0], textures[0], data_range=1.0, mask=mask) == pytest.approx(1)
+    halfway = (shared[0] + shared[1]) / 2
+    assert vif(halfway, shared[1], data_range=1.0, mask=mask) > 5 * vif(*shared, data_range=1.0, mask=mask)
 
 
 @pytest.mark.parametrize("metric", [ssim, psnr, vif])

@@ -61,14 +61,37 @@ def test_lpips_identity_symmetry_and_monotony(network: lpips.LPIPS) -> None:
     assert (lpips_distances(halfway, references, network) < distances).all()
 
 
-def test_lpips_in_a_mask(network: lpips.LPIPS) -> None:
+def test_lpips_in_a_mask_is_the_mean_of_lpips_own_map(network: lpips.LPIPS) -> None:
     images, references = stacks()
     mask = np.zeros(images.shape, bool)
     mask[1:, 10:50, 10:50] = True
     distances = lpips_distances(images, references, network, mask=mask, batch=4)
     assert math.isnan(distances[0])
-    blanked = lpips_distances(np.where(mask, images, 0), np.where(mask, references, 0), network)
-    np.testing.assert_allclose(distances[1:], blanked[1:], rtol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spatial = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False, spatial=True).eval()
+    spatial.load_state_dict(network.state_dict())
+    for index in range(1, len(images)):
+        rgb = [torch.from_numpy(np.stack([side[index]] * 3))[None] for side in (images, references)]
+        with torch.no_grad():
+            expected = spatial(*rgb, normalize=True)[0, 0].numpy()[10:50, 10:50].mean()
+        assert distances[index] == pytest.approx(expected, rel=1e-4)
+    assert not network.spatial, "the network is left as it was"
+
+
+def test_what_two_slices_share_outside_a_mask_is_no_agreement(network: lpips.LPIPS) -> None:
+    """Two unrelated textures on one background are nearly as far apart as if they filled the slice."""
+    textures = np.random.default_rng(0).random((2, 1, 96, 96)).astype(np.float32)
+    mask = np.zeros((1, 96, 96), bool)
+    mask[:, 32:64, 32:64] = True
+    shared = [np.where(mask, texture, 0).astype(np.float32) for texture in textures]
+    apart = lpips_distances(*textures, network)[0]
+    assert lpips_distances(*shared, network)[0] < 0.5 * apart
+    assert lpips_distances(*shared, network, mask=mask)[0] > 0.7 * apart
+    halfway = (shared[0] + shared[1]) / 2
+    assert lpips_distances(halfway, shared[1], network, mask=mask) < lpips_distances(
+        *shared, network, mask=mask
+    )
 
 
 def test_lpips_refuses_training_mode_and_small_slices(network: lpips.LPIPS) -> None:

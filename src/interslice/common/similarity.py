@@ -69,25 +69,25 @@ def vif(
     Four scales, windows, valid borders and thresholds as in sewar's `vifp`, which it equals; not symmetric.
     image, reference: (rows, columns), any real dtype, sides of at least 41. Returns 1 for identical images,
     near 0 for unrelated ones, above 1 where contrast is raised; NaN for a constant reference, which has no
-    information to keep. With mask, boolean (rows, columns): pixels outside it are 0 in both images; NaN where
-    the mask is empty.
+    information to keep. With mask, boolean (rows, columns): the sums of both are over the windows that lie in the
+    mask as a whole, at every scale; NaN where none does.
     """
     check_pair(image, reference, mask, name="vif", smallest_side=VIF_SIDE)
     image, reference = _as_float(image, reference, data_range)
     pair = np.stack([reference, image]) * (255 / data_range)
-    if mask is not None:
-        pair = np.where(mask, pair, 0.0)
+    inside = np.full(reference.shape, True) if mask is None else mask
     kept = available = 0.0
     for scale, side in enumerate(VIF_WINDOWS):
         if scale:
-            pair = _gaussian_valid(pair, side)[:, ::2, ::2]
+            pair, inside = _gaussian_valid(pair, side)[:, ::2, ::2], _eroded_valid(inside, side)[::2, ::2]
+        windows = _eroded_valid(inside, side)
         kept_here, available_here = _vif_information(pair[0], pair[1], side)
-        kept, available = kept + kept_here, available + available_here
-    return kept / available if available else math.nan
+        kept, available = kept + kept_here[windows].sum(), available + available_here[windows].sum()
+    return float(kept / available) if available else math.nan
 
 
-def _vif_information(reference: np.ndarray, image: np.ndarray, side: int) -> tuple[float, float]:
-    """Information of the reference that one scale of the image keeps, and all that there is.
+def _vif_information(reference: np.ndarray, image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Information of the reference that one scale of the image keeps in each window, and all that there is.
 
     The image is modelled locally as gain * reference + noise; where the gain would be negative, as noise
     alone.
@@ -104,8 +104,8 @@ def _vif_information(reference: np.ndarray, image: np.ndarray, side: int) -> tup
     gain[no_gain] = 0
     var_r[var_r < VIF_EPS] = 0
     noise = np.maximum(noise, VIF_EPS)
-    kept = np.log10(1 + gain**2 * var_r / (noise + VIF_NOISE_VARIANCE)).sum()
-    return float(kept), float(np.log10(1 + var_r / VIF_NOISE_VARIANCE).sum())
+    kept = np.log10(1 + gain**2 * var_r / (noise + VIF_NOISE_VARIANCE))
+    return kept, np.log10(1 + var_r / VIF_NOISE_VARIANCE)
 
 
 def _gaussian_valid(stack: np.ndarray, side: int) -> np.ndarray:
@@ -115,6 +115,12 @@ def _gaussian_valid(stack: np.ndarray, side: int) -> np.ndarray:
     taps /= taps.sum()
     stack = ndimage.correlate1d(stack, taps, axis=1, mode="constant")[:, half:-half]
     return ndimage.correlate1d(stack, taps, axis=2, mode="constant")[:, :, half:-half]
+
+
+def _eroded_valid(mask: np.ndarray, side: int) -> np.ndarray:
+    """Whether each window of `side` pixels that needs no padding lies in the mask (rows, columns) as a whole."""
+    half = side // 2
+    return ndimage.minimum_filter(mask, side)[half:-half, half:-half]
 
 
 def check_pair(

@@ -1,5 +1,7 @@
 """LPIPS of stacks of slices."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,9 @@ def lpips_distances(
     images, references: (n, rows, columns), values in [0, 1], sides of at least 31; the channel is repeated to
     three and scaled to [-1, 1]. network: an lpips.LPIPS in evaluation mode; its device and precision are
     used, `batch` pairs at a time (VGG16 on a CPU is a fifth slower with 16 than with 4). Returns (n,)
-    float64. With mask, boolean (n, rows, columns): pixels outside it are 0 in both, and a slice with an empty
-    mask is NaN. Raises InputError for other shapes, or a network in training mode, whose dropout would make
+    float64. With mask, boolean (n, rows, columns): the mean over the mask of the spatial map (lpips' `spatial`, the
+    layers' maps enlarged to the slice and added), NaN for an empty one; what is in sight of a pixel beyond the mask
+    counts. Raises InputError for other shapes, or a network in training mode, whose dropout would make
     the distance random.
     """
     axes = ("slices", "rows", "columns")
@@ -34,20 +37,28 @@ def lpips_distances(
         raise InputError("lpips network: training mode found, must be in evaluation mode (network.eval())")
     parameter = next(network.parameters())
 
-    def rgb(stack: np.ndarray, chosen: np.ndarray) -> torch.Tensor:
-        kept = stack[chosen] if mask is None else np.where(mask[chosen], stack[chosen], 0)
-        tensor = torch.from_numpy(np.ascontiguousarray(kept)).to(parameter.device, parameter.dtype)
+    def rgb(stack: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(parameter.device, parameter.dtype)
         return (2 * tensor - 1)[:, None].expand(-1, 3, -1, -1)  # (b, 3, rows, columns)
 
-    differs = (images != references) if mask is None else (images != references) & mask
-    changed = differs.any(axis=(1, 2))
-    distances = np.where(changed, np.nan, 0.0)  # what a method passes through costs nothing
+    distances = np.zeros(len(images))  # what a method passes through costs nothing
     if mask is not None:
         distances[~mask.any(axis=(1, 2))] = np.nan
-    scored = np.flatnonzero(changed)
-    with torch.no_grad():
+    scored = np.flatnonzero((images != references).any(axis=(1, 2)) & ~np.isnan(distances))
+    with torch.no_grad(), _spatial(network, mask is not None):
         for start in range(0, len(scored), batch):
             chosen = scored[start : start + batch]
-            found = network(rgb(images, chosen), rgb(references, chosen))
-            distances[chosen] = found.flatten().double().cpu().numpy()
+            found = network(rgb(images[chosen]), rgb(references[chosen]))[:, 0].double().cpu().numpy()
+            where = np.full(found.shape, True) if mask is None else mask[chosen]
+            distances[chosen] = found.mean(axis=(1, 2), where=where)
     return distances
+
+
+@contextmanager
+def _spatial(network: Any, wanted: bool) -> Iterator[None]:
+    """Whether the network gives a map (b, 1, rows, columns) or its mean (b, 1, 1, 1)."""
+    before, network.spatial = network.spatial, wanted
+    try:
+        yield
+    finally:
+        network.spatial = before
