@@ -49,10 +49,12 @@ def brute_force_p(differences: np.ndarray) -> float:
 
 
 def test_a_metric_with_two_wrong_sides_is_compared_by_distance() -> None:
-    row = one({"cae": [0.9, 1.1, 0.95, 1.0, 1.05], "linear": [1.4, 1.3, 1.2, 0.7, 1.5]}, "lesion_6mm")
+    row = one(
+        {"cae": [0.9, 1.1, 0.95, 1.0, 1.05], "linear": [1.4, 1.3, 1.2, 0.7, 1.5]}, "lesion_contrast_6mm"
+    )
     assert row["p"] == 1 / 32
     assert row["median_difference"] == pytest.approx(0.3)  # of 0.3, 0.2, 0.15, 0.3, 0.45
-    assert one({"cae": [-0.5] * 5, "linear": [0.2] * 5}, "edge_widening")["effect"] == -1
+    assert one({"cae": [0.5] * 5, "linear": [1.2] * 5}, "lesion_contrast_3mm")["effect"] == -1
 
 
 # --- the test itself

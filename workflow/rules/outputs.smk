@@ -47,7 +47,7 @@ def figure_names():
         for dataset in STUDY.datasets
         for K in STUDY.factors(dataset)
     }
-    lesions = {"lesions": "Contrast recovered of inserted lesions, against their size"} if LESIONS else {}
+    lesions = {"lesions": "What comes back of inserted lesions, against their size"} if LESIONS else {}
     return metric_figures("boxes") | metric_figures("factor") | lesions | panels
 
 

@@ -42,4 +42,6 @@ def foreground_mask(reference: np.ndarray) -> np.ndarray:
 def tissue_classes(volume: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Class of every voxel, 0 the darkest, by the multi-Otsu thresholds (scikit-image) of the volume within the mask."""
     values = volume if mask is None else volume[mask]
+    if values.size == 0:
+        raise ValueError("no voxel to take thresholds of")
     return np.digitize(volume, threshold_multiotsu(values, classes=TISSUE_CLASSES)).astype(np.uint8)

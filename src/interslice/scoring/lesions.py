@@ -1,23 +1,25 @@
 """Lesions of known size and contrast, inserted before slices are dropped: how much of them does a method give back?
 
 A sphere that falls between two kept slices is in no input, and a method can only recover what the kept slices
-hold. The recovered contrast is that of the volume with lesions minus the volume without, so that the anatomy
-and the method's error there cancel.
+hold. What came back is the volume with lesions minus the volume without, so that the anatomy and the method's
+error there cancel; only synthesised slices are looked at, so that a slice that is passed through counts for nothing.
 """
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from interslice.data.masks import tissue_classes
 from interslice.scoring.registry import LESION_DIAMETERS_MM
 
 CONTRAST = 0.2  # of the [0, 1] intensities, brighter than the tissue
 PER_SIZE = 8  # lesions of each diameter in a volume
 APART_MM = 12.0  # between the surfaces of two lesions
+PAD_MM = 6.0  # in plane, around a lesion
 TRIALS = 2000  # places that are tried for one diameter
 SUBVOXELS = 5  # per axis, for the share of a voxel that a sphere fills
 
@@ -29,6 +31,12 @@ class Lesion:
     diameter_mm: float
     box: tuple[slice, slice, slice]
     share: np.ndarray
+
+    def distance_mm(self, axes: Sequence[np.ndarray], spacing_mm: Sequence[float]) -> np.ndarray:
+        """From voxels, given as an open grid of indices, to the surface; negative within."""
+        centre = [(side.start + side.stop - 1) / 2 for side in self.box]
+        squares = [((axis - at) * size) ** 2 for axis, at, size in zip(axes, centre, spacing_mm, strict=True)]
+        return np.asarray(np.sqrt(squares[0] + squares[1] + squares[2]) - self.diameter_mm / 2)
 
 
 def sphere_share(diameter_mm: float, spacing_mm: Sequence[float]) -> np.ndarray:
@@ -45,19 +53,17 @@ def sphere_share(diameter_mm: float, spacing_mm: Sequence[float]) -> np.ndarray:
 
 
 def place_lesions(
-    reference: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], name: str
+    reference: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], factor: int, name: str
 ) -> list[Lesion]:
     """Up to PER_SIZE lesions of every diameter in the tissue of a volume, drawn by `name`, the same for every method.
 
-    reference, mask: (slices, rows, columns); spacing_mm along them. A lesion lies in the mask as a whole, where
-    nothing is so bright that it would be clipped, and APART_MM from any other. Large ones are placed first.
+    reference, mask: (slices, rows, columns); spacing_mm along them; factor: K. A lesion lies in the mask as a whole,
+    where no voxel is of the darkest class (air, bone, fluid: `masks.tissue_classes`) or so bright that it would be
+    clipped, touches a synthesised slice, and is APART_MM from any other. Large ones are placed first.
     """
     draw = np.random.default_rng(zlib.crc32(name.encode()))
-    tissue = np.pad(mask & (reference <= 1 - CONTRAST), 1)
-    depth = ndimage.distance_transform_edt(tissue, sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    touched = (
-        float(np.linalg.norm(spacing_mm)) / 2
-    )  # a voxel that a sphere touches may have its middle outside
+    depth = tissue_depth(reference, mask, spacing_mm)
+    touched = np.linalg.norm(spacing_mm) / 2  # a voxel that a sphere touches may have its middle outside
     centres: list[tuple[np.ndarray, float]] = []
     lesions = []
     for diameter in sorted(LESION_DIAMETERS_MM, reverse=True):
@@ -71,6 +77,9 @@ def place_lesions(
             ):
                 continue
             corner = [int(at) - side // 2 for at, side in zip(centre, share.shape, strict=True)]
+            synthesised = (corner[0] + np.arange(share.shape[0])) % factor > 0
+            if not share[synthesised].any():
+                continue
             first, second, third = (slice(c, c + side) for c, side in zip(corner, share.shape, strict=True))
             lesions.append(Lesion(diameter, (first, second, third), share))
             centres.append((position, diameter))
@@ -78,6 +87,16 @@ def place_lesions(
             if placed == PER_SIZE:
                 break
     return lesions
+
+
+def tissue_depth(reference: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """How far, in mm, each voxel lies within tissue that a lesion can be added to; 0 where there is none."""
+    try:
+        tissue = mask & (tissue_classes(reference, mask) > 0) & (reference <= 1 - CONTRAST)
+    except ValueError:  # fewer values than classes
+        return np.zeros(reference.shape)
+    padded = ndimage.distance_transform_edt(np.pad(tissue, 1), sampling=spacing_mm)
+    return np.asarray(padded[1:-1, 1:-1, 1:-1])
 
 
 def insert(reference: np.ndarray, lesions: Sequence[Lesion]) -> np.ndarray:
@@ -88,14 +107,85 @@ def insert(reference: np.ndarray, lesions: Sequence[Lesion]) -> np.ndarray:
     return volume
 
 
-def recovered_contrast(with_lesions: np.ndarray, without: np.ndarray, lesions: Sequence[Lesion]) -> float:
-    """The mean share of the lesions' contrast that came back: 1 for all of it, 0 for none; NaN where there is no lesion.
+@dataclass(frozen=True)
+class Recovered:
+    """What a method made of one lesion on the synthesised slices around it.
 
-    The share of one lesion is the projection of the difference on what was inserted, sum(d w) / (CONTRAST sum(w^2)).
+    inserted, found: (n,), what was added to the voxels and by how much the interpolated ones changed, where they are nearer
+    to this lesion than to any other; within: those that the sphere touches.
     """
-    shares = []
-    for lesion in lesions:
-        difference = with_lesions[lesion.box].astype(np.float64) - without[lesion.box]
-        weight = CONTRAST * lesion.share
-        shares.append(float((difference * weight).sum() / (weight**2).sum()))
-    return float(np.mean(shares)) if shares else math.nan
+
+    inserted: np.ndarray
+    found: np.ndarray
+    within: np.ndarray
+
+
+def recover(
+    with_lesions: np.ndarray,
+    without: np.ndarray,
+    lesions: Sequence[Lesion],
+    factor: int,
+    spacing_mm: Sequence[float],
+) -> list[Recovered]:
+    """What came back of each lesion, in a box padded by PAD_MM in plane and by two gaps through the plane.
+
+    with_lesions, without: the interpolated volume (slices, rows, columns) with lesions and without, so that the anatomy
+    and the method's error there cancel. A cubic B-spline still rings two gaps away.
+    """
+    return [_recover_one(with_lesions, without, lesions, own, factor, spacing_mm) for own in lesions]
+
+
+def _recover_one(
+    with_lesions: np.ndarray,
+    without: np.ndarray,
+    lesions: Sequence[Lesion],
+    own: Lesion,
+    factor: int,
+    spacing_mm: Sequence[float],
+) -> Recovered:
+    in_plane = (math.ceil(PAD_MM / size) for size in spacing_mm[1:])
+    pads = (2 * factor, *in_plane)
+    box = tuple(
+        slice(max(side.start - pad, 0), min(side.stop + pad, length))
+        for side, pad, length in zip(own.box, pads, without.shape, strict=True)
+    )
+    axes = np.ogrid[box]
+    counted = np.broadcast_to(axes[0] % factor > 0, [side.stop - side.start for side in box]).copy()
+    nearest = own.distance_mm(axes, spacing_mm)
+    for other in lesions:
+        if other is not own:
+            counted &= nearest <= other.distance_mm(axes, spacing_mm)
+    share = np.zeros(counted.shape)
+    share[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(own.box, box, strict=True))] = (
+        own.share
+    )
+    found = with_lesions[box].astype(np.float64) - without[box]
+    return Recovered(CONTRAST * share[counted], found[counted], share[counted] > 0)
+
+
+def relative_error(recovered: Sequence[Recovered]) -> float:
+    """The mean over lesions of |found - inserted| / |inserted|, Euclidean: 0 for a lesion as it is, 1 for nothing there.
+
+    NaN where there is no lesion.
+    """
+    return _mean(
+        float(np.linalg.norm(one.found - one.inserted) / np.linalg.norm(one.inserted)) for one in recovered
+    )
+
+
+def recovered_contrast(recovered: Sequence[Recovered]) -> float:
+    """The mean over lesions of the share of the contrast that came back: 1 for all of it, 0 for none; NaN for no lesion.
+
+    That share is the projection of what was found on what was inserted, sum(d w) / sum(w^2).
+    """
+    return _mean(float(one.found @ one.inserted / (one.inserted @ one.inserted)) for one in recovered)
+
+
+def false_signal(recovered: Sequence[Recovered]) -> float:
+    """The mean over lesions of the absolute change outside the sphere, as a share of what was inserted; NaN for no lesion."""
+    return _mean(float(np.abs(one.found[~one.within]).sum() / one.inserted.sum()) for one in recovered)
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return float(np.mean(found)) if found else math.nan

@@ -59,7 +59,39 @@ class Metric:
 SIMILARITY = "interslice.common.similarity"
 EDGES_AND_TISSUE = "interslice.scoring.edges_and_tissue"
 VOLUMES = "interslice.scoring.volumes"
+LESIONS = "interslice.scoring.lesions"
 LINES = "interslice.scoring.lines"
+
+
+def lesion_metric(measure: str, diameter_mm: int) -> str:
+    """The name of a measure of inserted lesions of one diameter."""
+    return f"lesion_{measure}_{diameter_mm}mm"
+
+
+# Of inserted spheres, on synthesised slices; each for every diameter.
+LESION_MEASURES = (
+    (
+        "error",
+        "Relative error",
+        "relative_error",
+        -math.inf,
+        "Euclidean, of inserted spheres in a padded box",
+    ),
+    (
+        "contrast",
+        "Contrast",
+        "recovered_contrast",
+        1.0,
+        "share of the contrast of inserted spheres that comes back",
+    ),
+    (
+        "false",
+        "False signal",
+        "false_signal",
+        -math.inf,
+        "outside inserted spheres, as a share of what was inserted",
+    ),
+)
 # In the order of tables and figures.
 METRICS = {
     "ssim": Metric(
@@ -102,13 +134,12 @@ METRICS = {
         "mean absolute error where the Sobel magnitude of the reference is not above its Otsu threshold",
         smallest_side=3,
     ),
-    "edge_widening": Metric(
-        "Edge widening",
-        f"{VOLUMES}:edge_widening",
-        0.0,
-        "full width at half maximum of the mean through-plane line-spread function, less that of the reference",
-        unit="mm",
-        decimals=2,
+    "mtf50": Metric(
+        "Through-plane MTF50",
+        f"{VOLUMES}:mtf50",
+        math.inf,
+        "frequency along the slice axis at which half of the reference's contrast is left",
+        unit="cycles/mm",
         per="volume",
     ),
     "dice": Metric(
@@ -126,15 +157,16 @@ METRICS = {
         per="volume",
     ),
     **{
-        f"lesion_{diameter}mm": Metric(
-            f"Contrast of {diameter} mm lesions",
-            "interslice.scoring.lesions:recovered_contrast",
-            1.0,
-            "share of the contrast of inserted spheres that comes back",
+        lesion_metric(name, diameter): Metric(
+            f"{label}, {diameter} mm lesions",
+            f"{LESIONS}:{function}",
+            best,
+            text,
             per="volume",
             needs="lesions",
             diameter_mm=diameter,
         )
+        for name, label, function, best, text in LESION_MEASURES
         for diameter in LESION_DIAMETERS_MM
     },
     "mean_distance": Metric(

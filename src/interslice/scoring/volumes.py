@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from interslice.data.volumes import Volume, central, central_box, decimate
-from interslice.scoring.edges_and_tissue import edge_width, tissue_agreement
-from interslice.scoring.lesions import Lesion, insert, place_lesions
+from interslice.scoring.edges_and_tissue import tissue_agreement
+from interslice.scoring.lesions import Lesion, insert, place_lesions, recover
 from interslice.scoring.longtable import REGIONS
 from interslice.scoring.registry import METRICS
+from interslice.scoring.sharpness import half_transfer
 
 WHOLE_VOLUME = -1
 
@@ -56,9 +57,11 @@ def score_whole(
     of_lesions = [metric for metric in metrics if METRICS[metric].needs == "lesions"]
     if of_lesions:
         lesions, with_lesions = insert_and_interpolate(frame, interpolate)
+        recovered = recover(with_lesions, result, lesions, frame.factor, frame.spacing_mm)
         for metric in of_lesions:
-            own = [lesion for lesion in lesions if lesion.diameter_mm == METRICS[metric].diameter_mm]
-            value = METRICS[metric].load()(with_lesions, result, own)
+            size = METRICS[metric].diameter_mm
+            own = [one for lesion, one in zip(lesions, recovered, strict=True) if lesion.diameter_mm == size]
+            value = METRICS[metric].load()(own)
             values |= {("whole", metric): value, ("foreground", metric): value}
     rows = [(region, metric, values[region, metric]) for region in REGIONS for metric in metrics]
     table = pd.DataFrame(rows, columns=["region", "metric", "value"])
@@ -71,20 +74,16 @@ def insert_and_interpolate(
     """Insert lesions, drop the slices again and interpolate: the lesions, and the interpolated frame that has them."""
     scored = np.zeros_like(frame.mask)
     scored[central_box(scored.shape, frame.score_px)] = True
-    lesions = place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.name)
+    lesions = place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.factor, frame.name)
     changed = insert(frame.target, lesions)
     volume = Volume(changed[np.newaxis], np.diag([*frame.spacing_mm, 1.0]), 0)
     low = decimate(volume, frame.factor, frame.slice_profile)
     return lesions, interpolate(low.data[0], changed)
 
 
-def edge_widening(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:
-    """How much wider, in mm, an edge is than in the reference (`edge_width`)."""
-    widths = [
-        edge_width(volume, frame.target, frame.factor, frame.spacing_mm[0], inside)
-        for volume in (result, frame.target)
-    ]
-    return widths[0] - widths[1]
+def mtf50(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:
+    """Through-plane sharpness in cycles/mm (`sharpness.half_transfer`)."""
+    return half_transfer(result, frame.target, inside) / frame.spacing_mm[0]
 
 
 def dice(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:

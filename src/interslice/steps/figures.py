@@ -13,7 +13,7 @@ from interslice.report.figures import (
     save,
     training_curves,
 )
-from interslice.report.lesion_figure import contrast_against_size
+from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.longtable import read_scores
 from interslice.steps.kept import kept_volumes
 
@@ -44,7 +44,7 @@ def plot_boxes(scores: str, statistics: str, display: Mapping[str, Any], outputs
 
 def plot_lesions(scores: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
     """Recovered contrast against the size of inserted lesions."""
-    save_all(contrast_against_size(read_scores(Path(scores)), **display), outputs)
+    save_all(lesions_against_size(read_scores(Path(scores)), **display), outputs)
 
 
 def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:
