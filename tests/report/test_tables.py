@@ -134,7 +134,7 @@ def test_overshoot_is_no_better_than_falling_short():
     means = {"short": [0.7, 0.7], "near": [0.9, 0.9], "over": [1.4, 1.4]}
     text = to_markdown(table_of(means, "lesion_contrast_6mm"))
     assert marked(text) == {"near"}
-    assert "Contrast of 6 mm lesions → 1" in text
+    assert "Contrast, 6 mm lesions → 1" in text
     assert marked(to_markdown(table_of({"a": [0.4], "b": [1.4]}, "lesion_contrast_3mm"))) == {"b"}
 
 
