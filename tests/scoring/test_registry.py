@@ -1,6 +1,8 @@
 """A metric is one entry: what the schema, tables, figures and texts say of it comes from there."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from interslice.common.errors import InputError
 from interslice.report.formatting import decimals_of, metric_name
 from interslice.report.style import value_label
 from interslice.scoring.longtable import shortfall
-from interslice.scoring.registry import METRICS, SLICE_METRICS, Metric
+from interslice.scoring.registry import METRICS, SLICE_METRICS, VOLUME_METRICS, Metric
 from settings import study_of
 
 
@@ -68,3 +70,10 @@ def test_a_metric_has_the_digest_of_its_own_function() -> None:
     assert not reaches(
         "interslice.scoring.registry", *(METRICS[name].function for name in ("ssim", "psnr", "vif"))
     )
+
+
+def test_the_page_on_metrics_has_every_one_a_study_may_ask_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = re.findall(r"`([a-z0-9_]+)`", " ".join(rows))
+    assert sorted(named) == sorted([*SLICE_METRICS, *VOLUME_METRICS])
