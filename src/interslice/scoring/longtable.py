@@ -75,19 +75,22 @@ def gap_step(scores: pd.DataFrame) -> int | None:
 
 
 def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
-    """One value per subject: the mean over its scored slices and frames (METHODS: the unit of the test is the subject).
+    """One value per subject: the mean over its scored slices and frames (the unit of every test is the subject).
 
     `kind` is "kept", "synthesised" or "all"; `region` is "whole" or "foreground".
-    Returns columns dataset, method, K, protocol, metric, subject, value (mean of the seeds' means), slices (scored per
+    Returns columns dataset, method, K, protocol, metric, subject, value (mean of the seeds' means), shortfall (as value, of
+    the `shortfall` of every score, so that too much here and too little there do not cancel), slices (scored per
     seed), nonfinite (values that are inf or NaN, over all seeds) and seed_sd (standard deviation over seeds; NaN
     for one seed). Nothing is dropped: a subject with a NaN has mean NaN.
     """
     chosen = scores[(scores["region"] == region) & ((scores["kind"] == kind) | (kind == "all"))]
-    chosen = chosen.assign(nonfinite=~np.isfinite(chosen["value"]))
+    fallen = chosen.groupby("metric")["value"].transform(lambda values: shortfall(str(values.name), values))
+    chosen = chosen.assign(nonfinite=~np.isfinite(chosen["value"]), shortfall=fallen)
     keys = ["dataset", "method", "K", "protocol", "metric", "subject"]
     per_seed = chosen.groupby([*keys, "seed"], sort=True)
     table = per_seed.agg(
         value=("value", lambda v: v.mean(skipna=False)),
+        shortfall=("shortfall", lambda v: v.mean(skipna=False)),
         slices=("value", "size"),
         nonfinite=("nonfinite", "sum"),
     ).reset_index()
@@ -95,6 +98,7 @@ def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str =
         table.groupby(keys, sort=True)
         .agg(
             value=("value", lambda v: v.mean(skipna=False)),
+            shortfall=("shortfall", lambda v: v.mean(skipna=False)),
             slices=("slices", "first"),
             nonfinite=("nonfinite", "sum"),
             seed_sd=("value", "std"),
