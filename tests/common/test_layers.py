@@ -11,7 +11,7 @@ PACKAGE = "interslice"
 SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 # The way of the data: volumes, methods, trainings, scores, comparisons, reports; a person's scan; a study's steps.
 LAYERS = ("common", "data", "methods", "training", "scoring", "analysis", "report", "scan", "steps")
-APART = ("cli", "config", "__init__")  # modules at the top: the package's doors, and what a study is
+APART = ("cli", "config", "__init__", "__main__")  # the doors of the package, and what a study is
 # Who removes what is left: the analysis engineer.
 KNOWN_VIOLATIONS = {("analysis", "report")}
 
