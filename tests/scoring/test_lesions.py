@@ -13,6 +13,7 @@ from interslice.scoring import lesions as lesions_module
 from interslice.scoring.lesions import (
     APART_MM,
     CONTRAST,
+    DIAMETERS_MM,
     Lesion,
     false_signal,
     insert,
@@ -22,7 +23,6 @@ from interslice.scoring.lesions import (
     relative_error,
     sphere_share,
 )
-from interslice.scoring.registry import LESION_DIAMETERS_MM
 from phantoms import ellipsoids
 from settings import small_settings
 
@@ -39,7 +39,7 @@ def interpolated(method: str, volume: np.ndarray, factor: int = K) -> np.ndarray
 def lesion_of(first: int, thick: int) -> Lesion:
     """A column of one pixel, so that every share is 1."""
     return Lesion(
-        LESION_DIAMETERS_MM[0],
+        DIAMETERS_MM[0],
         (slice(first, first + thick), slice(3, 4), slice(3, 4)),
         np.ones((thick, 1, 1)),
     )
@@ -125,7 +125,7 @@ def test_what_is_nearer_to_another_lesion_is_that_ones() -> None:
     assert alone[0] <= 1 >= both[0]
 
 
-@pytest.mark.parametrize("diameter", LESION_DIAMETERS_MM)
+@pytest.mark.parametrize("diameter", DIAMETERS_MM)
 def test_a_copied_sphere_loses_to_interpolation(diameter: int) -> None:
     """Nearest neighbour has all of a lesion's contrast that there is, and is farther from it than linear and spline."""
     reference = np.full((61, 40, 40), 0.3, np.float32)
@@ -141,7 +141,7 @@ def test_a_copied_sphere_loses_to_interpolation(diameter: int) -> None:
     assert means["nearest"] > 1.03 * max(means["linear"], means["bspline"])
 
 
-@pytest.mark.parametrize("diameter", LESION_DIAMETERS_MM)
+@pytest.mark.parametrize("diameter", DIAMETERS_MM)
 def test_a_sphere_has_its_volume_whatever_the_voxels(diameter: int):
     for spacing in ((1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (0.5, 0.9, 1.1)):
         share = sphere_share(diameter, spacing)
@@ -155,7 +155,7 @@ def test_lesions_lie_in_tissue_apart_and_the_same_for_every_method(monkeypatch):
     mask = ndimage.binary_erosion(reference > 0.2, iterations=2)
     spacing = (1.5, 1.0, 1.0)
     placed = place_lesions(reference, mask, spacing, K, "s1 0")
-    assert {lesion.diameter_mm for lesion in placed} == set(LESION_DIAMETERS_MM)
+    assert {lesion.diameter_mm for lesion in placed} == set(DIAMETERS_MM)
     centres = []
     for lesion in placed:
         touched = lesion.share > 0
@@ -196,7 +196,7 @@ def test_no_lesion_lies_in_air_or_bone() -> None:
     assert mask[dark].mean() > 0.9, "the mask alone does not keep lesions out"
     for name in ("s1 0", "s2 0", "s3 0"):
         placed = place_lesions(head, mask, UNIT, K, name)
-        assert {lesion.diameter_mm for lesion in placed} == set(LESION_DIAMETERS_MM)
+        assert {lesion.diameter_mm for lesion in placed} == set(DIAMETERS_MM)
         for lesion in placed:
             assert not dark[lesion.box][lesion.share > 0].any()
 

@@ -15,8 +15,9 @@ from interslice.report.lesion_figure import lesions_against_size
 from interslice.report.tables import results_table
 from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
+from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.longtable import check_scores, subject_means
-from interslice.scoring.registry import LESION_DIAMETERS_MM, VOLUME_METRICS, lesion_metric
+from interslice.scoring.registry import VOLUME_METRICS, lesion_metric
 from interslice.scoring.volumes import Frame, score_whole
 from phantoms import ellipsoids
 from settings import small_settings
@@ -69,14 +70,14 @@ def test_the_oracle_has_the_best_values_and_the_others_not(scores: pd.DataFrame)
     means = subject_means(scores).groupby(["method", "metric"])["value"].mean().unstack()
     oracle = {"edge_error": 0, "flat_error": 0, "dice": 1, "volume_error": 0, "mtf50": 0.5}
     for measure, best in (("error", 0), ("contrast", 1), ("false", 0)):
-        oracle |= {lesion_metric(measure, diameter): best for diameter in LESION_DIAMETERS_MM}
+        oracle |= {lesion_metric(measure, diameter): best for diameter in DIAMETERS_MM}
     assert means.loc["oracle", list(oracle)].to_dict() == pytest.approx(oracle, abs=1e-5)
     assert (means.loc["linear", ["edge_error", "flat_error"]] > 0.002).all()
     assert means.loc["linear", "edge_error"] > means.loc["linear", "flat_error"]
     assert means.loc["linear", "dice"] < 0.99
     assert means.loc["linear", "mtf50"] < means.loc["bspline", "mtf50"] < 0.2
     linear = {
-        measure: means.loc["linear", [lesion_metric(measure, diameter) for diameter in LESION_DIAMETERS_MM]]
+        measure: means.loc["linear", [lesion_metric(measure, diameter) for diameter in DIAMETERS_MM]]
         for measure in ("error", "contrast", "false")
     }
     assert linear["error"].is_monotonic_decreasing, "the larger, the more comes back"
@@ -147,7 +148,7 @@ def test_the_lesion_figure_draws_every_measure_method_and_size(scores: pd.DataFr
     for axes, measure in zip(panels, ("error", "contrast", "false"), strict=True):
         assert axes.get_legend_handles_labels()[1] == list(labels.values())
         for method, container in zip(labels, axes.containers, strict=True):
-            metrics = [lesion_metric(measure, size) for size in LESION_DIAMETERS_MM]
+            metrics = [lesion_metric(measure, size) for size in DIAMETERS_MM]
             assert list(container.lines[0].get_ydata()) == pytest.approx(
                 [expected[method, m] for m in metrics]
             )

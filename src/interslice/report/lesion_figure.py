@@ -23,8 +23,8 @@ from interslice.report.style import (
     title_above,
 )
 from interslice.report.tables import results_table
+from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.registry import (
-    LESION_DIAMETERS_MM,
     LESION_MEASURES,
     LESION_METRICS,
     METRICS,
@@ -55,7 +55,7 @@ def lesions_against_size(
     measures = {
         measure: present
         for measure, *_ in LESION_MEASURES
-        if (present := [d for d in LESION_DIAMETERS_MM if lesion_metric(measure, d) in set(chosen["metric"])])
+        if (present := [d for d in DIAMETERS_MM if lesion_metric(measure, d) in set(chosen["metric"])])
     }
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES if len(measures) > 1 else 4.6, 0.8 + 2.2 * len(groups)))

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from interslice.data.masks import tissue_classes
-from interslice.scoring.registry import LESION_DIAMETERS_MM
 
+DIAMETERS_MM = (3, 6, 12)
 CONTRAST = 0.2  # of the [0, 1] intensities, brighter than the tissue
 PER_SIZE = 8  # lesions of each diameter in a volume
 APART_MM = 12.0  # between the surfaces of two lesions
@@ -66,7 +66,7 @@ def place_lesions(
     touched = np.linalg.norm(spacing_mm) / 2  # a voxel that a sphere touches may have its middle outside
     centres: list[tuple[np.ndarray, float]] = []
     lesions = []
-    for diameter in sorted(LESION_DIAMETERS_MM, reverse=True):
+    for diameter in sorted(DIAMETERS_MM, reverse=True):
         share = sphere_share(diameter, spacing_mm)
         candidates = np.argwhere(depth > diameter / 2 + touched)
         placed = 0

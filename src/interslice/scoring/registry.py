@@ -1,7 +1,8 @@
 """The metrics: one table. Adding a metric is an entry here and its function.
 
 Functions are named, not imported, as entries of `code_digest` are: "module:function". So a table or a figure that
-needs a metric's label does not wait for scipy, and a new or edited metric reruns nothing but its own scores.
+needs a metric's label does not wait for torch, and a new or edited metric reruns nothing but its own scores. What
+volumes are made with (the sizes of lesions) lies with the code that makes them: nobody follows this table.
 """
 
 import importlib
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-LESION_DIAMETERS_MM = (3, 6, 12)
+from interslice.scoring.lesions import DIAMETERS_MM
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ METRICS = {
             diameter_mm=diameter,
         )
         for name, label, function, best, text in LESION_MEASURES
-        for diameter in LESION_DIAMETERS_MM
+        for diameter in DIAMETERS_MM
     },
     "mean_distance": Metric(
         "Mean Distance",
