@@ -1,12 +1,14 @@
 """The pages: links lead somewhere, lines and the README are short, every key is explained, Python blocks run."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+import interslice
 from interslice.common.schemas import read_yaml
 from interslice.scoring.longtable import write_scores
 from settings import ROOT
@@ -128,3 +130,14 @@ def test_the_python_page_explains_every_column(tmp_path):
     section = (ROOT / "docs" / "python.md").read_text().split("## The long table")[1]
     rows = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     assert rows == set(COLUMNS) | set(subject_means(synthetic_scores()).columns)
+
+
+def test_the_citation_is_of_this_version():
+    """Version as in pyproject.toml; a date only once the changelog's newest section is a dated release, and then that one."""
+    citation = read_yaml(ROOT / "CITATION.cff")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == interslice.__version__
+    newest = re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    dated = re.search(r"\d{4}-\d\d-\d\d", newest[1])
+    assert str(citation.get("date-released")) == (dated[0] if dated else "None")
