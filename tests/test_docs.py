@@ -10,6 +10,7 @@ import pytest
 
 import interslice
 from interslice.common.schemas import read_yaml
+from interslice.methods.registry import METHODS
 from interslice.scoring.longtable import write_scores
 from settings import ROOT
 from synthetic_scores import synthetic_scores
@@ -107,6 +108,21 @@ def test_every_key_of_the_schemas_is_explained(name):
     keys = keys_of(schema)
     assert len(keys) > 20
     assert keys - words == set()
+
+
+def test_no_key_is_explained_that_the_schemas_do_not_have():
+    names = ("config", "dataset", "method")
+    keys = set().union(
+        *(keys_of(read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml")) for name in names)
+    )
+    heads = re.findall(
+        r"^- ((?:`[\w.]+`(?:, | / )?)+)[ :]", (ROOT / "config" / "README.md").read_text(), re.MULTILINE
+    )
+    explained = {
+        part for head in heads for name in re.findall(r"`([\w.]+)`", head) for part in name.split(".") if part
+    }
+    assert len(explained) > 80
+    assert explained - keys - {"FILE"} - set(METHODS) == set()
 
 
 def test_the_python_page_runs(tmp_path, monkeypatch):
