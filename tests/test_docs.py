@@ -85,6 +85,49 @@ def test_lines_are_short(page):
     assert not long, f"line: characters {long}"
 
 
+def commands(page: Path, program: str) -> list[list[str]]:
+    """The words after a program's name, of every command in a fence or in code within a line; the comment cut off."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = [line for fence in FENCE.findall(text) for line in fence.splitlines()]
+    lines += re.findall(r"`([^`]+)`", FENCE.sub("", text).replace("\n", " "))
+    found = [re.split(rf"(?<![\w-]){program} ", line.partition(" #")[0])[1:] for line in lines]
+    return [re.split(r"\s+", words.strip()) for line in found for words in line if words.strip()]
+
+
+def test_commands_name_rules_targets_and_studies_that_exist():
+    """snakemake's targets, rules of --set-resources, files of --configfile and keys of --config; targets of make."""
+    code = "\n".join(
+        path.read_text()
+        for path in (ROOT / "workflow").rglob("*")
+        if path.suffix in {".smk", ""} and path.is_file()
+    )
+    rules = set(re.findall(r"^ *rule (\w+):", code, re.MULTILINE)) | set(re.findall(r'name: "(\w+)"', code))
+    keys = set(read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")["properties"])
+    counted = 0
+    for page in PAGES:
+        for words in commands(page, "snakemake"):
+            option = ""
+            for word in words:
+                counted += 1
+                if word.startswith("-"):
+                    option = word
+                elif option == "--configfile":
+                    assert (ROOT / word).is_file() or word.startswith("mine/"), f"{names_of(page)}: {word}"
+                    option = ""
+                elif option == "--config":
+                    assert word.strip("'\"").partition("=")[0] in keys, f"{names_of(page)}: {word}"
+                elif option in ("--set-resources", "--groups"):
+                    assert re.split("[:=]", word)[0] in rules, f"{names_of(page)}: {word}"
+                elif not option:
+                    assert word in rules or word.startswith("results/"), f"{names_of(page)}: {word}"
+        targets = set(re.findall(r"^([\w./$()-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {
+            ".venv/.synced"
+        }
+        for words in commands(page, "make"):
+            assert words[0] in targets, f"{names_of(page)}: make {words[0]}"
+    assert counted > 100
+
+
 def test_the_readme_has_at_most_a_thousand_words():
     assert 300 < len((ROOT / "README.md").read_text().split()) <= 1000
 
