@@ -40,6 +40,21 @@ def test_registration_moves_a_disc_by_its_share_of_the_way(factor):
     np.testing.assert_array_equal(moved[::factor], low)
 
 
+def test_registration_follows_a_structure_that_left_its_own_place():
+    """A disc of radius 4 that moves by 9 pixels: without a coarser level nothing overlaps, and it does not come half-way."""
+    low, expected = np.stack([disc(24, 18, radius=4), disc(24, 27, radius=4)]), disc(24, 22.5, radius=4)
+    errors = {}
+    for levels in (1, 3):
+        method = build_method(small_settings("registration") | {"levels": levels})
+        errors[levels] = np.sqrt(((method.interpolate(low, 2)[1] - expected) ** 2).mean())
+    assert errors[3] < 0.5 * errors[1]
+
+
+def test_registration_takes_images_too_small_for_its_coarse_levels():
+    low = ellipsoids((3, 9, 8))
+    assert np.isfinite(build_method(small_settings("registration") | {"levels": 4}).interpolate(low, 2)).all()
+
+
 def test_registration_does_not_depend_on_the_direction_of_counting():
     low = ellipsoids((4, 33, 30))
     there, back = interpolate("registration", low, 3), interpolate("registration", low[::-1], 3)[::-1]

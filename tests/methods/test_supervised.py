@@ -195,6 +195,18 @@ def test_srcnn3d_is_nine_one_five():
     assert parameter_count(layers) == 64 * 729 + 64 + 32 * 64 + 32 + 32 * 125 + 1
 
 
+def test_untrained_srcnn3d_is_the_spline_in_volumes_and_in_patches():
+    method, low = build_method(small_settings("srcnn3d")), ellipsoids((5, 17, 18))
+    method.network.eval()
+    expected = build_method({"method": "bspline"}).interpolate(low, FACTOR)
+    np.testing.assert_allclose(method.interpolate(low, FACTOR), expected, atol=1e-6)
+    patch = torch.rand(1, 13, 16, 16)
+    assert torch.equal(method.restore_patch(patch), patch[:, 6:-6, 6:-6, 6:-6])
+    torch.nn.init.normal_(method.plain.layers[-1].weight, std=0.01)  # then both see the same network
+    whole = method.network(torch.nn.functional.pad(patch, (0, 0, 0, 0, 3, 3)))[:, 9:-9, 6:-6, 6:-6]
+    torch.testing.assert_close(method.restore_patch(patch), whole, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("factor", [2, 3])
 def test_inputs_are_the_spline_of_the_whole_volume_and_targets_lie_where_they_do(factor):
     """Found again in the volume: without augmentation's turns by trying all of them."""

@@ -15,9 +15,12 @@ from interslice.methods.shared.supervised import Supervised
 
 
 class PlainNetwork(nn.Module):
-    """9x9x9 convolution to 64 channels, 1x1x1 to 32, 5x5x5 to 1; (batch, depth, H, W) to the same.
+    """9x9x9 convolution to 64 channels, 1x1x1 to 32, 5x5x5 to 1, added to the input; (batch, depth, H, W) to the same.
 
-    Convolutions are not padded; here the whole volume is, by repeating its faces, so that its size comes back.
+    Convolutions are not padded; here the whole volume is, by repeating its faces, so that its size comes back. The sum with
+    the input is a departure from the 2017 paper and the later one's residual learning: the last layer starts at zero, so an
+    untrained network returns its input as every other supervised network here does, where the paper's starts at random and
+    spends its updates on learning to copy.
     """
 
     margin = 4 + 2
@@ -27,10 +30,12 @@ class PlainNetwork(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv3d(1, 64, 9), nn.ReLU(inplace=True), nn.Conv3d(64, 32, 1), nn.ReLU(inplace=True), nn.Conv3d(32, 1, 5)
         )  # fmt: skip
+        nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.layers[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, volumes: Tensor) -> Tensor:
         padded = nn.functional.pad(volumes[:, None], (self.margin,) * 6, mode="replicate")
-        return self.layers(padded)[:, 0]
+        return volumes + self.layers(padded)[:, 0]
 
 
 class ResidualNetwork(nn.Module):
@@ -70,7 +75,8 @@ class SRCNN3D(Supervised):
 
     def restore_patch(self, windows: Tensor) -> Tensor:
         """Convolutions without padding, as in the paper."""
-        return self.plain.layers(windows[:, None])[:, 0]
+        inside = slice(self.margin, -self.margin)
+        return windows[:, inside, inside, inside] + self.plain.layers(windows[:, None])[:, 0]
 
 
 class SRReCNN3D(Supervised):
