@@ -1,4 +1,4 @@
-# Everything from a fresh clone: Python 3.11 and make are enough. Options pass through: make demo ARGS="--config factors=[2]"
+# Everything from a fresh clone: Python 3.11 and make are enough. Options pass through: make demo ARGS="--config study=k2 factors=[2]"
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

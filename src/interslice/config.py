@@ -1,6 +1,5 @@
 """A study: the configuration with its datasets and methods resolved and checked before anything runs."""
 
-import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,8 +12,11 @@ from interslice.common.errors import InputError
 from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
 from interslice.data.splits import declared_splits
-from interslice.methods.method_files import SCHEMA, check_method, load_method_settings
+from interslice.methods.method_files import SCHEMA, absent_program, check_method, load_method_settings
 from interslice.scoring.registry import METRICS
+
+# Keys whose change makes no other results: where files lie, and what a job may use.
+FREE_OVERRIDES = ("resources", "threads", "memory_mb", "minutes", "gpus")
 
 
 @dataclass(frozen=True)
@@ -186,18 +188,6 @@ def with_grid(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return {**config, "ablation": {**ablation, "variants": variants}}
 
 
-def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
-    """Whether a method's program is not installed; InputError where the method is not optional."""
-    command = settings.get("command")
-    if command is None or shutil.which(root / command if "/" in command else command):
-        return False
-    if not settings["optional"]:
-        raise InputError(
-            f"method {name}: key command: found no program {command}; install it (make eclare) or leave the method out"
-        )
-    return True
-
-
 def check_bases(study: Study) -> None:
     """A dataset that takes the files of another needs it in the study: the rules fetch them for that one."""
     for name, dataset in study.datasets.items():
@@ -304,6 +294,16 @@ def method_settings(
         settings["training"] = merge(settings.get("training", {}), config["training"])
     check_method(settings, schema, name + (f", dataset {dataset}" if dataset else ""))
     return settings
+
+
+def refuse_silent_overrides(overrides: Mapping[str, Any], study: Study) -> None:
+    """A single key of the command line that changes results needs a name for them: a study's results are those of its files."""
+    changed = [key for key in overrides if key not in FREE_OVERRIDES]
+    if changed and "study" not in overrides:
+        raise InputError(
+            f"config: key {changed[0]}: changed on the command line, which would replace the results of study "
+            f"{study.config['study']}; add study=NAME to --config, or write a study file"
+        )
 
 
 def typed(overrides: Any) -> Any:

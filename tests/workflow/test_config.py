@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from interslice.common.errors import InputError
-from interslice.config import load_study
+from interslice.config import load_study, refuse_silent_overrides
 from interslice.data.splits import declared_splits
 from settings import ROOT, study_of
 
@@ -208,6 +208,30 @@ def test_panels_show_every_method_but_the_oracle_unless_told_otherwise():
     assert study.shown_methods == [name for name in study.methods if name != "oracle"]
     told = load_study(default_config() | {"figures": {"panel_methods": ["cae", "linear", "vae"]}}, ROOT)
     assert told.shown_methods == ["cae", "linear", "vae"], "the workflow leaves out what does not run"
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"datasets": ["cine"]}, {"resources": "/data", "factors": [2]}, {"training": {}}]
+)
+def test_a_key_of_the_command_line_needs_a_name_for_its_results(overrides):
+    study = load_study(default_config(), ROOT)
+    with pytest.raises(
+        InputError,
+        match=r"changed on the command line, .* the results of study default; add study=NAME to --config",
+    ):
+        refuse_silent_overrides(overrides, study)
+    refuse_silent_overrides(overrides | {"study": "mine"}, study)
+
+
+def test_keys_that_change_no_result_need_none():
+    machine = {
+        "resources": "/data",
+        "threads": {"train": 8},
+        "memory_mb": {},
+        "minutes": {},
+        "gpus": {"train": 0},
+    }
+    refuse_silent_overrides(machine, load_study(default_config(), ROOT))
 
 
 def paper_study(**changes):

@@ -10,11 +10,12 @@ from snakemake.utils import update_config
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from interslice.config import load_study, typed
+from interslice.config import load_study, refuse_silent_overrides, typed
 from interslice.data.sources.registry import DRAWN, SOURCES
 from interslice.data.split_records import record_splits, refuse_moves
 from interslice.data.index import input_files, is_converted
 from interslice.common.errors import InputError
+from interslice.common.gpus import visible_gpus
 from interslice.common.files import sha256_of
 from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.common.code import code_digest, reaches, script_entries
@@ -25,13 +26,19 @@ SPLIT_RECORDS = Path("results/splits")
 try:
     update_config(config, typed(dict(workflow.config_settings.config)))
     STUDY = load_study(config, ROOT)
-    for dataset in STUDY.datasets.values() if workflow.is_main_process else []:
-        refuse_moves(dataset, config["resources"], SPLIT_RECORDS)
+    if workflow.is_main_process:
+        refuse_silent_overrides(workflow.config_settings.config, STUDY)
+        for dataset in STUDY.datasets.values():
+            refuse_moves(dataset, config["resources"], SPLIT_RECORDS)
 except InputError as error:
     # One sentence, no traceback: Snakemake would add both to an exception that leaves a Snakefile.
     print(f"interslice: {error}", file=sys.stderr)
     raise SystemExit(2)
+# Without a cluster (no --jobs for one) no more jobs at a time than GPUs, unless --resources gpu=N says so. On a machine without
+# one the resource limits nothing: trainings take the CPUs.
 if workflow.is_main_process:
+    if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources and visible_gpus():
+        workflow.register_resource("gpu", len(visible_gpus()))
     for name, command in STUDY.left_out.items():
         print(f"interslice: {name} is left out, {command} is not installed (make eclare)", file=sys.stderr)
 

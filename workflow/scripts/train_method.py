@@ -2,8 +2,10 @@ import sys
 
 sys.path.insert(0, snakemake.scriptdir + "/../../src")
 
+from interslice.common.gpus import use_gpus
 from interslice.common.provenance import logged
 
+use_gpus(snakemake.resources)
 with logged(snakemake.log[0]) as progress:
     import os
     from pathlib import Path

@@ -1,5 +1,6 @@
 """Method files, config/methods/NAME.yaml: read, completed from their base, checked against the schema and the code."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,3 +49,15 @@ def check_method(settings: Mapping[str, Any], schema: Mapping[str, Any], name: s
         raise InputError(f"{name}: key method: found {method!r}, allowed are {', '.join(blocks)}")
     check(settings, {**schema, **blocks[method]}, name)
     check_declared(str(method), trained=settings["role"] == "trained")
+
+
+def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
+    """Whether a method's program is not installed; InputError where the method is not optional."""
+    command = settings.get("command")
+    if command is None or shutil.which(root / command if "/" in command else command):
+        return False
+    if not settings["optional"]:
+        raise InputError(
+            f"method {name}: key command: found no program {command}; install it (make eclare) or leave the method out"
+        )
+    return True
