@@ -19,6 +19,8 @@ def upsample(
     model: str | Path | None = None,
     keep_original: bool = True,
     trust: str | None = None,
+    label: bool | None = None,
+    nan: str = "keep",
 ) -> "Nifti1Image":
     """Add factor - 1 slices between every two slices of a nibabel image; n slices become (n - 1) factor + 1.
 
@@ -26,7 +28,8 @@ def upsample(
     (the default), lanczos, linear or nearest, or with `model` (a checkpoint file, or the name of a pretrained
     model) the method of that checkpoint. axis: the slice axis as i, j, k of the array or sagittal, coronal,
     axial; by default the axis of largest spacing. keep_original: copy the original slices bit by bit. trust: sform,
-    qform or pixdim says the voxel sizes where a header contradicts itself. Returns
+    qform or pixdim says the voxel sizes where a header contradicts itself. label: whether it is a label map, whose labels are
+    interpolated by shape (None: by header, name or values). nan: keep, zero or refuse voxels that are NaN. Returns
     a NIfTI image of the same data type, with intensities on the scale of the input and the original slices
     where they were in the world. Raises interslice.common.errors.InputError, with one sentence, for anything that
     cannot be interpolated.
@@ -42,4 +45,4 @@ def upsample(
     """
     from interslice.scan.upsampling import upsample_image
 
-    return upsample_image(image, factor, method, axis, model, keep_original, trust)
+    return upsample_image(image, factor, method, axis, model, keep_original, trust, label, nan)

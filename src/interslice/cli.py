@@ -72,6 +72,14 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="what says the voxel sizes where a NIfTI header contradicts itself",
     )
     add(
+        "--nan", choices=("keep", "zero", "refuse"), default="keep",
+        help="voxels that are NaN stay so and are not spread (keep, default), become 0, or are refused",
+    )  # fmt: skip
+    add(
+        "--label", action=argparse.BooleanOptionalAction, default=None,
+        help="it is a label map (default: by header, name _dseg or _mask, or values)",
+    )  # fmt: skip
+    add(
         "--keep-original", action=argparse.BooleanOptionalAction, default=True,
         help="copy the original slices bit by bit (default)",
     )  # fmt: skip

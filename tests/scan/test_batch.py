@@ -102,10 +102,10 @@ def test_a_failed_file_is_named_and_the_others_finish(bids, tmp_path, capsys):
 def test_even_a_bug_in_one_file_does_not_stop_the_others(bids, tmp_path, capsys, monkeypatch):
     read = batch.read_scan
 
-    def reading(path, axis):
+    def reading(path, axis, **options):
         if "sub-02" in path.name:
             raise ZeroDivisionError("a bug")
-        return read(path, axis)
+        return read(path, axis, **options)
 
     monkeypatch.setattr(batch, "read_scan", reading)
     code, _, err = run(capsys, bids, "-o", tmp_path / "out", "--factor", 2, "--quiet")

@@ -57,17 +57,21 @@ def test_every_method_and_every_extra_file(scan, tmp_path, capsys, method):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_label_map_is_pointed_out(tmp_path, capsys):
+def test_a_label_map_is_interpolated_by_shape_and_said(tmp_path, capsys):
     labels = nifti()
     labels.header.set_intent("label")
-    source = saved(labels, tmp_path / "labels.nii")
+    source, known = saved(labels, tmp_path / "labels.nii"), set(np.unique(np.asarray(labels.dataobj)))
     code, _, err = run(capsys, "upsample", source, "--factor", 2, "-o", tmp_path / "a.nii")
-    assert (code, "it a label map" in err) == (0, True)
+    assert (code, "a label map (its header says so)" in err) == (0, True)
     arguments = ("upsample", source, "--factor", 2, "--method", "nearest", "-o", tmp_path / "b.nii")
     code, _, err = run(capsys, *arguments)
-    assert (code, "it a label map" in err) == (0, False)
-    found = np.unique(np.asarray(nib.load(tmp_path / "b.nii").dataobj))
-    assert set(found) <= set(np.unique(np.asarray(labels.dataobj)))
+    assert (code, "label map" in err) == (0, False)
+    for name in ("a", "b"):
+        assert set(np.unique(np.asarray(nib.load(tmp_path / f"{name}.nii").dataobj))) <= known
+    code, _, err = run(capsys, "upsample", source, "--factor", 2, "--check")
+    assert (code, "is only interpolated; --no-label takes it for an image" in err) == (2, True)
+    code, _, err = run(capsys, "upsample", source, "--factor", 2, "--no-label", "-o", tmp_path / "c.nii")
+    assert (code, "label map" in err) == (0, False)
 
 
 def test_check_alone_writes_nothing(scan, tmp_path, capsys):
@@ -247,8 +251,8 @@ BAD_SCANS = {
     "complex": (image(np.ones(SHAPE, np.complex64)), "found voxels of type complex64"),
     "empty": (header_bytes(dim=(1, 0)), "bad.nii: "),
     "one_slice": (image(np.arange(81, dtype=np.int16).reshape(9, 9, 1)), "found 1 slice along axis k"),
-    "nan": (with_value(np.nan), "found 1 voxels that are NaN or infinite"),
-    "infinite": (with_value(np.inf), "found 1 voxels that are NaN or infinite"),
+    "nan": (image(np.full(SHAPE, np.nan, np.float32)), "every voxel is NaN"),
+    "infinite": (with_value(np.inf), "found 1 infinite voxels"),
     "constant": (image(np.full(SHAPE, 7, np.int16)), "every voxel is 7, contrast is needed"),
     "negative_spacing": (header_bytes(pixdim=(3, -5)), "found voxel sizes"),
     "zero_spacing": (header_bytes(pixdim=(3, 0)), "found voxel sizes"),

@@ -11,9 +11,16 @@ from typing import Any
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor
+from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor, labels_said
 from interslice.scan.scans import Scan, read_scan, write_scan
-from interslice.scan.upsampling import Model, NothingToDo, choose_model, upsample_scan
+from interslice.scan.upsampling import (
+    Model,
+    NothingToDo,
+    choose_model,
+    label_reason,
+    upsample_labels,
+    upsample_scan,
+)
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".mgz", ".mgh")
 LABEL = "desc-interslice"
@@ -169,19 +176,30 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
     if job.done and not options.force:
         return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
     try:
-        scan = read_scan(job.source, options.axis, trust=options.trust)
+        scan = read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
+        reason = label_reason(scan, options.label, options.method)
         factor = choose_factor(scan, options)
-        fine = upsample_scan(scan, factor, model.method, options.keep_original)
+        fine = interpolated(scan, factor, model, options, reason)
         job.sidecar.unlink(missing_ok=True)
         write_scan(fine, job.target)
-        write_json(sidecar(job, scan, fine, factor, model, options), job.sidecar)
+        record = sidecar(job, scan, fine, factor, model, options)
+        if reason:
+            record |= {"InterpolationMethod": "shape of labels", "OriginalSlicesKept": True}
+        write_json(record, job.sidecar)
     except NothingToDo as error:
         return Outcome(job, "skipped", str(error))
     except InputError as error:
         return Outcome(job, "failed", str(error))
     except Exception as error:
         return Outcome(job, "failed", f"{job.source}: {type(error).__name__}: {error}")
-    return Outcome(job, "written", f"{job.target} (factor {factor})")
+    how = f"factor {factor}" + (f", {labels_said(reason)}" if reason else "")
+    return Outcome(job, "written", f"{job.target} ({how})")
+
+
+def interpolated(scan: Scan, factor: int, model: Model, options: Options, reason: str) -> Scan:
+    if reason:
+        return upsample_labels(scan, factor)
+    return upsample_scan(scan, factor, model.method, options.keep_original)
 
 
 def sidecar(job: Job, scan: Scan, fine: Scan, factor: int, model: Model, options: Options) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from interslice.scan.upsampling import (
     check_method_name,
     choose_model,
     factor_for,
+    label_reason,
     parse_factor,
+    upsample_labels,
     upsample_scan,
 )
 
@@ -38,6 +40,8 @@ class Options:
     model: str | None = None
     axis: str | None = None
     trust: str | None = None
+    nan: str = "keep"
+    label: bool | None = None
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -125,9 +129,10 @@ def choose_factor(scan: Scan, options: Options) -> int:
 def geometry(scan: Scan, factor: int, options: Options) -> str:
     """What is taken: slices and spacing before and after, and the factor."""
     before, count = scan.slice_spacing_mm, scan.stored_frame(0).shape[0]
+    frames = f"{scan.frames} frames of " if scan.frames > 1 else ""
     how = "" if options.factor else f" (nearest to {options.spacing or min(scan.spacing_mm):.4g} mm)"
     return (
-        f"{scan.name}: {count} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
+        f"{scan.name}: {frames}{count} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
         f"factor {factor}{how}: {(count - 1) * factor + 1} slices, {before / factor:.4g} mm apart"
     )
 
@@ -153,19 +158,29 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if options.output is None and not options.check:
         raise InputError("found no output, -o FILE is needed (or --check alone)")
     check_outputs(options)
-    scan = read_scan(options.source, options.axis, trust=options.trust)
+    scan = read_scan(options.source, options.axis, trust=options.trust, nan=options.nan)
+    reason = label_reason(scan, options.label, options.method)
+    if reason and (options.check or options.train_here or options.uncertainty or options.preview):
+        raise InputError(
+            f"{scan.name}: a label map ({reason}) is only interpolated; --no-label takes it for an image"
+        )
     if options.output is not None:
         factor = choose_factor(scan, options)
         check_fits(scan, factor)
     if options.train_here:
-        others = [read_scan(path, options.axis, trust=options.trust) for path in options.also]
+        others = [
+            read_scan(path, options.axis, trust=options.trust, nan=options.nan) for path in options.also
+        ]
         training = prepare_training([scan, *others], options)
     else:
         model, held_out = choose_model(options.method, options.model), None
     if options.output is not None:
         say(geometry(scan, factor, options))
-    if scan.is_label_map and model_name(options) != "nearest":
-        say(f"{scan.name}: the header calls it a label map; --method nearest makes no labels of its own")
+    if reason and options.output is not None:
+        say(f"{scan.name}: {labels_said(reason)}")
+        write_scan(upsample_labels(scan, factor), options.output)
+        say(f"{options.output}: written by the shape of the labels")
+        return
     if options.train_here:
         trained = training(progress)
         model, held_out = trained.model, trained.held_out.check or None
@@ -179,8 +194,11 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         say(f"{options.output}: written with {described(model)}")
 
 
-def model_name(options: Options) -> str:
-    return options.method or "bspline"
+def labels_said(reason: str) -> str:
+    return (
+        f"a label map ({reason}), interpolated by the shape of its labels, none of which is made up; "
+        "--method nearest repeats slices, --no-label takes it for an image"
+    )
 
 
 def described(model: Model) -> str:

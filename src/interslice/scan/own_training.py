@@ -19,7 +19,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.extras import require
 from interslice.methods.shipped import read_settings
-from interslice.scan.scans import Scan, check_memory
+from interslice.scan.scans import Scan, check_memory, without_nan
 from interslice.scan.trust import spread_over
 from interslice.scan.upsampling import Model, limits_of, load_model
 
@@ -95,7 +95,7 @@ def training_volume(scan: Scan) -> np.ndarray:
     check_memory(4 * scan.stored.size, scan.name)
     volume = np.empty((scan.frames, *scan.stored_frame(0).shape), dtype=np.float32)
     for index in range(scan.frames):
-        frame = scan.frame(index)
+        frame = without_nan(scan.frame(index))
         low, high = limits_of(frame, trained=True)
         volume[index] = np.clip((frame - low) / (high - low), 0, 1) if high > low else 0
     return volume

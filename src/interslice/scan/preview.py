@@ -41,7 +41,7 @@ def preview_figure(before: Scan, after: Scan, factor: int, label: str) -> Figure
     indices = [centre, list(centre)]
     indices[0][axis], indices[1][axis] = gap, gap * factor + factor // 2
     planes = [axis, *sorted({0, 1, 2} - {axis}, reverse=True)]
-    window = tuple(np.percentile(first, WINDOW))
+    window = tuple(np.nanpercentile(first, WINDOW))
     fields = shown_fields(first, sizes, axis, window)
     extents = {plane: np.delete(fields[:, 1] - fields[:, 0], plane) for plane in planes}
     widest, tallest = np.max(list(extents.values()), axis=0)

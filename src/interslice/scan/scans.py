@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import psutil
+from scipy import ndimage
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
@@ -21,6 +22,7 @@ from interslice.data.volumes import ANATOMICAL_AXES
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 OUTPUT_SUFFIXES = (".nii", ".nii.gz")
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
+NAN = ("keep", "zero", "refuse")
 LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
 
@@ -101,12 +103,14 @@ class Scan:
         return image
 
 
-def read_scan(path: str | Path, axis: str | None = None, *, trust: str | None = None) -> Scan:
+def read_scan(
+    path: str | Path, axis: str | None = None, *, trust: str | None = None, nan: str = "keep"
+) -> Scan:
     """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...) or a folder that is one DICOM series.
 
     axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
-    sizes where the header contradicts itself, see `images.voxel_affine`. Raises InputError for what cannot be interpolated; see
-    `check_scan`.
+    sizes where the header contradicts itself, see `images.voxel_affine`. nan: keep (NaN stays where it is and is not spread),
+    zero or refuse. Raises InputError for what cannot be interpolated; see `check_scan`.
     """
     path = Path(path)
     if not path.exists():
@@ -119,7 +123,7 @@ def read_scan(path: str | Path, axis: str | None = None, *, trust: str | None = 
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
     with readable(path):
-        return scan_from_image(image, str(path), axis, trust)
+        return scan_from_image(image, str(path), axis, trust, nan)
 
 
 def check_memory(needed: int, name: str) -> None:
@@ -132,7 +136,11 @@ def check_memory(needed: int, name: str) -> None:
 
 
 def scan_from_image(
-    image: nib.spatialimages.SpatialImage, name: str, axis: str | None = None, trust: str | None = None
+    image: nib.spatialimages.SpatialImage,
+    name: str,
+    axis: str | None = None,
+    trust: str | None = None,
+    nan: str = "keep",
 ) -> Scan:
     """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_scan`."""
     if len(image.shape) not in (3, 4):
@@ -151,7 +159,9 @@ def scan_from_image(
         header.set_qform(affine, int(header["qform_code"]))
         header.set_sform(affine, int(header["sform_code"]))
     scan = Scan(name, np.asarray(stored), slope, inter, header, affine, 0)
-    check_scan(scan)
+    check_scan(scan, nan)
+    if nan == "zero" and scan.stored.dtype.kind == "f":
+        scan = replace(scan, stored=np.nan_to_num(scan.stored, nan=0.0))
     scan = replace(scan, axis=choose_axis(scan, axis))
     if scan.stored.shape[scan.axis] < 2:
         raise InputError(f"{name}: found 1 slice along axis {'ijk'[scan.axis]}, at least 2 are needed")
@@ -173,7 +183,7 @@ def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> n
     return made
 
 
-def check_scan(scan: Scan) -> None:
+def check_scan(scan: Scan, nan: str = "keep") -> None:
     """Refuse values that cannot be interpolated, each with one sentence."""
     name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
     if stored.dtype.fields:
@@ -186,13 +196,42 @@ def check_scan(scan: Scan) -> None:
         raise InputError(
             f"{name}: found an empty image of shape {stored.shape}, allowed are images with voxels"
         )
-    if kind == "f" and not np.isfinite(stored).all():
-        count = stored.size - np.count_nonzero(np.isfinite(stored))
-        raise InputError(f"{name}: found {count} voxels that are NaN or infinite, allowed are none")
-    if stored.min() == stored.max():
+    if kind == "f":
+        check_finite(stored, name, nan)
+
+
+def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
+    """Refuse infinite voxels, nothing but NaN, and with nan "refuse" any NaN."""
+    infinite, absent = int(np.isinf(stored).sum()), int(np.isnan(stored).sum())
+    if nan not in NAN:
+        raise InputError(f"nan: found {nan!r}, allowed are {', '.join(NAN)}")
+    if infinite:
+        raise InputError(f"{name}: found {infinite} infinite voxels, allowed are none")
+    if absent == stored.size:
+        raise InputError(f"{name}: every voxel is NaN, allowed are images with values")
+    if absent and nan == "refuse":
         raise InputError(
-            f"{name}: every voxel is {stored.min() * scan.slope + scan.inter:g}, contrast is needed"
+            f"{name}: found {absent} voxels that are NaN; --nan keep leaves them, --nan zero sets them to 0"
         )
+
+
+def check_contrast(scan: Scan) -> None:
+    """Refuse an image that is the same everywhere."""
+    low, high = np.nanmin(scan.stored), np.nanmax(scan.stored)
+    if low == high:
+        raise InputError(f"{scan.name}: every voxel is {low * scan.slope + scan.inter:g}, contrast is needed")
+
+
+def without_nan(frame: np.ndarray) -> np.ndarray:
+    """(slices, rows, columns) with every NaN replaced by the value of the nearest voxel that has one."""
+    absent = np.isnan(frame)
+    if not absent.any():
+        return frame
+    if absent.all():  # a frame of a series
+        return np.zeros_like(frame)
+    nearest = ndimage.distance_transform_edt(absent, return_distances=False, return_indices=True)
+    filled: np.ndarray = frame[tuple(nearest)]
+    return filled
 
 
 def choose_axis(scan: Scan, setting: str | None) -> int:

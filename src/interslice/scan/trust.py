@@ -9,7 +9,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.similarity import decibels, ssim
 from interslice.methods.base import Method
-from interslice.scan.scans import Scan
+from interslice.scan.scans import Scan, without_nan
 from interslice.scan.upsampling import (
     CONVENTIONAL,
     Model,
@@ -51,7 +51,7 @@ def check_methods(
     errors: dict[str, list[float]] = {name: [] for name in methods}
     similarities: dict[str, list[float]] = {name: [] for name in methods}
     for index in spread_over(scan.frames, FRAMES_CHECKED):
-        frame = scan.frame(index)
+        frame = without_nan(scan.frame(index))
         low, high = limits_of(frame, trained=True)
         if high <= low:
             continue

@@ -16,7 +16,8 @@ from interslice.methods import build_method
 from interslice.methods.base import Method
 from interslice.methods.registry import METHODS
 from interslice.methods.shipped import PRETRAINED, read_settings
-from interslice.scan.scans import Scan, check_memory, scan_from_image
+from interslice.scan.labels import holds_whole_values, interpolate_labels, why_labels
+from interslice.scan.scans import Scan, check_contrast, check_memory, scan_from_image, without_nan
 
 CONVENTIONAL = ("bspline", "lanczos", "linear", "nearest", "registration")
 # Not for the tool: a control needs the reference, the others are peers with settings of a study.
@@ -165,8 +166,12 @@ def predict(method: Method, scaled: np.ndarray, factor: int, keep_original: bool
     result = method.interpolate(seen, factor)
     missing = scaled - (result[::factor] if keep_original else seen)
     if missing.any():
-        result = result + build_method(read_settings("linear")).interpolate(missing, factor)
+        result = result + linear(missing, factor)
     return result
+
+
+def linear(volume: np.ndarray, factor: int) -> np.ndarray:
+    return build_method(read_settings("linear")).interpolate(volume, factor)
 
 
 def interpolate_scaled(
@@ -177,13 +182,17 @@ def interpolate_scaled(
     The intensities are low + span * r; see `predict`. No new value lies outside the range of the frame: cubic
     and Lanczos kernels overshoot at edges, and a magnitude image has no negative values.
     """
+    absent = np.isnan(frame)
+    frame = without_nan(frame)
     low, high = limits_of(frame, method.trained)
     span = high - low
     if span <= 0:  # a constant frame of a series
         return np.zeros((output_size(len(frame), factor), *frame.shape[1:]), dtype=np.float32), low, 1.0
     scaled = ((frame - low) / span).astype(np.float32)
-    result = predict(method, scaled, factor, keep_original)
-    return np.clip(result, scaled.min(), scaled.max()), low, span
+    result = np.clip(predict(method, scaled, factor, keep_original), scaled.min(), scaled.max())
+    if absent.any():  # the nearer slice says where there is no value
+        result[linear(absent.astype(np.float32), factor) > 0.5] = np.nan
+    return result, low, span
 
 
 def interpolate_frame(method: Method, frame: np.ndarray, factor: int, keep_original: bool) -> np.ndarray:
@@ -230,6 +239,31 @@ def upsample_scan(
     return fine
 
 
+def upsample_labels(scan: Scan, factor: int) -> Scan:
+    """`scan`, a label map, with `factor` times the slices; its own slices stay, and no label is made up."""
+    factor = parse_factor(factor)
+    check_fits(scan, factor)
+    fine = scan.finer(np.empty(output_shape(scan, factor), dtype=scan.stored.dtype), factor)
+    for frame in range(scan.frames):
+        fine.stored_frame(frame)[...] = interpolate_labels(scan.stored_frame(frame), factor)
+    return fine
+
+
+def label_reason(scan: Scan, label: bool | None, method: str | None) -> str:
+    """Why a scan is interpolated as a label map; nothing where it is not. label: as the user says, None where he does not.
+
+    InputError for an image without contrast, and for --label with values that are no labels.
+    """
+    if label:
+        if not holds_whole_values(scan):
+            raise InputError(f"{scan.name}: found values that are no labels, --label is for whole numbers")
+        return "--label"
+    reason = "" if label is False or method == "nearest" else why_labels(scan)
+    if not reason and method != "nearest":
+        check_contrast(scan)
+    return reason
+
+
 def upsample_image(
     image: nib.spatialimages.SpatialImage,
     factor: int,
@@ -238,13 +272,18 @@ def upsample_image(
     model: str | Path | None,
     keep_original: bool,
     trust: str | None = None,
+    label: bool | None = None,
+    nan: str = "keep",
 ) -> nib.Nifti1Image:
     """What `interslice.upsample` does; see there."""
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"image: found {type(image).__name__}, allowed is a nibabel image")
-    scan = scan_from_image(image, image.get_filename() or "image", axis, trust)
+    scan = scan_from_image(image, image.get_filename() or "image", axis, trust, nan)
     chosen = choose_model(method, model)
-    fine = upsample_scan(scan, factor, chosen.method, keep_original)
+    if label_reason(scan, label, chosen.name):
+        fine = upsample_labels(scan, factor)
+    else:
+        fine = upsample_scan(scan, factor, chosen.method, keep_original)
     if (scan.slope, scan.inter) == (1, 0):
         header = fine.header.copy()
         return (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(
