@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from interslice.analysis.statistics import compare
-from interslice.scoring.longtable import check_scores, subject_means
+from interslice.analysis.comparisons import study_comparisons
+from interslice.scoring.longtable import check_scores
 
 LABELS = {
     "oracle": "Oracle",
@@ -64,6 +64,8 @@ def synthetic_scores(seeds: tuple[int, ...] = (0,), slices: int = 9, subjects: i
     return check_scores(pd.DataFrame(rows, columns=[*columns, "value"]))
 
 
-def synthetic_statistics(scores: pd.DataFrame) -> pd.DataFrame:
-    """The tests of both trained methods against the three baselines: 24 rows per K."""
-    return compare(subject_means(scores), TRAINED, BASELINES, bootstrap=200)
+def synthetic_comparisons(scores: pd.DataFrame) -> pd.DataFrame:
+    """Those of both trained methods with the three baselines, whole image: 24 rows per K, no primary one."""
+    settings = {"confidence": 0.95, "margins": {"psnr": 0.5}, "primary": None}
+    tests = study_comparisons(scores, list(product(TRAINED, BASELINES)), settings)
+    return tests[tests["region"] == "whole"].reset_index(drop=True)

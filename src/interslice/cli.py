@@ -167,9 +167,10 @@ def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def run_reader_analysis(arguments: argparse.Namespace) -> int:
     require("statsmodels", "study", "reader-analysis")
-    from interslice.analysis.reader_analysis import read_answers, reader_rates, shown_analysis
+    from interslice.analysis.reader_analysis import read_answers, reader_rates
     from interslice.common.files import replacing
     from interslice.report.formatting import plain
+    from interslice.report.reader_table import shown_analysis
 
     if not 0 < arguments.confidence < 1:
         raise InputError(f"--confidence: found {arguments.confidence}, allowed are numbers between 0 and 1")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,21 @@ class Study:
     def named(self, role: str) -> list[str]:
         """The study's methods of a role: control, baseline or trained."""
         return [name for name, settings in self.methods.items() if settings["role"] == role]
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """(method, other): the pairs of `statistics.comparisons`, or every trained method with every baseline."""
+        pairs = self.config["statistics"]["comparisons"]
+        every = product(self.named("trained"), self.named("baseline"))
+        return list(every) if pairs is None else [(method, other) for method, other in pairs]
+
+    @property
+    def primary(self) -> dict[str, Any] | None:
+        """`statistics.primary`, None where it is null or the study lacks its methods or metric: a part of a study may."""
+        declared = self.config["statistics"]["primary"]
+        if declared is None or declared["metric"] not in self.config["evaluation"]["metrics"]:
+            return None
+        return declared if {declared["method"], declared["baseline"]} <= set(self.methods) else None
 
     @property
     def trainings(self) -> list[str]:
@@ -162,6 +178,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check_splits_to_train_on(study)
     check_checkpoints(study, root)
     check_ablation(study, method_schema, root)
+    check_comparisons(study, root)
     return study
 
 
@@ -171,6 +188,7 @@ def with_metrics(schema: dict[str, Any]) -> dict[str, Any]:
     blocks = schema["properties"]
     blocks["evaluation"]["properties"]["metrics"]["items"] = metrics
     blocks["statistics"]["properties"]["margins"]["propertyNames"] = metrics
+    blocks["statistics"]["properties"]["primary"]["properties"]["metric"] = metrics
     return schema
 
 
@@ -270,6 +288,29 @@ def check_ablation(study: Study, schema: Mapping[str, Any], root: Path) -> None:
             raise InputError(
                 f"config: key ablation.variants.{name}: found the settings of the base {study.ablation_base}, "
                 "allowed is a variant that differs from it"
+            )
+
+
+def check_comparisons(study: Study, root: Path) -> None:
+    """Comparisons are of two methods of the study; the primary one may be of methods that this study leaves out."""
+    for pair in study.config["statistics"]["comparisons"] or []:
+        if pair[0] == pair[1] or not set(pair) <= set(study.methods):
+            raise InputError(
+                f"config: key statistics.comparisons: found {pair}, allowed are two of the study's methods: "
+                f"{', '.join(study.methods)}"
+            )
+    declared = study.config["statistics"]["primary"] or {"method": "", "baseline": "", "factor": None}
+    files = {path.stem for path in (root / "config" / "methods").glob("*.yaml")}
+    unknown = {declared["method"], declared["baseline"]} - {"", *study.methods, *files}
+    if unknown:
+        raise InputError(
+            f"config: key statistics.primary: found no method {unknown.pop()}, allowed are {', '.join(sorted(files))}"
+        )
+    for dataset in study.datasets if declared["factor"] and study.primary else ():
+        if declared["factor"] not in study.factors(dataset):
+            raise InputError(
+                f"config: key statistics.primary.factor: found {declared['factor']}, allowed are null and those of "
+                f"dataset {dataset}: {study.factors(dataset)}"
             )
 
 

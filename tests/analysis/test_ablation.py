@@ -1,9 +1,12 @@
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from interslice.analysis.ablation import ablation_figure, ablation_table, shown_ablation
+from interslice.analysis.ablation import ablation_table
 from interslice.common.errors import InputError
+from interslice.report.ablation import ablation_figure, shown_ablation
 from interslice.report.formatting import latex, markdown
 from interslice.scoring.longtable import subject_means
 from settings import study_of
@@ -20,7 +23,7 @@ def small_study(variants, ablation=None, **changes):
 
 def test_variants_override_named_keys_of_the_base():
     found = small_study(
-        {"latent_16": LATENT_16, "no_contrast": {"label": "x", "training": {"contrast": 0.0}}}
+        {"latent_16": LATENT_16, "no_contrast": {"label": "x", "training": {"contrast": False}}}
     )
     base = found.methods["cae"]
     assert found.ablation_base == "cae"
@@ -31,7 +34,7 @@ def test_variants_override_named_keys_of_the_base():
     assert found.ablation_places() == [("t1", 2), ("t1", 4)]
     narrow, without = found.ablations["latent_16"], found.ablations["no_contrast"]
     assert narrow == base | {"label": "16 channels", "network": base["network"] | {"latent": 16}}
-    assert without == base | {"label": "x", "training": base["training"] | {"contrast": 0.0}}
+    assert without == base | {"label": "x", "training": base["training"] | {"contrast": False}}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +73,8 @@ def test_variants_override_named_keys_of_the_base():
             r"key methods: found the variant latent_16, its base cae must be there as well",
         ),
         (
-            {"no_contrast": {"label": "x", "training": {"contrast": 0.0}}},
-            {"training": {"contrast": 1.0}},
+            {"no_contrast": {"label": "x", "training": {"contrast": False}}},
+            {"training": {"contrast": True}},
             r"ablation.variants.no_contrast: found the settings of the base cae",
         ),
     ],
@@ -130,7 +133,7 @@ GRID = {
     ("network", "layers"): {1, 2, 3},
     ("network", "upsampling"): {"nearest", "bilinear", "bicubic", "transposed"},
     ("network", "normalisation"): {"batch", "instance", "group", "none"},
-    ("training", "contrast"): {1.0, 0.0},
+    ("training", "contrast"): {True, False},
 }
 
 
@@ -165,56 +168,61 @@ def table(scores):
         variants=VARIANTS,
         labels=LABELS,
         confidence=0.9,
-        bootstrap=500,
     )
 
 
-def test_differences_are_the_medians_over_subjects_turned_towards_better(scores, table):
+def test_differences_are_hodges_lehmann_over_subjects_turned_towards_better(scores, table):
     assert list(table["method"].unique()) == ["cae", *VARIANTS]
     assert len(table) == 2 * 3 * 4  # K, methods, metrics
     means = subject_means(scores).set_index(["K", "metric", "method", "subject"])["value"].sort_index()
     for metric, sign in (("psnr", 1), ("lpips", -1)):
         expected = sign * (means[4, metric, "cae_mse"] - means[4, metric, "cae"])
         row = table.query(f"K == 4 and metric == '{metric}' and method == 'cae_mse'").iloc[0]
-        assert row["median_difference"] == pytest.approx(expected.median())
-        assert expected.min() <= row["ci_low"] < row["median_difference"] < row["ci_high"] <= expected.max()
+        walsh = [(a + b) / 2 for a, b in combinations_with_replacement(expected, 2)]
+        assert row["estimate"] == pytest.approx(np.median(walsh))
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((expected.min(), expected.max()))
+        assert (row["level"], row["seeds"]) == (0.9375, 1), "n = 5: the range, which covers 93.75 %"
         assert row["mean"] == pytest.approx(means[4, metric, "cae_mse"].mean())
     base = table[table["method"] == "cae"]
-    assert base["median_difference"].isna().all()
+    assert base["estimate"].isna().all()
     assert set(table["parameters"]) == {1002, 1004}
 
 
 def test_the_shown_table_has_a_row_per_variant_and_writes_every_format(table):
-    first, second = shown_ablation(table, confidence=0.9)
+    first, second = shown_ablation(table)
     assert [row.cells[0].text for row in first.rows] == ["CAE (λ = 0.05)", "cae_mse", "Lanczos"]
     assert first.columns == ("Variant", "Parameters", "s / step", "SSIM", "PSNR (dB)", "VIF", "LPIPS")
     row = table.query("K == 4 and metric == 'psnr' and method == 'lanczos'").iloc[0]
     cell = second.rows[2].cells[4]
-    assert cell.text == f"{row['median_difference']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    assert cell.text == f"{row['estimate']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
     assert second.rows[0].cells[1].text == "1,004"
-    assert "90 % bootstrap interval" in markdown([first])
+    assert "93.8 % interval" in markdown([first])
+    assert "One training each" in markdown([first])
     assert r"\lambda" in latex([first])
 
 
-def test_the_forest_has_a_point_per_variant_filled_where_the_interval_leaves_zero_out(table):
+def test_the_forest_has_a_point_per_variant_filled_where_seeds_are_in_the_interval_and_zero_is_not(table):
     part = table[table["K"] == 4]
-    figure = ablation_figure(part, confidence=0.9)
-    assert len(figure.axes) == 4
-    for axes, metric in zip(figure.axes, ["ssim", "psnr", "vif", "lpips"], strict=True):
-        rows = part.query(f"metric == '{metric}' and method != 'cae'")
-        points = [line for line in axes.lines if line.get_gid() in ("decided", "open")]
-        np.testing.assert_allclose([p.get_xdata()[0] for p in points], rows["median_difference"])
-        decided = [p.get_gid() == "decided" for p in points]
-        assert decided == list((rows["ci_low"] > 0) | (rows["ci_high"] < 0))
-        spans = [line.get_xdata() for line in axes.lines if line.get_gid() == "interval"]
-        np.testing.assert_allclose(spans, rows[["ci_low", "ci_high"]])
+    several = part.assign(seeds=part["seeds"].where(part["seeds"].isna(), 3))
+    for shown, seeds in ((part, 1), (several, 3)):
+        figure = ablation_figure(shown)
+        assert len(figure.axes) == 4
+        for axes, metric in zip(figure.axes, ["ssim", "psnr", "vif", "lpips"], strict=True):
+            rows = part.query(f"metric == '{metric}' and method != 'cae'")
+            points = [line for line in axes.lines if line.get_gid() in ("decided", "open")]
+            np.testing.assert_allclose([p.get_xdata()[0] for p in points], rows["estimate"])
+            decided = [p.get_gid() == "decided" for p in points]
+            assert decided == list(((rows["ci_low"] > 0) | (rows["ci_high"] < 0)) & (seeds > 1))
+            spans = [line.get_xdata() for line in axes.lines if line.get_gid() == "interval"]
+            np.testing.assert_allclose(spans, rows[["ci_low", "ci_high"]])
+        assert ("one training each" in figure.get_suptitle()) == (seeds == 1)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cae_mse", "Lanczos"]
     with pytest.raises(InputError, match="found 2 pairs of dataset and K"):
-        ablation_figure(table, confidence=0.9)
+        ablation_figure(table)
 
 
 def test_what_an_ablation_table_cannot_do_is_said(scores):
-    settings = {"base": "cae", "labels": LABELS, "confidence": 0.9, "bootstrap": 100}
+    settings = {"base": "cae", "labels": LABELS, "confidence": 0.9}
     with pytest.raises(InputError, match="found no variant under methods"):
         ablation_table(scores, costs("cae"), variants=[], **settings)
     scores = scores[(scores["K"] == 2) & (scores["metric"] == "vif")]
@@ -225,9 +233,9 @@ def test_what_an_ablation_table_cannot_do_is_said(scores):
 def test_a_perfect_variant_is_named_and_not_drawn(scores):
     result = ablation_table(
         scores[scores["K"] == 2], costs("cae", "oracle", "cae_mse"), base="cae", variants=["oracle", "cae_mse"], labels=LABELS,
-        confidence=0.9, bootstrap=100,
+        confidence=0.9,
     )  # fmt: skip
-    psnr = ablation_figure(result, confidence=0.9).axes[1]
+    psnr = ablation_figure(result).axes[1]
     assert "not drawn: Oracle: ∞" in psnr.get_xlabel()
-    shown = shown_ablation(result, confidence=0.9)[0]
+    shown = shown_ablation(result)[0]
     assert any("not finite" in note and "Oracle PSNR (dB)" in note for note in shown.notes)

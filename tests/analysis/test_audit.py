@@ -17,12 +17,20 @@ from interslice.analysis.audit import (
 )
 from interslice.common.errors import InputError
 from interslice.report.audit_figure import audit_figure
-from interslice.report.audit_prose import claims, shown_audit, summary
+from interslice.report.audit_tables import (
+    ITEMS_TEXT,
+    OWN,
+    PAPERS,
+    by_origin,
+    shown_audit,
+    shown_claims,
+    shown_summary,
+)
 from interslice.report.formatting import markdown
 from interslice.scoring.longtable import COLUMNS, check_scores
 from interslice.scoring.released_protocol import AS_PUBLISHED, ITEMS, PROTOCOLS, SCORED
 
-SETTINGS = {"confidence": 0.95, "bootstrap": 100, "family": ["dataset", "protocol", "metric"]}
+SETTINGS = {"brain": ["heads"], "confidence": 0.95}
 LABELS = {"bspline": "Cubic B-spline", "cae": "CAE"}
 GAP = {"ssim": -0.05, "psnr": -2.0}  # CAE behind under strict
 
@@ -61,7 +69,7 @@ def rescored(strict, shift=3.0):
 @pytest.fixture(scope="module")
 def table():
     strict = scores()
-    return audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
+    return audit(strict, rescored(strict), [("cae", "bspline")], **SETTINGS)
 
 
 def at(table, metric, protocol):
@@ -77,11 +85,11 @@ def test_a_row_per_protocol_in_order(table):
 
 def test_the_shift_alone_flips_psnr_and_leaves_ssim(table):
     strict, shifted = at(table, "psnr", "strict"), at(table, "psnr", "shifted_baselines")
-    assert strict["median_difference"] == pytest.approx(-2 * 1.025)
+    assert strict["estimate"] == pytest.approx(-2 * 1.025)
     assert strict["claim"] == FAILS
-    assert shifted["median_difference"] == pytest.approx(3 - 2 * 1.025)
+    assert shifted["estimate"] == pytest.approx(3 - 2 * 1.025)
     assert shifted["flipped"]
-    assert shifted["p"] == 1 / 64
+    assert shifted["p"] == 1 / 32, "two-sided"
     assert shifted["claim"] == HOLDS
     other = at(table, "ssim", "shifted_baselines")
     assert not other["changed"]
@@ -90,17 +98,17 @@ def test_the_shift_alone_flips_psnr_and_leaves_ssim(table):
 
 def test_items_that_change_a_difference_without_flipping_it(table):
     scaled = at(table, "psnr", "separate_scaling")
-    assert scaled["median_difference"] == pytest.approx(-2 * 1.025 + 1)
+    assert scaled["estimate"] == pytest.approx(-2 * 1.025 + 1)
     assert scaled["changed"]
     assert not scaled["flipped"]
     legacy = at(table, "ssim", "legacy_ssim")
-    assert legacy["median_difference"] == pytest.approx(at(table, "ssim", "strict")["median_difference"] / 2)
+    assert legacy["estimate"] == pytest.approx(at(table, "ssim", "strict")["estimate"] / 2)
 
 
 def test_all_slices_bring_in_the_kept_ones(table):
     # Three kept slices at +0.2 and two synthesised at about -0.05 a subject.
     row = at(table, "ssim", "all_slices")
-    assert row["median_difference"] == pytest.approx((3 * 0.2 - 2 * 0.05 * 1.025) / 5)
+    assert row["estimate"] == pytest.approx((3 * 0.2 - 2 * 0.05 * 1.025) / 5)
     assert row["flipped"]
 
 
@@ -115,23 +123,27 @@ def test_bonferroni_multiplies_by_the_family():
     strict = scores()
     third = strict.assign(method=strict["method"].replace("cae", "vae"))
     both = check_scores(pd.concat([strict, third[third["method"] == "vae"]], ignore_index=True))
-    found = audit(both, rescored(both), ["cae", "vae"], ["bspline"], SETTINGS)
+    found = audit(both, rescored(both), [("cae", "bspline"), ("vae", "bspline")], **SETTINGS)
     row = found[(found["protocol"] == AS_PUBLISHED) & (found["metric"] == "psnr")].iloc[0]
     assert row["correction"] == "bonferroni"
     assert row["p_corrected"] == pytest.approx(2 * row["p"])
-    assert found[found["protocol"] == "strict"]["correction"].unique() == ["holm"]
+    assert row["alternative"] == "greater"
+    strict_rows = found[found["protocol"] == "strict"]
+    assert set(zip(strict_rows["correction"], strict_rows["alternative"], strict=True)) == {
+        ("false discovery rate", "two-sided")
+    }
 
 
 def test_kept_slices_that_are_passed_through_are_infinite_and_stay():
     strict = scores()
     passed = (strict["method"] == "bspline") & (strict["kind"] == "kept") & (strict["metric"] == "psnr")
     strict.loc[passed, "value"] = np.inf
-    found = audit(strict, rescored(scores()), ["cae"], ["bspline"], SETTINGS)
+    found = audit(strict, rescored(scores()), [("cae", "bspline")], **SETTINGS)
     row = at(found, "psnr", "all_slices")
-    assert row["median_difference"] == -np.inf
+    assert row["estimate"] == -np.inf
     assert row["claim"] == FAILS
     assert row["nonfinite"] == passed.sum()
-    assert "∞" in markdown(shown_audit(found, LABELS))
+    assert "∞" in text_of(shown_audit(found, LABELS))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +152,7 @@ def test_kept_slices_that_are_passed_through_are_infinite_and_stay():
         (1, 0.01, HOLDS),
         (1, 0.05, AHEAD),
         (0, 1, FAILS),
+        (-1, 0.01, FAILS),
         (-1, 1, FAILS),
         (np.nan, 0.5, UNDEFINED),
         (1, np.nan, UNDEFINED),
@@ -164,22 +177,21 @@ def test_what_is_not_finite_is_dropped_as_released_and_counted():
         & (published["metric"] == "psnr")
     )
     published.loc[place & (published["slice"] == 0), "value"] = np.inf
-    found = audit(strict, published, ["cae"], ["bspline"], SETTINGS)
+    found = audit(strict, published, [("cae", "bspline")], **SETTINGS)
     row = at(found, "psnr", AS_PUBLISHED)
     assert row["dropped"] == 12  # subjects, frames
-    assert row["median_difference"] == pytest.approx(
-        at(audit_of(strict), "psnr", AS_PUBLISHED)["median_difference"]
-    )
+    assert row["estimate"] == pytest.approx(at(audit_of(strict), "psnr", AS_PUBLISHED)["estimate"])
     assert (found[found["protocol"] != AS_PUBLISHED]["dropped"] == 0).all()
-    assert "left out, as released: all, as published 12" in markdown(shown_audit(found, LABELS))
+    assert "left out, as released: all, as published 12" in text_of(shown_audit(found, LABELS))
     everything = published.assign(value=published["value"].where(~place, np.inf))
     assert (
-        at(audit(strict, everything, ["cae"], ["bspline"], SETTINGS), "psnr", AS_PUBLISHED)["claim"] == FAILS
+        at(audit(strict, everything, [("cae", "bspline")], **SETTINGS), "psnr", AS_PUBLISHED)["claim"]
+        == FAILS
     )
 
 
 def audit_of(strict):
-    return audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
+    return audit(strict, rescored(strict), [("cae", "bspline")], **SETTINGS)
 
 
 def test_every_item_has_its_words():
@@ -188,55 +200,64 @@ def test_every_item_has_its_words():
     assert set(SCORED) < set(PROTOCOLS)
 
 
-# --- prose, table and figure: they follow the numbers
-
-
-def test_the_prose_says_what_the_numbers_say(table):
-    told = dict(claims(table, LABELS))
-    psnr = told["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
-    assert "It holds under ‘shifted baselines’ and all items together" in psnr
-    assert "does not hold under strict, ‘SSIM without a range’" in psnr
-    assert "The ranking flips with ‘shifted baselines’ alone. It flips with all items together." in psnr
-    assert "median difference -2.05 (p = 1) under strict" in psnr
-    ssim = told["heads, K = 2, SSIM: “CAE beats Cubic B-spline”"]
-    assert "flips with ‘all slices’ alone" in ssim
-
-
-def test_the_prose_turns_with_the_numbers():
+def test_separate_scaling_is_of_brains_alone(table):
     strict = scores()
-    better = strict.assign(value=strict["value"] + 5 * (strict["method"] == "cae"))
-    found = audit(better, rescored(better), ["cae"], ["bspline"], SETTINGS)
-    assert all("It holds under every protocol" in text for _, text in claims(found, LABELS))
-    assert "the claim that it is better holds in 2" in summary(found, LABELS)[0]
+    hearts = audit(strict, rescored(strict), [("cae", "bspline")], brain=[], confidence=0.95)
+    assert "separate_scaling" not in set(hearts["protocol"])
+    assert len(hearts) == len(table) - 2  # metrics
+    summary = shown_summary("x", hearts)
+    assert [row.cells[1].text for row in summary.rows if row.cells[0].text == "separate scaling"] == ["0"]
+    (row,) = [row for row in shown_claims("x", hearts, LABELS).rows if row.cells[3].text == "SSIM"]
+    assert "–" in [cell.text for cell in row.cells]
 
 
-def test_the_prose_names_what_so_few_subjects_cannot_show():
-    strict = scores(subjects=3)
-    found = audit(strict, rescored(strict), ["cae"], ["bspline"], SETTINGS)
-    text = dict(claims(found, LABELS))["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
-    limit = "With 3 subjects no corrected p can be below 0.125"
-    assert sum(limit in line for line in summary(found, LABELS)) == 1, (
-        "said once where it is the same for all"
-    )
-    assert limit not in text
-    # Where it is not the same for all, each pair says it.
-    found.loc[found["metric"] == "ssim", "p_corrected_min"] = 0.01
-    texts = dict(claims(found, LABELS))
-    assert limit in texts["heads, K = 2, PSNR (dB): “CAE beats Cubic B-spline”"]
-    assert "no corrected p" not in texts["heads, K = 2, SSIM: “CAE beats Cubic B-spline”"]
-    assert not any(limit in line for line in summary(found, LABELS))
-    assert "is not shown, though the median difference points that way, under ‘shifted baselines’" in text
+# --- tables and figure: they follow the numbers
 
 
-def test_the_summary_counts(table):
-    lines = summary(table, LABELS)
-    assert lines[0].startswith("2 comparisons: CAE against Cubic B-spline; heads; K = 2")
-    assert "With ‘VIF that wraps’ alone nothing changes in this study." in lines
-    shift = next(line for line in lines if "shifted" in line)
-    assert (
-        "1 comparisons change; the trained method is ahead in 1, the ranking flips in 1 (1 of them in its favour)"
-        in shift
-    )
+def text_of(shown):
+    return markdown([one for tables in shown.values() for one in tables])
+
+
+def test_the_tables_are_grouped_by_dataset_factor_and_metric(table):
+    shown = shown_audit(table, LABELS)
+    assert list(shown) == ["heads, K = 2, SSIM", "heads, K = 2, PSNR (dB)"]
+    (psnr,) = shown["heads, K = 2, PSNR (dB)"]
+    assert [row.cells[0].text for row in psnr.rows] == list(TITLES.values())
+    assert psnr.rows[0].cells[4].text.startswith("-2.050 [")
+    assert [row.cells[-1].text for row in psnr.rows[:2]] == ["", "flipped"]
+
+
+def test_the_summary_counts_what_each_protocol_changes(table):
+    counts = {
+        row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in shown_summary("x", table).rows
+    }
+    assert counts["strict"] == ["2", "0", "0", "0", "0", "0"]
+    assert counts["shifted baselines"] == ["2", "1", "1", "1", "1", "1"]
+    assert counts["VIF that wraps"] == ["2", "0", "0", "0", "0", "0"]
+    assert counts["all slices"] == ["2", "1", "1", "1", "1", "1"]
+
+
+def test_claims_carry_the_difference_and_what_holds_and_flips(table):
+    shown = shown_claims("x", table, LABELS)
+    psnr = next(row for row in shown.rows if row.cells[3].text == "PSNR (dB)")
+    assert [cell.text for cell in psnr.cells[:3]] == ["CAE – Cubic B-spline", "heads", "2"]
+    by_protocol = dict(zip(shown.columns, (cell.text for cell in psnr.cells), strict=True))
+    assert by_protocol["strict"] == "-2.05"
+    assert by_protocol["shifted baselines"] == "0.95 ●★"
+
+
+def test_the_papers_methods_and_ours_are_apart(table):
+    assert list(by_origin(table, frozenset())) == [PAPERS]
+    both = pd.concat([table, table.assign(method="cae_residual")])
+    parts = by_origin(both, frozenset({"cae_residual", "cae_multi"}))
+    assert {title: set(part["method"]) for title, part in parts.items()} == {
+        PAPERS: {"cae"},
+        OWN: {"cae_residual"},
+    }
+
+
+def test_what_is_switched_is_named_for_every_item():
+    assert all(TITLES[item] in ITEMS_TEXT for item in ITEMS)
 
 
 def test_the_figure_marks_flips_and_claims(table):

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from interslice.analysis.costs import cost_markdown, cost_table, quality_against_seconds
+from interslice.analysis.costs import cost_table
 from interslice.common.errors import InputError
 from interslice.data.volumes import Volume, write_volume
+from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.report.figures import save
 from interslice.steps.cost import measure_cost
 from phantoms import ellipsoids

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.report.figures import (
     metric_against_factor,
@@ -18,8 +19,7 @@ from interslice.report.figures import (
     training_curves,
 )
 from interslice.report.style import method_styles, title_above, visible_limits
-from interslice.report.tables import results_table
-from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_scores, synthetic_statistics
+from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
 
 SHOWN = {"labels": LABELS, "controls": CONTROLS}
 
@@ -30,8 +30,8 @@ def scores() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def statistics(scores: pd.DataFrame) -> pd.DataFrame:
-    return synthetic_statistics(scores)
+def comparisons(scores: pd.DataFrame) -> pd.DataFrame:
+    return synthetic_comparisons(scores)
 
 
 def volumes() -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -58,14 +58,14 @@ def images_of(figure: Figure, greys: bool) -> list[Axes]:
     return [a for a in figure.axes if a.images and (a.images[0].get_cmap().name == "gray") == greys]
 
 
-def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, statistics: pd.DataFrame):
-    figure = metric_boxplots(scores, statistics, "psnr", **SHOWN)
+def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, comparisons: pd.DataFrame):
+    figure = metric_boxplots(scores, comparisons, "psnr", **SHOWN)
     figure.draw_without_rendering()
     assert len(figure.axes) == 2
     for axes, factor in zip(figure.axes, (2, 4), strict=True):
         brackets = [line for line in axes.lines if line.get_gid() == "bracket"]
         texts = [text for text in axes.texts if text.get_gid() == "bracket-p"]
-        tests = statistics.query(f"K == {factor} and metric == 'psnr'")
+        tests = comparisons.query(f"K == {factor} and metric == 'psnr'")
         methods = list(LABELS)
         spans = sorted(
             sorted((methods.index(t.method), methods.index(t.baseline))) for t in tests.itertuples()
@@ -86,15 +86,15 @@ def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, st
         assert to_axes.transform(points)[:, 1].max() < min(min(b.get_ydata()) for b in brackets)
 
 
-def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, statistics: pd.DataFrame):
-    p = np.where((statistics["baseline"] == "linear") & (statistics["K"] == 4), 0.04, 1.0)
-    figure = metric_boxplots(scores, statistics.assign(p_holm=p), "psnr", **SHOWN)
+def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, comparisons: pd.DataFrame):
+    p = np.where((comparisons["baseline"] == "linear") & (comparisons["K"] == 4), 0.04, 1.0)
+    figure = metric_boxplots(scores, comparisons.assign(p_corrected=p), "psnr", **SHOWN)
     brackets = [[line for line in axes.lines if line.get_gid() == "bracket"] for axes in figure.axes]
     assert [len(drawn) for drawn in brackets] == [0, len(TRAINED)]
-    assert "p after Holm, where it is below 1" in figure.get_suptitle().replace("\n", " ")
-    figure = metric_boxplots(scores, statistics.assign(p_holm=1.0), "psnr", **SHOWN)
+    assert "corrected p where it is below 1" in figure.get_suptitle().replace("\n", " ")
+    figure = metric_boxplots(scores, comparisons.assign(p_corrected=1.0), "psnr", **SHOWN)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
-    count = len(statistics.query("metric == 'psnr'"))
+    count = len(comparisons.query("metric == 'psnr'"))
     assert f"1 or undefined in all {count} comparisons" in figure.get_suptitle().replace("\n", " ")
 
 
@@ -107,8 +107,8 @@ def test_a_legend_of_long_names_stays_within_the_figure(scores: pd.DataFrame):
     assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
 
 
-def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, statistics: pd.DataFrame):
-    numbered = statistics.assign(p_holm=[0.001 * (i + 1) for i in range(len(statistics))])
+def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, comparisons: pd.DataFrame):
+    numbered = comparisons.assign(p_corrected=[0.001 * (i + 1) for i in range(len(comparisons))])
     axes = metric_boxplots(scores, numbered, "ssim", **SHOWN).axes[1]
     row = numbered.query("K == 4 and metric == 'ssim' and method == 'cae' and baseline == 'linear'").iloc[0]
     brackets = [line for line in axes.lines if line.get_gid() == "bracket"]
@@ -117,11 +117,11 @@ def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, statistics: pd.Da
         (t for t in axes.texts if t.get_gid() == "bracket-p"),
         key=lambda t: abs(t.xy[1] - max(widest.get_ydata())),
     )
-    assert nearest.get_text() == f"p = {row['p_holm']:.2g}"
+    assert nearest.get_text() == f"p = {row['p_corrected']:.2g}"
 
 
-def test_every_subject_is_a_point_and_infinite_ones_are_told(scores: pd.DataFrame, statistics: pd.DataFrame):
-    axes = metric_boxplots(scores, statistics, "psnr", **SHOWN).axes[0]
+def test_every_subject_is_a_point_and_infinite_ones_are_told(scores: pd.DataFrame, comparisons: pd.DataFrame):
+    axes = metric_boxplots(scores, comparisons, "psnr", **SHOWN).axes[0]
     points = {line.get_gid(): len(line.get_xdata()) for line in axes.lines if line.get_gid() != "bracket"}
     assert {method: points.get(f"subjects-{method}") for method in LABELS} == {
         method: None if method == "oracle" else 5 for method in LABELS
@@ -129,19 +129,19 @@ def test_every_subject_is_a_point_and_infinite_ones_are_told(scores: pd.DataFram
     assert axes.get_xlabel() == "not drawn: Oracle (5 of 5: ∞)"
     one = scores["subject"].eq("sub-00") & scores["method"].eq("linear") & scores["slice"].eq(1)
     partly = scores.assign(value=scores["value"].where(~(one & scores["metric"].eq("psnr")), np.inf))
-    axes = metric_boxplots(partly, statistics, "psnr", **SHOWN).axes[0]
+    axes = metric_boxplots(partly, comparisons, "psnr", **SHOWN).axes[0]
     assert "not drawn: Linear (1 of 5: ∞)" in axes.get_xlabel()
 
 
-def test_statistics_of_a_method_that_was_not_scored_are_refused(
-    scores: pd.DataFrame, statistics: pd.DataFrame
+def test_comparisons_of_a_method_that_was_not_scored_are_refused(
+    scores: pd.DataFrame, comparisons: pd.DataFrame
 ):
     with pytest.raises(InputError, match="lanczos"):
-        metric_boxplots(scores[scores["method"] != "lanczos"], statistics, "ssim", **SHOWN)
+        metric_boxplots(scores[scores["method"] != "lanczos"], comparisons, "ssim", **SHOWN)
 
 
-def test_no_statistics_no_brackets(scores: pd.DataFrame, statistics: pd.DataFrame):
-    figure = metric_boxplots(scores, statistics.iloc[:0], "ssim", **SHOWN)
+def test_no_comparisons_no_brackets(scores: pd.DataFrame, comparisons: pd.DataFrame):
+    figure = metric_boxplots(scores, comparisons.iloc[:0], "ssim", **SHOWN)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
 
 
@@ -288,9 +288,9 @@ def test_training_curves_refuse_a_history_without_validation():
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg"])
-def test_equal_figures_give_equal_files(suffix: str, scores, statistics, tmp_path: Path):
+def test_equal_figures_give_equal_files(suffix: str, scores, comparisons, tmp_path: Path):
     for name in ("a", "b"):
-        save(metric_boxplots(scores, statistics, "ssim", **SHOWN), tmp_path / f"{name}{suffix}")
+        save(metric_boxplots(scores, comparisons, "ssim", **SHOWN), tmp_path / f"{name}{suffix}")
     first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
     assert first == second
     assert not re.search(rb"CreationDate|ModDate|<dc:date>", first)
@@ -310,9 +310,9 @@ def test_saved_files_have_embedded_fonts_and_print_resolution(scores: pd.DataFra
         save(figure, tmp_path / "f.jpg")
 
 
-def test_nothing_is_cut_off(scores: pd.DataFrame, statistics: pd.DataFrame):
+def test_nothing_is_cut_off(scores: pd.DataFrame, comparisons: pd.DataFrame):
     figures = [
-        metric_boxplots(scores, statistics, "psnr", supervised={"cae"}, **SHOWN),
+        metric_boxplots(scores, comparisons, "psnr", supervised={"cae"}, **SHOWN),
         metric_against_factor(scores, "psnr", supervised={"cae"}, **SHOWN),
         panel(),
         training_curves({"CAE, K = 2": history(60), "CAE, K = 4": history(90)}),

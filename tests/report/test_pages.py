@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page as PlaywrightPage
 
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.report.figures import save, training_curves
 from interslice.report.formatting import Cell, Row, ShownTable
@@ -23,8 +24,8 @@ from interslice.report.pages import (
     study_sections,
     write_page,
 )
-from interslice.report.tables import results_table, shown_results
-from synthetic_scores import CONTROLS, LABELS, synthetic_scores, synthetic_statistics
+from interslice.report.tables import shown_results
+from synthetic_scores import CONTROLS, LABELS, synthetic_comparisons, synthetic_scores
 
 OpenPage = Callable[..., PlaywrightPage]
 PNG = base64.b64decode(
@@ -68,8 +69,9 @@ def sections() -> list[Section]:
     ]
     return study_sections(
         results=results,
-        statistics=synthetic_statistics(scores),
+        comparisons=synthetic_comparisons(scores),
         labels=LABELS,
+        own={"cae_mse"},
         summary={"Study": "default"},
         figures=[Picture(PNG, "PSNR falls with K for all methods", "PSNR against K")],
         curves=[],
@@ -125,7 +127,7 @@ def test_links_lead_to_sections(path: Path, sections: list[Section]):
 def test_tables_can_be_read_and_sorted_without_a_mouse(path: Path):
     page = Page(path)
     tables = len(page.all("table"))
-    assert tables == 2 + 1 + 2 + 1 + 1 + 1  # results, leaderboard, statistics, not finite, left out, time
+    assert tables == 4 + 1 + 2 + 1 + 1 + 1  # results, leaderboard, comparisons, not finite, left out, time
     assert len(page.all("caption")) == tables
     heads = [a for a in page.all("th") if a.get("scope") == "col"]
     assert len(heads) == len([a for a in page.all("button") if a.get("type") == "button"])
@@ -147,8 +149,9 @@ def test_best_and_controls_are_marked_in_words_too(path: Path):
 
 def test_counts_and_limits_are_told(path: Path):
     text = Page(path).text
-    assert "with n = 5, p = 0.031" in text
-    assert "p = 0.031 (smallest possible at n = 5)" in text
+    assert "p = 0.062 (smallest possible at n = 5)" in text
+    assert "with 5 subjects no p can be below 0.0625" in text
+    assert "No primary comparison was declared that this study can make" in text
     assert "sub-09" in text
     assert "one slice at K = 4" in text
     table = text[text.index("Values that are infinite or not a number") :]

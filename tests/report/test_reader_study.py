@@ -16,12 +16,12 @@ from interslice.analysis.reader_analysis import (
     agreement,
     read_answers,
     reader_rates,
-    shown_analysis,
 )
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.report.reader_study import KEY_KIND, REFERENCE, draw_items, study_cases, usable_slices
+from interslice.report.reader_table import shown_analysis
 from interslice.scoring.evaluation import write_interpolated
 from phantoms import ellipsoids
 

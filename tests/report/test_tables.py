@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
-from interslice.report.formatting import format_p, format_value, latex_escape
-from interslice.report.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
+from interslice.report.comparison_tables import ONE_SEED, SEVERAL_SEEDS, shown_comparisons, shown_primary
+from interslice.report.formatting import format_p, format_value, latex_escape, markdown
+from interslice.report.tables import PAPERS, WITH_OWN, shown_results, summary_lines, to_latex, to_markdown
 from interslice.scoring.longtable import KEYS, check_scores
-from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_scores, synthetic_statistics
+from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
 
 
 def table_of(
@@ -245,25 +247,68 @@ def test_summary_fits_a_terminal_and_says_what_it_leaves_out(table: pd.DataFrame
     assert "Not shown here for width: VIF ↑, LPIPS ↓." in narrow
 
 
-def test_statistics_are_ordered_and_honest(scores: pd.DataFrame):
-    statistics = synthetic_statistics(scores)
-    first = statistics.query("metric == 'ssim'").index[0]
-    statistics.loc[first, ["p", "p_holm"]] = np.nan
-    statistics.loc[first, "note"] += "; one | two"
-    text = statistics_markdown(statistics.sample(frac=1, random_state=0), LABELS)
-    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
-    rows = [row for row in rows if row[0] not in ("Metric", ":---")]
+@pytest.fixture(scope="module")
+def comparisons(scores: pd.DataFrame) -> pd.DataFrame:
+    return synthetic_comparisons(scores)
+
+
+def test_comparisons_are_ordered_by_metric_and_labels(comparisons: pd.DataFrame):
+    changed = comparisons.copy()
+    first = changed.query("metric == 'ssim'").index[0]
+    changed.loc[first, ["p", "p_corrected"]] = np.nan
+    changed.loc[first, "note"] = "one | two"
+    two = shown_comparisons(changed.sample(frac=1, random_state=0), LABELS)
+    assert [one.caption.split(",")[1] for one in two] == [" K = 2", " K = 4"]
+    rows = [[cell.text for cell in row.cells] for one in two for row in one.rows]
     assert [row[0] for row in rows] == (["SSIM"] * 6 + ["PSNR (dB)"] * 6 + ["VIF"] * 6 + ["LPIPS"] * 6) * 2
     assert [row[2] for row in rows[:3]] == ["Linear", "B-spline", "Lanczos"]
-    assert rows[0][5] == rows[0][6] == "not tested"
-    assert " one \\| two |" in text
-    assert "- Holm over 12 comparisons: no p_holm can be below 0.375." in text
-    assert rows[1][-1] == ""
-    source = statistics.set_index(["K", "metric", "method", "baseline"]).loc[(2, "lpips", "cae", "linear")]
-    shown = next(row for row in rows if row[:3] == ["LPIPS", "CAE (λ = 0.05)", "Linear"])
-    assert shown[4].startswith(f"{source['median_difference']:.4f} [{source['ci_low']:.4f}, ")
-    assert shown[5] == "p = 0.031 (smallest possible at n = 5)"
-    assert "Interval: bootstrap, 90 %" in statistics_markdown(statistics, LABELS, confidence=0.9)
+    assert rows[0][6] == rows[0][7] == "not tested"
+    assert " one \\| two |" in markdown(two)
+
+
+def test_a_comparison_shows_its_numbers_and_what_they_cover(comparisons: pd.DataFrame):
+    """Against values set here, not computed: the row is passed through as it is."""
+    row = {
+        "estimate": 0.012345,
+        "ci_low": -0.001,
+        "ci_high": 0.02,
+        "level": 0.9375,
+        "p": 0.0625,
+        "p_corrected": 0.09,
+    }
+    one = comparisons.iloc[[0]].assign(**row, verdict="undecided", nonfinite=3, note="")
+    (shown,) = shown_comparisons(one, LABELS)
+    texts = dict(zip(shown.columns, (cell.text for cell in shown.rows[0].cells), strict=True))
+    assert texts["Difference [interval]"] == "0.0123 [-0.0010, 0.0200]"
+    assert texts["Level"] == "93.8 %"
+    assert texts["p"] == "p = 0.062 (smallest possible at n = 5)"
+    assert (texts["p corrected"], texts["Verdict"], texts["Not finite"]) == ("p = 0.09", "undecided", "3")
+    assert ONE_SEED in shown.notes
+    (several,) = shown_comparisons(one.assign(seeds=3), LABELS)
+    assert SEVERAL_SEEDS in several.notes
+
+
+def test_the_primary_comparison_is_a_table_of_its_own(comparisons: pd.DataFrame):
+    assert shown_primary(comparisons, LABELS) is None
+    one = comparisons.iloc[[0]].assign(role="primary", K=np.nan, alternative="two-sided")
+    both = pd.concat([one, comparisons])
+    shown = shown_primary(both, LABELS)
+    assert [cell.text for cell in shown.rows[0].cells[:2]] == ["t1_embedded", "mean over all"]
+    assert shown.notes[0].startswith("Declared in the study file; two-sided, not corrected.")
+    assert sum(len(part.rows) for part in shown_comparisons(both, LABELS)) == len(comparisons)
+
+
+def test_this_projects_own_methods_have_a_table_of_their_own(table: pd.DataFrame):
+    apart = [one for one in shown_results(table, own={"cae"}) if "K = 4" in one.caption]
+    assert [one.caption.split(":")[0] for one in apart] == [
+        f"t1_embedded, K = 4{text}" for text in (PAPERS, WITH_OWN)
+    ]
+    names = [[row.cells[0].text for row in one.rows] for one in apart]
+    assert names == [[label for label in LABELS.values() if label != LABELS["cae"]], list(LABELS.values())]
+    best = [{row.cells[0].text for row in one.rows if row.cells[1].best} for one in apart]
+    assert best[0] == {"cae_mse"}, "our own method takes no mark from the paper's"
+    assert best[1] == {LABELS["cae"]}
+    assert len(shown_results(table, own={"another"})) == 2
 
 
 @pytest.mark.parametrize(
@@ -301,7 +346,7 @@ def test_bad_input_is_refused_with_what_was_found(scores: pd.DataFrame):
     with pytest.raises(InputError, match="sharpness"):
         results_table(scores.replace({"metric": {"vif": "sharpness"}}), labels=LABELS, controls=CONTROLS)
     with pytest.raises(InputError, match=r"method \['cae'\]"):
-        statistics_markdown(synthetic_statistics(scores), labels)
+        shown_comparisons(synthetic_comparisons(scores), labels)
 
 
 def test_one_subject_and_one_metric_are_a_table_too():

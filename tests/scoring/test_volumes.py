@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interslice.analysis.statistics import compare
+from interslice.analysis.comparisons import compare, unit_values
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.data.masks import foreground_mask
 from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.methods import load_method
 from interslice.report.lesion_figure import lesions_against_size
-from interslice.report.tables import results_table
 from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.lesions import DIAMETERS_MM
@@ -91,7 +91,7 @@ def test_tables_and_tests_take_volume_metrics_as_they_are(scores: pd.DataFrame):
     assert table.set_index("method").loc["linear", "dice_n"] == 2
     assert set(table["lesion_error_3mm_slices_max"]) == {1}
     some = scores[scores["metric"].isin(["psnr", "dice", "lesion_contrast_6mm"])]
-    tests = compare(subject_means(some, region="foreground"), ["bspline"], ["linear"], bootstrap=100)
+    tests = compare(unit_values(some, region="foreground"), [("bspline", "linear")], confidence=0.95)
     assert set(tests["metric"]) == {"psnr", "dice", "lesion_contrast_6mm"}
     assert (tests["n"] == 2).all()
     kept = results_table(scores, kind="kept", labels=labels, controls={"oracle", "nearest"})

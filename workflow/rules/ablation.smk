@@ -37,7 +37,7 @@ rule tabulate_ablation:
         base=STUDY.ablation_base,
         variants=list(STUDY.ablations),
         labels=STUDY.labels,
-        statistics=config["statistics"],
+        confidence=config["statistics"]["confidence"],
         code=digest_of("tabulate_ablation"),
     script:
         "../scripts/tabulate_ablation.py"
@@ -47,16 +47,15 @@ rule plot_ablation:
     input:
         f"{RESULTS}/ablation",
     output:
-        figure_outputs("ablation", *ABLATION_FIGURES),
+        figure_outputs("ablation", ABLATION_FIGURE),
     log:
-        f"{LOGS}/plot_ablation/{{dataset}}_K{{K}}.log",
+        f"{LOGS}/plot_ablation/{{region}}_{{dataset}}_K{{K}}.log",
     conda:
         "../../envs/light.yaml"
     resources:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        confidence=config["statistics"]["confidence"],
         code=digest_of("plot_ablation"),
     script:
         "../scripts/plot_ablation.py"

@@ -1,4 +1,5 @@
 # Measured as published beside measured right: `snakemake audit`.
+BRAIN = [name for name, dataset in STUDY.datasets.items() if dataset["anatomy"] == "brain"]
 AUDITED = [*TRAINED, *STUDY.named("baseline")]
 AUDIT_FIGURES = {
     f"audit_{dataset}_{method}": f"{STUDY.labels[method]} on {dataset}: the difference to every baseline under each protocol"
@@ -33,6 +34,7 @@ rule score_as_published:
         settings=settings_of,
         evaluation=config["evaluation"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
+        separate_scaling=lambda wildcards: wildcards.dataset in BRAIN,
         resume=f"{RESULTS}/score_as_published/{RUN}/{{shard}}_resume",
         code=method_digest("score_as_published"),
     script:
@@ -71,9 +73,9 @@ rule tabulate_audit:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        trained=TRAINED,
-        baselines=STUDY.named("baseline"),
-        statistics=config["statistics"],
+        pairs=[(method, baseline) for method in TRAINED for baseline in STUDY.named("baseline")],
+        brain=BRAIN,
+        confidence=config["statistics"]["confidence"],
         code=digest_of("tabulate_audit"),
     script:
         "../scripts/tabulate_audit.py"
@@ -137,6 +139,7 @@ rule write_audit_page:
     params:
         figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in AUDIT_FIGURES.items()},
         labels=STUDY.labels,
+        own=OWN_METHODS,
         study=config["study"],
         code=digest_of("write_audit_page"),
     script:

@@ -17,7 +17,7 @@ from interslice.data.index import input_files, is_converted
 from interslice.common.errors import InputError
 from interslice.common.gpus import visible_gpus
 from interslice.common.files import sha256_of
-from interslice.methods.registry import METHODS, SUPERVISED
+from interslice.methods.registry import METHODS, OWN, SUPERVISED
 from interslice.common.code import code_digest, reaches, script_entries
 from interslice.scoring.registry import LINE_METRICS, METRICS
 
@@ -60,6 +60,7 @@ wildcard_constraints:
     K=r"\d+",
     seed=r"\d+",
     shard=r"\d+",
+    region="whole|foreground",
     backbone="alex|vgg",
     subject=r"[A-Za-z0-9_-]+",
     archive=r"[A-Za-z0-9][A-Za-z0-9_.+-]*",

@@ -6,8 +6,12 @@ from interslice.scoring.registry import LESION_METRICS
 STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
+OWN_METHODS = [name for name, settings in STUDY.every_method.items() if settings["method"] in OWN]
 DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": SUPERVISED_METHODS}
 RESOLVED = STUDY.resolved
+STATISTICS = {key: config["statistics"][key] for key in ("confidence", "margins")} | {
+    "primary": STUDY.primary
+}
 TRAINED = STUDY.named("trained")
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
@@ -186,14 +190,14 @@ def ablation_trainings():
     ]
 
 
-ABLATION_FIGURES = [f"ablation_{region}_{{dataset}}_K{{K}}" for region in ("whole", "foreground")]
+ABLATION_FIGURE = "ablation_{region}_{dataset}_K{K}"
 
 
 def ablation_outputs():
     """The table and the figures, for a study with variants."""
     figures = [
-        f"{RESULTS}/figures/{name}.{ending}".format(dataset=dataset, K=K)
-        for name in ABLATION_FIGURES
+        f"{RESULTS}/figures/{ABLATION_FIGURE}.{ending}".format(region=region, dataset=dataset, K=K)
+        for region in ("whole", "foreground")
         for ending in ("pdf", "png")
         for dataset, K in STUDY.ablation_places()
     ]

@@ -14,9 +14,8 @@ rule compare_methods:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        trained=TRAINED,
-        baselines=STUDY.named("baseline"),
-        statistics=config["statistics"],
+        pairs=STUDY.comparisons,
+        statistics=STATISTICS,
         code=digest_of("compare_methods"),
     script:
         "../scripts/compare_methods.py"
@@ -38,6 +37,7 @@ rule tabulate_results:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
+        own=OWN_METHODS,
         study=RESOLVED,
         code=digest_of("tabulate_results"),
     script:
@@ -193,6 +193,7 @@ rule write_page:
         benchmarks=["results/benchmarks", BENCHMARKS],
         study=RESOLVED,
         display=DISPLAY,
+        own=OWN_METHODS,
         code=digest_of("write_page"),
         web=web_digest(),
     script:

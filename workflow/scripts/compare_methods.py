@@ -9,8 +9,7 @@ with logged(snakemake.log[0]):
 
     compare_methods(
         snakemake.input[0],
-        snakemake.params.trained,
-        snakemake.params.baselines,
+        snakemake.params.pairs,
         snakemake.params.statistics,
         snakemake.output[0],
     )

@@ -11,6 +11,6 @@ with logged(snakemake.log[0]):
         snakemake.input[0],
         dataset=snakemake.wildcards.dataset,
         factor=int(snakemake.wildcards.K),
-        confidence=snakemake.params.confidence,
+        region=snakemake.wildcards.region,
         outputs=snakemake.output,
     )

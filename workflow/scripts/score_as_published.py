@@ -18,6 +18,7 @@ with logged(snakemake.log[0]):
         settings=snakemake.params.settings,
         evaluation=snakemake.params.evaluation,
         score_px=snakemake.params.score_px,
+        separate_scaling=snakemake.params.separate_scaling,
         threads=snakemake.threads,
         digest=snakemake.params.code,
         resume=Path(snakemake.params.resume),

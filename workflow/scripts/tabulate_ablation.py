@@ -15,6 +15,6 @@ with logged(snakemake.log[0]):
         base=snakemake.params.base,
         variants=snakemake.params.variants,
         labels=snakemake.params.labels,
-        statistics=snakemake.params.statistics,
+        confidence=snakemake.params.confidence,
         folder=Path(snakemake.output[0]),
     )

@@ -10,8 +10,8 @@ with logged(snakemake.log[0]):
     tabulate_audit(
         snakemake.input.strict,
         snakemake.input.rescored,
-        snakemake.params.trained,
-        snakemake.params.baselines,
-        snakemake.params.statistics,
-        snakemake.output[0],
+        snakemake.params.pairs,
+        brain=snakemake.params.brain,
+        confidence=snakemake.params.confidence,
+        output=snakemake.output[0],
     )

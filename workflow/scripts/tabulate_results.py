@@ -13,6 +13,7 @@ with logged(snakemake.log[0]):
         snakemake.input.scores,
         snakemake.input.statistics,
         **snakemake.params.display,
+        own=snakemake.params.own,
         study=snakemake.params.study,
         folder=Path(snakemake.output.folder),
         summary=Path(snakemake.output.summary),

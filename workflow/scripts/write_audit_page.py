@@ -11,8 +11,9 @@ with logged(snakemake.log[0]):
         snakemake.input.table,
         snakemake.input.published,
         snakemake.params.figures,
-        snakemake.params.labels,
-        snakemake.params.study,
-        snakemake.output.page,
-        snakemake.output.prose,
+        labels=snakemake.params.labels,
+        own=snakemake.params.own,
+        study=snakemake.params.study,
+        page=snakemake.output.page,
+        prose=snakemake.output.prose,
     )

@@ -20,5 +20,6 @@ with logged(snakemake.log[0]):
         stacks=snakemake.input.stacks,
         study=snakemake.params.study,
         display=snakemake.params.display,
+        own=snakemake.params.own,
         output=Path(snakemake.output[0]),
     )

@@ -4,13 +4,19 @@ In: the long table of the strict protocol and that of `as_published`. Out: for e
 method and a baseline the difference and its p under strict, with each item switched alone, and with all switched.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
-from interslice.analysis.statistics import LEVEL, adjusted, compare
+from interslice.analysis.comparisons import (
+    BONFERRONI,
+    FALSE_DISCOVERY,
+    SIGNIFICANT,
+    compare,
+    corrected,
+    unit_values,
+)
 from interslice.common.errors import InputError
 from interslice.scoring.longtable import KEYS, subject_means
 from interslice.scoring.released_protocol import AS_PUBLISHED, AUDITED_METRICS, PROTOCOLS, STRICT
@@ -23,7 +29,7 @@ TITLES = {
     "separate_scaling": "separate scaling",
     "all_slices": "all slices",
     "frames_as_samples": "frames as samples",
-    "bonferroni": "Bonferroni",
+    "bonferroni": "one-sided, Bonferroni",
     AS_PUBLISHED: "all, as published",
 }
 EXPLAINED = {
@@ -31,86 +37,70 @@ EXPLAINED = {
     "of view leaves them",
     "legacy_ssim": "SSIM with range 2, a uniform 7 × 7 window and sample covariance",
     "wrapping_vif": "VIF in 8-bit arithmetic, where products wrap modulo 256",
-    "separate_scaling": "the low-resolution volume and the reference are each scaled by their own extremes",
+    "separate_scaling": "the low-resolution volume and the reference are each scaled by their own extremes (brain alone)",
     "all_slices": "kept slices are averaged with synthesised ones",
     "frames_as_samples": "every frame of a subject counts as a subject",
-    "bonferroni": "Bonferroni's correction in place of Holm's",
+    "bonferroni": "one-sided tests with Bonferroni's correction in place of two-sided ones corrected for false discoveries",
 }
 HOLDS, AHEAD, FAILS, UNDEFINED = "holds", "ahead, not shown", "does not hold", "not defined"
 PLACE = ["dataset", "K", "metric", "method", "baseline"]
 COLUMNS = [
-    *PLACE,
-    "protocol",
-    "unit",
-    "n",
-    "method_mean",
-    "baseline_mean",
-    "median_difference",
-    "ci_low",
-    "ci_high",
-]
-COLUMNS += [
-    "p",
-    "p_corrected",
-    "correction",
-    "p_corrected_min",
-    "claim",
-    "changed",
-    "flipped",
-    "nonfinite",
-    "dropped",
-]
+    *PLACE, "protocol", "unit", "n", "method_mean", "baseline_mean", "estimate", "ci_low", "ci_high", "level",
+    "alternative", "p", "p_corrected", "correction", "claim", "changed", "flipped", "nonfinite", "dropped",
+]  # fmt: skip
 
 
 def audit(
     strict: pd.DataFrame,
     published: pd.DataFrame,
-    trained: Sequence[str],
-    baselines: Sequence[str],
-    settings: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    brain: Collection[str],
+    confidence: float,
 ) -> pd.DataFrame:
     """The audit table, columns COLUMNS, one row per place and protocol of `PROTOCOLS`, whole image.
 
-    strict, published: long tables; settings: the study's `statistics` (confidence, bootstrap, family).
+    strict, published: long tables; pairs: (trained method, baseline); brain: the datasets of brains, for which alone the
+    separate scaling was released; others have no row of it.
 
-    - unit: subject or frame; n: how many. method_mean, baseline_mean: over units. median_difference: positive where
-      the trained method is better, with its interval. p_corrected: by `correction`; p_corrected_min: the smallest that
-      n units can give.
-    - claim that the trained method is better: "holds" (p_corrected < 0.05), "ahead, not shown" (a positive median
-      difference), "does not hold" (none), "not defined" (NaN).
-    - changed: the difference or p_corrected is another than under strict; flipped: the sign of the difference is.
+    - unit: subject or frame; n: how many. method_mean, baseline_mean: over units. estimate: positive where the trained
+      method is better, with its interval, of `comparisons.compare`. alternative, correction: two-sided and false discovery
+      rate; greater and bonferroni as released.
+    - claim that the trained method is better: "holds" (p_corrected < 0.05, estimate positive), "ahead, not shown" (a positive
+      estimate), "does not hold" (none), "not defined" (NaN).
+    - changed: the estimate or p_corrected is another than under strict; flipped: the sign of the estimate is.
     - nonfinite: scores that are inf or NaN and stay; dropped: those that `without_nonfinite` left out.
 
     Raises InputError for scores that the audit needs and does not have.
     """
     tables = []
     for protocol, switched in PROTOCOLS.items():
-        scores = switched_scores(strict, published, protocol)
-        scores, dropped = without_nonfinite(scores, protocol)
+        scores, dropped = without_nonfinite(switched_scores(strict, published, protocol), protocol)
+        if switched.separate_scaling and protocol != AS_PUBLISHED:
+            scores = scores[scores["dataset"].isin(brain)]
+        if scores.empty:
+            continue
         if switched.frames_as_samples:
-            unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
-            scores = scores.assign(subject=unit)
-        means = subject_means(scores, kind="all" if switched.all_slices else "synthesised")
-        tests = compare(
-            means,
-            trained,
-            baselines,
-            confidence=settings["confidence"],
-            bootstrap=settings["bootstrap"],
-            family=settings["family"],
-        )
+            scores = frames_as_subjects(scores)
+        kind = "all" if switched.all_slices else "synthesised"
+        alternative = "greater" if switched.bonferroni else "two-sided"
+        tests = compare(unit_values(scores, kind=kind), pairs, confidence=confidence, alternative=alternative)
+        correction = BONFERRONI if switched.bonferroni else FALSE_DISCOVERY
+        tests = corrected(tests, correction).assign(correction=correction)
         tests["unit"] = "frame" if switched.frames_as_samples else "subject"
-        tests = _corrected(tests, "bonferroni" if switched.bonferroni else "holm", settings["family"])
-        over_units = means.groupby(["dataset", "K", "metric", "method"])["value"].mean()
+        means = subject_means(scores, kind=kind).groupby(["dataset", "K", "metric", "method"])["value"].mean()
         for who in ("method", "baseline"):
-            index = pd.MultiIndex.from_frame(tests[["dataset", "K", "metric", who]])
-            tests[f"{who}_mean"] = over_units.reindex(index).to_numpy()
-        lost = [dropped.get(tuple(row), 0) for row in tests[["dataset", "K", "metric", "method"]].to_numpy()]
-        more = [
-            dropped.get(tuple(row), 0) for row in tests[["dataset", "K", "metric", "baseline"]].to_numpy()
-        ]
-        tables.append(tests.assign(dropped=np.add(lost, more)))
+            place = pd.MultiIndex.from_frame(tests[["dataset", "K", "metric", who]])
+            tests[f"{who}_mean"] = means.reindex(place).to_numpy()
+            tests[f"{who}_dropped"] = [dropped.get(key, 0) for key in place]
+        tables.append(tests.assign(dropped=tests["method_dropped"] + tests["baseline_dropped"]))
     return _compared_with_strict(pd.concat(tables, ignore_index=True))[COLUMNS]
+
+
+def frames_as_subjects(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every frame as a subject of its own; the column patient keeps whose it is."""
+    unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
+    return scores.assign(patient=scores["subject"], subject=unit)
 
 
 def switched_scores(strict: pd.DataFrame, published: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -156,34 +146,25 @@ def without_nonfinite(scores: pd.DataFrame, protocol: str) -> tuple[pd.DataFrame
     return scores[~out], counts
 
 
-def _corrected(tests: pd.DataFrame, correction: str, family: Sequence[str]) -> pd.DataFrame:
-    """Fill p_corrected and the bound under it, within the declared family."""
-    tests = tests.assign(correction=correction, p_corrected=np.nan, p_corrected_min=np.nan)
-    for _, rows in tests[tests["p"].notna()].groupby(list(family)):
-        tests.loc[rows.index, "p_corrected"] = adjusted(rows["p"], correction)
-        tests.loc[rows.index, "p_corrected_min"] = adjusted(rows["p_min"], correction)
-    return tests
-
-
-def claim(median_difference: float, p_corrected: float) -> str:
+def claim(estimate: float, p_corrected: float) -> str:
     """Whether "the method is better" holds."""
-    if np.isnan(median_difference) or np.isnan(p_corrected):
+    if np.isnan(estimate) or np.isnan(p_corrected):
         return UNDEFINED
-    if p_corrected < LEVEL:
-        return HOLDS
-    return AHEAD if median_difference > 0 else FAILS
+    if estimate <= 0:
+        return FAILS
+    return HOLDS if p_corrected < SIGNIFICANT else AHEAD
 
 
 def _compared_with_strict(table: pd.DataFrame) -> pd.DataFrame:
-    verdicts = [claim(*pair) for pair in zip(table["median_difference"], table["p_corrected"], strict=True)]
+    verdicts = [claim(*pair) for pair in zip(table["estimate"], table["p_corrected"], strict=True)]
     table = table.assign(claim=verdicts)
     reference = table[table["protocol"] == STRICT].set_index(PLACE)
     before = reference.loc[pd.MultiIndex.from_frame(table[PLACE])]
     same = [
         np.isclose(table[column], before[column].to_numpy(), rtol=1e-9, atol=1e-12, equal_nan=True)
-        for column in ("median_difference", "p_corrected")
+        for column in ("estimate", "p_corrected")
     ]
-    signs = np.sign(table["median_difference"]), np.sign(before["median_difference"].to_numpy())
+    signs = np.sign(table["estimate"]), np.sign(before["estimate"].to_numpy())
     flipped = (signs[0] != signs[1]) & signs[0].notna() & ~np.isnan(signs[1])
     table = table.assign(changed=~np.logical_and(*same), flipped=flipped)
     order = {protocol: place for place, protocol in enumerate(PROTOCOLS)}

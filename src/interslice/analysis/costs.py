@@ -1,34 +1,20 @@
-"""Quality against cost: the long table and what each method took, in one table and one figure."""
+"""Quality against cost: the long table and what each method took, in one table."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
 
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
-from interslice.report.formatting import SUPERVISED_NOTE, decimals_of, format_value, metric_name
-from interslice.report.style import (
-    STYLE,
-    WIDTH_INCHES,
-    legend_below,
-    method_styles,
-    shown_names,
-    supervised_note,
-    title_above,
-    value_label,
-)
-from interslice.report.tables import results_table, table_metrics
 
 KEYS = ["dataset", "K", "method"]
-SHOWN = "psnr"  # the metric of the figure
 
 
 def cost_table(
     scores: pd.DataFrame, costs: pd.DataFrame, trainings: pd.DataFrame, *, display: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """`tables.results_table` (synthesised slices, whole image) with seconds and peak_mib of one whole volume.
+    """`results.results_table` (synthesised slices, whole image) with seconds and peak_mib of one whole volume.
 
     costs: a row per dataset, K and method. trainings: a row per training; `training_seconds` is the mean over seeds, 0 for
     a method without one. display: labels, controls and supervised methods. Controls are left out: they are no rivals. Raises
@@ -43,76 +29,3 @@ def cost_table(
         missing = sorted(table.loc[table["seconds"].isna(), "method"].unique())
         raise InputError(f"costs: no measurement of {', '.join(missing)}, needed is one per dataset and K")
     return table.assign(training_seconds=table["training_seconds"].fillna(0))
-
-
-def cost_markdown(table: pd.DataFrame) -> str:
-    """One Markdown table per dataset and K: method, what it was trained on, metrics, seconds and memory."""
-    parts = []
-    for (dataset, factor), rows in table.groupby(["dataset", "K"], sort=False):
-        metrics = table_metrics(rows)
-        header = [
-            "Method",
-            "high-resolution training data",
-            *(metric_name(metric, arrow=True) for metric in metrics),
-            "s per volume",
-            "training (s)",
-            "peak memory (MiB)",
-        ]
-        lines = [
-            f"**{dataset}, K = {factor}**",
-            "",
-            _row(header),
-            _row([":---", ":---"] + ["---:"] * (len(header) - 2)),
-        ]
-        for _, row in rows.iterrows():
-            values = [format_value(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
-            cost = [f"{row['seconds']:.2g}" if row["seconds"] < 10 else f"{row['seconds']:.0f}"]
-            cost += [
-                f"{row['training_seconds']:.0f}" if row["training_seconds"] else "–",
-                f"{row['peak_mib']:.0f}",
-            ]
-            supervised = "yes (supervised)†" if row["supervised"] else "no"
-            lines.append(_row([row["label"], supervised, *values, *cost]))
-        parts.append("\n".join(lines))
-    notes = (
-        "Means over test subjects, synthesised slices, whole image. Seconds and memory: one whole volume, "
-        "interpolation alone."
-    )
-    return "\n\n".join([*parts, notes + (f"\n{SUPERVISED_NOTE}" if table["supervised"].any() else "")]) + "\n"
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def quality_against_seconds(table: pd.DataFrame) -> Figure:
-    """Mean PSNR of a `cost_table` against seconds per volume (logarithmic), a panel per dataset and K; supervised methods
-    are hollow."""
-    rivals = table
-    labels = dict(zip(rivals["method"], rivals["label"], strict=True))
-    supervised = set(rivals.loc[rivals["supervised"], "method"])
-    names, styles = shown_names(labels, supervised), method_styles(labels)
-    views = list(rivals.groupby(["dataset", "K"], sort=False))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 2.2 + 1.6 * -(-len(views) // 2)))
-        panels = figure.subplots(-(-len(views) // 2), min(2, len(views)), squeeze=False).ravel()
-        for axes, ((dataset, factor), rows) in zip(panels, views, strict=False):
-            for _, row in rows.iterrows():
-                style, hollow = styles[row["method"]], row["method"] in supervised
-                axes.plot(
-                    row["seconds"], row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
-                    markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
-                )  # fmt: skip
-            axes.set_xscale("log")
-            axes.set_title(f"{dataset}, K = {factor}")
-            axes.set_xlabel("Seconds per volume")
-            axes.grid(alpha=0.3, linewidth=0.5)
-        for axes in panels[len(views) :]:
-            axes.set_visible(False)
-        panels[0].set_ylabel(value_label(SHOWN))
-        handles, texts = panels[0].get_legend_handles_labels()
-        legend_below(figure, handles, texts)
-        title_above(
-            figure, f"Mean over test subjects, synthesised slices, whole image{supervised_note(supervised)}"
-        )
-    return figure

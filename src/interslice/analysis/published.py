@@ -1,4 +1,4 @@
-"""Published numbers (config/published.csv) and ours beside them, where dataset, K and protocol are the same."""
+"""Published numbers (config/published.csv), and ours beside them where data, split, K, window and protocol are the same."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interslice.analysis.audit import switched_scores, without_nonfinite
+from interslice.analysis.audit import frames_as_subjects, switched_scores, without_nonfinite
 from interslice.common.errors import InputError
-from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name
 from interslice.scoring.longtable import subject_means
 from interslice.scoring.registry import METRICS
 from interslice.scoring.released_protocol import AS_PUBLISHED
@@ -47,18 +46,21 @@ def beside(
 ) -> pd.DataFrame:
     """`published` with ours beside it: columns ours, ours_mean, ours_sd, ours_n and remark.
 
-    strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published
-    value and method of ours that it is about; one row with "not comparable" and the reason where there is none. Ours
-    are means over frames, as in the released evaluation (every frame a sample), which left out what is not finite.
+    strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published value and method of
+    ours that it is about; one row with "not comparable" and the reason where there is none: data, test subjects, K, window
+    and protocol must be recorded as equal, by `same_as` in a dataset's file and by published.csv. Ours are means over
+    frames, as in the released evaluation (every frame a sample), which left out what is not finite.
     """
     scores, dropped = without_nonfinite(switched_scores(strict, rescored, AS_PUBLISHED), AS_PUBLISHED)
-    unit = scores["subject"].astype(str) + " frame " + scores["frame"].astype(str)
-    scores = scores.assign(subject=unit)
+    scores = frames_as_subjects(scores)
     rows = []
     for _, row in published.iterrows():
         nothing = {"ours": "", "ours_mean": np.nan, "ours_sd": np.nan, "ours_n": np.nan}
         reason = _obstacle(row, study)
         found = [] if reason else _ours(row, scores, dropped, study)
+        others = sorted({own["ours_n"] for own in found} - {row["n"]})
+        if others:
+            reason, found = f"n = {others[0]} here, {row['n']:.0f} there", []
         if not found:
             reason = reason or "this study has no such scores"
             rows.append({**row, **nothing, "remark": f"{NOT_COMPARABLE}: {reason}"})
@@ -69,8 +71,11 @@ def beside(
 def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
     """Why a published value has no counterpart in this study; "" where it may have one."""
     datasets = {name: d for name, d in study["datasets"].items() if _same_data(row, d)}
+    sources = {d["source"] for d in study["datasets"].values()}
     if row["metric"] not in METRICS:
         return "not a score"
+    if not datasets and row["dataset"] in sources:
+        return "files or test subjects are not known to be the published ones"
     if not datasets:
         return f"this study has no dataset of source {row['dataset']}"
     if row["split"] != "test":
@@ -82,6 +87,8 @@ def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
         return f"this study has K = {', '.join(map(str, sorted(factors)))}"
     if not _methods(row, study):
         return f"this study has no method {row['method']}"
+    if np.isnan(row["window_px"]):
+        return "its window is not stated"
     if not any(_same_window(row, d) for d in datasets.values()):
         windows = {"the cropped volume" if w is None else f"{w} px" for w in map(_window, datasets.values())}
         return f"scored in a window of {row['window_px']:.0f} px, here {', '.join(sorted(windows))}"
@@ -91,8 +98,8 @@ def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
 
 
 def _same_data(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
-    """Whether a dataset is the published one: its source, and no copy whose slices were moved."""
-    return dataset["source"] == row["dataset"] and not dataset["slice_shift"]
+    """Whether a dataset is recorded to be the published one, and is no copy whose slices were moved."""
+    return dataset["same_as"] == row["dataset"] and not dataset["slice_shift"]
 
 
 def _window(dataset: Mapping[str, Any]) -> int | None:
@@ -101,8 +108,7 @@ def _window(dataset: Mapping[str, Any]) -> int | None:
 
 
 def _same_window(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
-    """A published value without a window is of whole slices, whatever their size."""
-    return bool(np.isnan(row["window_px"])) or row["window_px"] == _window(dataset)
+    return bool(row["window_px"] == _window(dataset))
 
 
 def _methods(row: pd.Series, study: Mapping[str, Any]) -> list[str]:
@@ -124,9 +130,9 @@ def _as_released(settings: Mapping[str, Any]) -> bool:
 
 
 def _ours(
-    row: pd.Series, scores: pd.DataFrame, dropped: Mapping[tuple, int], study: Mapping[str, Any]
+    row: pd.Series, frames: pd.DataFrame, dropped: Mapping[tuple, int], study: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    means = subject_means(scores, kind=row["kind"])
+    means = subject_means(frames, kind=row["kind"])
     found = []
     for name, dataset in study["datasets"].items():
         if not (_same_data(row, dataset) and _same_window(row, dataset)):
@@ -136,9 +142,14 @@ def _ours(
             own = own[(own["method"] == method) & (own["metric"] == row["metric"])]
             if len(own) == 0:
                 continue
-            patients = own["subject"].str.rsplit(" frame ", n=1).str[0].nunique()
-            remarks = [] if patients == row["n"] else [f"n = {patients} here, {row['n']:.0f} there"]
-            remarks += [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
+            patients = frames[(frames["dataset"] == name) & (frames["method"] == method)]["patient"].nunique()
+            training = study["methods"][method].get("training", {})
+            remarks = [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
+            remarks += (
+                [f"ours has {training['steps']:,} updates, theirs are not recorded"]
+                if "steps" in training
+                else []
+            )
             lost = dropped.get((name, row["K"], row["metric"], method), 0)
             remarks += (
                 [f"{lost} scores, kept or synthesised, that are not finite are left out"] if lost else []
@@ -152,27 +163,8 @@ def _ours(
     return found
 
 
-def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable:
-    """The comparison as a table for people."""
-
-    def value(row: pd.Series, mean: str, sd: str) -> Cell:
-        if np.isnan(row[mean]):
-            return Cell("–", "–")
-        decimals = decimals_of(row["metric"]) if row["metric"] in METRICS else OTHER_DECIMALS
-        spread = "" if np.isnan(row[sd]) else f" ± {row[sd]:.{decimals}f}"
-        return Cell(f"{format_value(row[mean], decimals)}{spread}", float(row[mean]))
-
-    rows = []
-    for _, row in table.iterrows():
-        metric = metric_name(row["metric"]) if row["metric"] in METRICS else row["metric"].replace("_", " ")
-        texts = [row["wording"], row["kind"], metric]
-        ours = [labels[row["ours"]] if row["ours"] else "–", row["remark"]]
-        cells = [*(Cell(text, text) for text in texts), value(row, "mean", "sd"), Cell(ours[0], ours[0])]
-        cells += [value(row, "ours_mean", "ours_sd"), Cell(ours[1], ours[1])]
-        rows.append(Row((*cells, Cell(EVIDENCE[row["evidence"]], row["evidence"]))))
-    header = ("What was published", "Slices", "Metric", "Published", "Ours", "Value", "Remark", "Evidence")
-    notes = (
-        "Ours stand beside a published value only where dataset, K, split, window and protocol (as published) are the same.",
-        "Published values are not from the paper's printed tables; sources are in config/published.csv.",
-    )
-    return ShownTable("Published numbers and ours", header, tuple(rows), notes)
+def read_beside(path: Path) -> pd.DataFrame:
+    """The table of `beside` as it was written to a file; an empty cell of text is ""."""
+    texts = ["ours", "kind", "variant", "split", "protocol", "remark"]
+    table = pd.read_csv(path)
+    return table.assign(**{name: table[name].fillna("") for name in texts})

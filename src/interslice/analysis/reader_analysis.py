@@ -17,16 +17,10 @@ from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss
 from statsmodels.stats.proportion import proportion_confint
 
 from interslice.common.errors import InputError
-from interslice.report.formatting import Cell, Row, ShownTable, format_p, format_value
-from interslice.report.reader_study import ANSWERS_KIND, KEY_KIND, REFERENCE
 
 ALL_READERS = "all readers"
-NOTES = (
-    "Synthesised slices: higher is easier to tell from real. Real slices: how often a real one was called synthesised, which "
-    "is the rate of a method that nobody can tell.",
-    "Intervals: Clopper-Pearson. p: Fisher's exact test that the method is called synthesised more often than real slices "
-    "are. Both take every answer as independent; those of one reader, or of several on the same images, are not quite.",
-)
+REFERENCE = "reference"  # what stands for a method where an image is real
+KEY_KIND, ANSWERS_KIND = "interslice reader key", "interslice reader answers"
 
 
 @dataclass(frozen=True)
@@ -132,49 +126,3 @@ def agreement(answers: Sequence[Answers]) -> tuple[str, float, int]:
         return name, float(cohens_kappa(table, return_results=False)), len(common)
     counts, _ = aggregate_raters(common.to_numpy(), n_cat=2)
     return name, float(fleiss_kappa(counts, method="fleiss")), len(common)
-
-
-def shown_analysis(items: pd.DataFrame, answers: Sequence[Answers], confidence: float = 0.95) -> ShownTable:
-    """The rates as a table for people, agreement and what is missing in its notes."""
-    rates = reader_rates(items, answers, confidence)
-    rows = tuple(Row(_cells(row)) for _, row in rates.iterrows())
-    header = (
-        "Slices of",
-        "Reader",
-        "Called synthesised",
-        "Rate",
-        f"{100 * confidence:g} % interval",
-        "p",
-        "Median time (s)",
-    )
-    notes = list(NOTES)
-    if len(answers) > 1:
-        name, value, common = agreement(answers)
-        worth = "not defined: all answers are the same" if math.isnan(value) else f"{value:.2f}"
-        notes.append(f"Agreement of {len(answers)} readers on {common} images, {name}: {worth}.")
-    notes += [
-        f"{one.reader} answered {len(one.table)} of {len(items)} images."
-        for one in answers
-        if len(one.table) < len(items)
-    ]
-    broken = sum(int(one.table["interrupted"].sum()) for one in answers)
-    if broken:
-        notes.append(
-            f"{broken} answers were interrupted (page left or reloaded): counted, their times left out."
-        )
-    return ShownTable("Blind reader study", header, rows, tuple(notes))
-
-
-def _cells(row: pd.Series) -> tuple[Cell, ...]:
-    name = "real (reference)" if row["method"] == REFERENCE else row["method"]
-    interval = f"{format_value(row['ci_low'], 2)} to {format_value(row['ci_high'], 2)}"
-    p = "" if row["method"] == REFERENCE else format_p(row["p"]).removeprefix("p ").removeprefix("= ")
-    return (
-        Cell(name, name),
-        Cell(row["reader"], row["reader"]),
-        Cell(f"{row['called']} of {row['n']}", row["called"]),
-        Cell(format_value(row["rate"], 2), row["rate"]),
-        Cell(interval, row["ci_low"]),
-        Cell(p, row["p"]),
-        Cell(format_value(row["seconds"], 1), row["seconds"]),
-    )

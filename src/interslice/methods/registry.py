@@ -26,3 +26,5 @@ METHODS = {
 # Methods whose class is supervised: they see high-resolution volumes of training subjects. Here as well, so that a workflow
 # can mark them without importing torch.
 SUPERVISED = ("srcnn3d", "srrecnn3d", "unet", "segsrgan")
+# Methods of this project; all others are the paper's, or what it or its readers would compare with.
+OWN = ("cae_multi", "cae_residual")

@@ -22,7 +22,7 @@ TOWARDS = "#dcebf5"  # the half in which the trained method is ahead
 
 
 def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapping[str, str]) -> Figure:
-    """Median difference of a trained method to every baseline, a row per protocol, a panel per metric and K.
+    """Difference of a trained method to every baseline, a row per protocol, a panel per metric and K.
 
     table: of `audit.audit`. Points in the shaded half favour `method`; a point is a dot where its sign is that of
     the strict protocol and a star where it is not, pale where the item changes nothing; a ring marks a claim that holds.
@@ -44,7 +44,7 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
                 part = own[(own["K"] == factor) & (own["metric"] == metric)]
                 _panel(axes, part, baselines, styles)
                 axes.set_title(f"{metric_name(metric)}, K = {factor}")
-                axes.set_xlabel(f"{metric_name(metric)}: median difference")
+                axes.set_xlabel(f"{metric_name(metric)}: difference")
         handles = _legend(baselines, styles, labels)
         legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
         n = own[own["protocol"] == STRICT]["n"].max()
@@ -59,7 +59,7 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
 
 def _panel(axes: Axes, part: pd.DataFrame, baselines: list[str], styles: dict[str, MethodStyle]) -> None:
     protocols = list(PROTOCOLS)
-    finite = part[["median_difference", "ci_low", "ci_high"]].to_numpy(float)
+    finite = part[["estimate", "ci_low", "ci_high"]].to_numpy(float)
     finite = finite[np.isfinite(finite)]
     reach = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
     low = min([0.0, *finite]) - 0.15 * reach
@@ -79,7 +79,7 @@ def _panel(axes: Axes, part: pd.DataFrame, baselines: list[str], styles: dict[st
 
 
 def _point(axes: Axes, row: pd.Series, y: float, style: MethodStyle, limits: tuple[float, float]) -> None:
-    x = row["median_difference"]
+    x = row["estimate"]
     if np.isnan(x):
         axes.annotate("not defined", (0, y), fontsize=6, color=style.colour, va="center", gid="undefined")
         return

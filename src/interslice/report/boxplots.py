@@ -32,7 +32,7 @@ DATA_INCHES, BRACKET_INCHES, AROUND_INCHES = 2.1, 0.2, 1.3
 
 def metric_boxplots(
     scores: pd.DataFrame,
-    statistics: pd.DataFrame,
+    comparisons: pd.DataFrame,
     metric: str,
     *,
     kind: str = "synthesised",
@@ -44,15 +44,18 @@ def metric_boxplots(
 ) -> Figure:
     """Box plots over subjects (whiskers: range; every subject a point), a panel per dataset and K.
 
-    A bracket per row of `statistics` (this metric and protocol; the caller made it for the same kind and region) whose
-    Holm-corrected p is below 1 carries it; many rows of p = 1 would be a wall. Panels of a dataset share the scale. With
+    A bracket per row of `comparisons` (`comparisons.study_comparisons`: those of this metric, kind, region, protocol and K)
+    whose corrected p is below 1 carries it; many rows of p = 1 would be a wall. Panels of a dataset share the scale. With
     several seeds a thin line through a point shows its standard deviation over seeds. What is not finite or off the scale
     is named under the axis. Raises InputError as `metric_against_factor` does.
     """
     scores = select_metric(scores, metric, kind, region, protocol, labels)
     subjects = subject_means(scores, kind, region)
-    every = statistics[(statistics["metric"] == metric) & (statistics["protocol"] == protocol)]
-    tests = every[every["p_holm"] < 1]
+    wanted = {"metric": metric, "kind": kind, "region": region, "protocol": protocol}
+    every = comparisons[
+        (comparisons[list(wanted)] == list(wanted.values())).all(axis=1) & comparisons["K"].notna()
+    ]
+    tests = every[every["p_corrected"] < 1]
     methods = [method for method in labels if method in set(subjects["method"])]
     check_labels(
         pd.concat([every["method"], every["baseline"]]), {method: labels[method] for method in methods}
@@ -78,8 +81,8 @@ def metric_boxplots(
 
 def _what_brackets_are(tested: int, drawn: int) -> str:
     if not drawn:
-        return f"one-sided Wilcoxon, p after Holm: 1 or undefined in all {tested} comparisons"
-    return "one-sided Wilcoxon, p after Holm" + (", where it is below 1" if drawn < tested else "")
+        return f"signed-rank test, corrected p: 1 or undefined in all {tested} comparisons"
+    return "signed-rank test, corrected p" + (" where it is below 1" if drawn < tested else "")
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -169,7 +172,7 @@ def _draw_brackets(axes: Axes, tests: pd.DataFrame, methods: list[str], share: f
         foot = y - 0.2 * step
         corners = [left, left, right, right], [foot, y, y, foot]
         axes.plot(*corners, color="black", linewidth=0.7, transform=across, gid="bracket")
-        text = format_p(float(tests["p_holm"].iloc[i]))
+        text = format_p(float(tests["p_corrected"].iloc[i]))
         axes.annotate(
             text, ((left + right) / 2, y), xycoords=across, xytext=(0, 1), textcoords="offset points",
             ha="center", va="bottom", fontsize=6, gid="bracket-p",

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from interslice.analysis.results import results_table
 from interslice.analysis.rows import describe, seed_means, select_metric
 from interslice.report.boxplots import metric_boxplots
 from interslice.report.formatting import decimals_of, format_value
@@ -30,7 +31,6 @@ from interslice.report.style import (
     value_label,
     visible_limits,
 )
-from interslice.report.tables import results_table
 
 __all__ = ["metric_against_factor", "metric_boxplots", "qualitative_panel", "save", "training_curves"]
 

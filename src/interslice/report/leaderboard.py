@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from interslice.analysis.results import table_metrics
 from interslice.analysis.rows import metric_order
 from interslice.report.formatting import Cell, Row, ShownTable, metric_name
-from interslice.report.tables import shown_results, table_metrics
+from interslice.report.tables import shown_results
 from interslice.scoring.longtable import KINDS, REGIONS
 
 FILTERS = ("Dataset", "K", "Slices", "Region", "Protocol")
@@ -26,7 +27,7 @@ def views_of(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def leaderboard(tables: Sequence[pd.DataFrame]) -> ShownTable:
-    """The tables of `tables.results_table` as one: a row per method, dataset, K, kind, region and protocol.
+    """The tables of `results.results_table` as one: a row per method, dataset, K, kind, region and protocol.
 
     Best values are marked within a dataset, K, kind, region and protocol, as in each table alone.
     """

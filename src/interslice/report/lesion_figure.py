@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from interslice.analysis.results import results_table
 from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
 from interslice.report.style import (
@@ -22,7 +23,6 @@ from interslice.report.style import (
     supervised_note,
     title_above,
 )
-from interslice.report.tables import results_table
 from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.registry import (
     LESION_MEASURES,

@@ -1,27 +1,43 @@
-"""The methods paragraph of a paper, generated from a study's configuration and its tests."""
+"""The methods paragraphs of a paper: fixed sentences with the numbers of a study's configuration and its comparisons."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from interslice.analysis.comparisons import PRIMARY
 from interslice.methods.registry import SUPERVISED
-from interslice.report.formatting import format_p, gaps_text, metric_name
+from interslice.report.formatting import gaps_text, metric_name
 from interslice.scoring.registry import METRICS
+
+STATISTICS = (
+    "The subject is the unit of analysis: one value is the mean over slices, then over frames, then over trainings. "
+    "Differences are given as Hodges-Lehmann estimates with the exact interval of the signed-rank test at the smallest level "
+    "from {confidence} on that the number of subjects allows, or the largest below it; the variance between trainings is added "
+    "where a method was trained more than once (Zou and Donner 2008). p is of the exact two-sided Wilcoxon signed-rank test, "
+    "with midranks for ties and Pratt's ranking of zeros."
+)
+EXPLORATORY = (
+    "All other comparisons are exploratory; their p are corrected by Benjamini and Hochberg within each dataset, metric and "
+    "image region, over all K and pairs."
+)
+SCALINGS = {"percentile": "the percentiles {low:g} and {high:g}", "minmax": "the minimum and maximum"}
+PROFILES = {"gaussian": "after a Gaussian slice profile of K/2.355 voxels", "none": "without a slice profile"}
 
 
 def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment: Mapping[str, Any]) -> str:
-    """One paragraph on data, methods, metrics and one on statistics, and the software.
+    """Paragraphs on data, methods, scores, comparisons and software.
 
-    study: `config.Study.resolved`; tests: the statistics table with the columns of
-    `inference.COLUMNS`; environment: `provenance.environment_record`.
+    study: `config.Study.resolved`; tests: the table of `comparisons.study_comparisons`; environment:
+    `provenance.environment_record`.
     """
     config = study["config"]
+    data = [_dataset(name, dataset, config, tests) for name, dataset in study["datasets"].items()]
     parts = [
-        _data(study, tests),
+        " ".join(data),
         _methods(study),
-        _scores(config),
-        _statistics(config["statistics"], tests),
+        _scores(config["evaluation"]),
+        _statistics(config, tests),
         _software(environment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -33,59 +49,35 @@ def listed(words: Iterable[object]) -> str:
     return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
-def _data(study: Mapping[str, Any], tests: pd.DataFrame) -> str:
-    sentences = []
-    for name, dataset in study["datasets"].items():
-        own = tests[tests["dataset"] == name]
-        n = listed(sorted(own["n"].unique())) if len(own) else "the"
-        factors = listed(dataset["factors"] or study["config"]["factors"])
-        scaling = dataset["intensity"]
-        extent = (
-            f"the percentiles {scaling['low']:g} and {scaling['high']:g}"
-            if scaling["scaling"] == "percentile"
-            else "the minimum and maximum"
-        )
-        unit = {"volume": "volume", "frame": "frame"}[scaling["per"]]
-        profile = (
-            "after a Gaussian slice profile of K/2.355 voxels"
-            if dataset["slice_profile"] == "gaussian"
-            else "without a slice profile"
-        )
-        sentences.append(
-            f"Dataset {name} ({dataset['title']}): {n} test subjects that no training has seen. Intensities were scaled once "
-            f"per {unit} to [0, 1] by {extent}; low-resolution volumes were made by keeping every K-th slice, "
-            f"K = {factors}, {profile}."
-        )
-    return " ".join(sentences)
+def _dataset(name: str, dataset: Mapping[str, Any], config: Mapping[str, Any], tests: pd.DataFrame) -> str:
+    n, scaling = listed(sorted(tests[tests["dataset"] == name]["n"].unique())), dataset["intensity"]
+    return (
+        f"Dataset {name} ({dataset['title']}): {n + ' ' if n else ''}test subjects. Intensities were scaled once per "
+        f"{scaling['per']} to [0, 1] by {SCALINGS[scaling['scaling']].format(**scaling)}; low-resolution volumes were made "
+        f"by keeping every K-th slice, K = {listed(dataset['factors'] or config['factors'])}, "
+        f"{PROFILES[dataset['slice_profile']]}."
+    )
 
 
 def _methods(study: Mapping[str, Any]) -> str:
-    labels = {
-        role: [s["label"] for s in study["methods"].values() if s["role"] == role]
-        for role in ("trained", "baseline", "control")
-    }
+    methods, seeds = study["methods"], len(study["config"]["seeds"])
     sentences = [
-        f"{'Baselines, which learn from no other subject, were' if len(labels['baseline']) > 1 else 'The baseline was'} "
-        f"{listed(labels['baseline'])}, all on the grid on which output slice iK is input slice i."
-        if labels["baseline"]
-        else ""
+        f"Methods: {listed(s['label'] for s in methods.values())}; all on the grid on which output slice iK is input slice i."
     ]
-    for name, settings in study["methods"].items():
-        if settings["role"] == "trained" and settings.get("checkpoint"):
-            sentences.append(f"{settings['label']} is a finished model that was not trained in this study.")
-        elif settings["role"] == "trained":
-            sentences.append(
-                f"{settings['label']} was trained per dataset and K for {_budgets(study, name)}."
+    for name, settings in methods.items():
+        if settings["role"] == "trained":
+            budget = (
+                "a finished model, not trained in this study"
+                if settings.get("checkpoint")
+                else _budgets(study, name)
             )
-    if labels["trained"]:
-        seeds = study["config"]["seeds"]
+            sentences.append(f"{settings['label']}: {budget}.")
+    if any(s["role"] == "trained" and not s.get("checkpoint") for s in methods.values()):
         sentences.append(
-            f"The checkpoint was picked on validation subjects; {len(seeds)} "
-            f"repetition{'s' if len(seeds) > 1 else ''} with seeds that depend on dataset, K and repetition alone."
+            f"Checkpoints were picked on validation subjects; trainings per dataset and K: {seeds}."
         )
-    if labels["control"]:
-        sentences.append(f"{listed(labels['control'])} served as controls and were not tested.")
-    return " ".join(filter(None, sentences))
+    controls = [s["label"] for s in methods.values() if s["role"] == "control"]
+    return " ".join([*sentences, f"Controls: {listed(controls)}." if controls else ""]).strip()
 
 
 def _budgets(study: Mapping[str, Any], method: str) -> str:
@@ -113,69 +105,34 @@ def examples_of(settings: Mapping[str, Any]) -> str:
     return "high-resolution patches" if settings["method"] in SUPERVISED else "triplets"
 
 
-def _scores(config: Mapping[str, Any]) -> str:
-    scoring = config["evaluation"]
+def _scores(scoring: Mapping[str, Any]) -> str:
     metrics = listed([METRICS[metric].sentence for metric in scoring["metrics"]])
-    gaps = gaps_text(scoring["gap_step"])
     return (
-        f"Synthesised slices of {gaps} were scored by {metrics}. Kept slices are reported apart. A subject's value is the "
-        "mean over its slices and frames, and over repetitions; values that are not finite were counted and "
-        "none was dropped."
+        f"Synthesised slices of {gaps_text(scoring['gap_step'])} were scored by {metrics}; kept slices are "
+        "reported apart. Values that are not finite were counted and none was dropped."
     )
 
 
-def _statistics(settings: Mapping[str, Any], tests: pd.DataFrame) -> str:
+def _statistics(config: Mapping[str, Any], tests: pd.DataFrame) -> str:
     if tests.empty:
         return ""
-    level, family = f"{100 * settings['confidence']:g} %", list(settings["family"])
-    sizes = tests.groupby([*family, "region"])["p"].count()
-    several = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    exact = "exact" if tests["n"].max() <= 50 else "exact up to 50 subjects, else by the normal approximation"
-    sentences = [
-        "Subjects are the unit of analysis. Each trained method was compared with each baseline by the one-sided "
-        f"Wilcoxon signed-rank test (alternative: the trained method is better; {exact}; zero differences by "
-        f"Pratt), with Holm's correction within each combination of {listed(family)} and image region "
-        f"({several} comparisons). We report the median difference with its {level} percentile bootstrap interval "
-        f"({settings['bootstrap']:,} resamples) and the matched-pairs rank-biserial correlation."
-    ]
-    margins = {name: margin for name, margin in settings["margins"].items() if name in set(tests["metric"])}
-    if margins:
-        shown = listed([f"{margin:g} for {metric_name(name)}" for name, margin in margins.items()])
+    sentences = [STATISTICS.format(confidence=f"{100 * config['statistics']['confidence']:g} %")]
+    for _, row in tests[tests["role"] == PRIMARY].iterrows():
+        factor = "the mean over all K" if pd.isna(row["K"]) else f"K = {row['K']:g}"
         sentences.append(
-            "A method was called as good as another where two one-sided signed-rank tests placed the difference within a "
-            f"margin declared beforehand ({shown}), with Holm's correction in the same family."
+            f"Primary comparison on {row['dataset']}, declared in the study file: {row['method']} against "
+            f"{row['baseline']} by {metric_name(row['metric'])} of {row['kind']} slices, {factor}, {row['alternative']}, "
+            f"n = {row['n']}, interval at {100 * row['level']:.1f} %."
         )
-    if (tests["frames"] > tests["n"]).any():
-        sentences.append(
-            "As a check, the differences of single frames were modelled with a random intercept per subject "
-            f"(restricted maximum likelihood, t intervals of {level} with subjects minus one degrees of freedom)."
-        )
-    for n, part in tests.groupby("n"):
-        bound = part["p_min"].iloc[0]
-        first = f"With {n} subjects no p can be below {bound:.3g}" if bound > 1e-4 else ""
-        spreads = part["detectable"] / part["sd_difference"]
-        effect = spreads[spreads.notna()]
-        reach = (
-            f"a true mean difference of {effect.iloc[0]:.2g} standard deviations of the differences is found "
-            f"with a probability of {settings['power']:g} at the one-sided level 0.05 before correction"
-            if len(effect) and effect.iloc[0] < float("inf")
-            else "no difference, however large, can reach 0.05 even before correction"
-        )
-        sentences.append(f"{first}; {reach}." if first else f"With {n} subjects {reach}.")
-        if (part["detectable_holm"] == float("inf")).any():
-            smallest = format_p(float(part["p_min"].iloc[0] * sizes.max()))
-            sentences.append(
-                f"After Holm's correction no comparison can reach 0.05 at this number of subjects (at best {smallest})."
-            )
-    return " ".join(sentences)
+    return " ".join([*sentences, EXPLORATORY])
 
 
 def _software(environment: Mapping[str, Any]) -> str:
     versions = [f"{name} {version}" for name, version in environment["packages"].items() if version]
     git = environment["git"]
     commit = (
-        f"interslice, commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
+        f"commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
         if git
-        else "interslice"
+        else "no commit"
     )
-    return f"Computed with {commit}, Python {environment['python']}, {listed(versions)}."
+    return f"Computed with interslice, {commit}, Python {environment['python']}, {listed(versions)}."

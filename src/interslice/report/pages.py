@@ -6,7 +6,7 @@ gives equal bytes: nothing here reads a clock.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -16,13 +16,29 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from interslice.analysis.results import table_metrics
 from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.report.formatting import Cell, Row, ShownTable, format_p, legend, metric_name
+from interslice.report.comparison_tables import NO_PRIMARY, shown_comparisons, shown_primary
+from interslice.report.formatting import Cell, Row, ShownTable, legend, metric_name
 from interslice.report.leaderboard import FILTERS, leaderboard
-from interslice.report.tables import shown_results, shown_statistics, table_metrics
+from interslice.report.tables import shown_results
 from interslice.report.web import render
+
+HOW_TO_READ = (
+    "Through-plane interpolation by a factor K fills K − 1 slices between each two slices of the input. "
+    "Kept slices are those of the input: conventional methods return them unchanged, so their PSNR there "
+    "is infinite where the input is not blurred, while an autoencoder encodes and decodes them. "
+    "Synthesised slices are the ones filled in.",
+    "Protocol strict: every method on one aligned grid, one normalisation to [0, 1], data range 1, one "
+    "value per subject (the mean over its slices), and nothing dropped: values that are not finite are "
+    "counted.",
+    "Controls, such as the oracle (the reference itself) and nearest neighbour, bracket the tables and "
+    "are never marked as best.",
+    "One comparison per dataset is primary, declared in the study file; all others are exploratory. A large p does not show "
+    "that two methods are equal.",
+)
 
 
 @dataclass(frozen=True)
@@ -157,8 +173,9 @@ def write_page(path: str | Path, *, title: str, sections: Sequence[Section], int
 def study_sections(
     *,
     results: Sequence[pd.DataFrame],
-    statistics: pd.DataFrame,
+    comparisons: pd.DataFrame,
     labels: Mapping[str, str],
+    own: Collection[str],
     summary: Mapping[str, str],
     figures: Sequence[Picture],
     curves: Sequence[Picture],
@@ -167,26 +184,28 @@ def study_sections(
     benchmarks: pd.DataFrame,
     excluded: pd.DataFrame,
     views: Sequence[Mapping[str, Any]] = (),
-    confidence: float = 0.95,
 ) -> list[Section]:
     """The sections of a study's page.
 
-    `results` are tables of `tables.results_table`, the headline first; `statistics` is that of
-    `statistics.compare`; `config` the YAML that was run; `benchmarks` as in `shown_benchmarks`; `excluded`
-    has a row per case left out, its first column naming the case; `views` are the viewer's records.
+    `results` are tables of `results.results_table`, the headline first; `own` the methods of this project;
+    `comparisons` is that of `comparisons.study_comparisons`, whole image; `config` the YAML that was run; `benchmarks` as in
+    `shown_benchmarks`; `excluded` has a row per case left out, its first column naming the
+    case; `views` are the viewer's records.
     """
     headline = results[0]
-    tests = [Table(shown) for shown in shown_statistics(statistics, labels, confidence=confidence)]
+    primary = shown_primary(comparisons, labels)
+    tests = [Table(shown) for shown in shown_comparisons(comparisons, labels)]
     left_out = (
         Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
     )
     return [
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
-        Section("How to read this", [Text(text) for text in how_to_read(statistics)]),
-        Section("Results", [Table(shown) for shown in shown_results(headline)]),
+        Section("How to read this", [Text(text) for text in HOW_TO_READ]),
+        Section("Primary comparison", [Table(primary) if primary else Text(NO_PRIMARY)]),
+        Section("Results", [Table(shown) for shown in shown_results(headline, own)]),
         Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
         Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
-        Section("Statistics", [Text(f"About {describe(headline.iloc[0])}."), *tests]),
+        Section("Exploratory comparisons", tests or [Text("No pair of methods was compared.")]),
         Section("Figures", figures or [Text("No figure was made.")]),
         Section("Training", curves or [Text("Nothing was trained.")]),
         Section("Not finite and left out", [_nonfinite(results), left_out]),
@@ -208,26 +227,6 @@ def _what_was_run(table: pd.DataFrame) -> dict[str, str]:
         "Test subjects": subjects,
         "Headline": describe(table.iloc[0]),
     }
-
-
-def how_to_read(statistics: pd.DataFrame) -> list[str]:
-    """What a reader must know to read the tables, with the smallest p that the number of subjects allows."""
-    smallest = statistics.drop_duplicates("n").sort_values("n")
-    reach = "; ".join(f"with n = {row['n']:.0f}, {format_p(row['p_min'])}" for _, row in smallest.iterrows())
-    return [
-        "Through-plane interpolation by a factor K fills K − 1 slices between each two slices of the input. "
-        "Kept slices are those of the input: conventional methods return them unchanged, so their PSNR there "
-        "is infinite where the input is not blurred, while an autoencoder encodes and decodes them. "
-        "Synthesised slices are the ones filled in.",
-        "Protocol strict: every method on one aligned grid, one normalisation to [0, 1], data range 1, one "
-        "value per subject (the mean over its slices), and nothing dropped: values that are not finite are "
-        "counted.",
-        "Controls, such as the oracle (the reference itself) and nearest neighbour, bracket the tables and "
-        "are never marked as best.",
-        "Tests are one-sided on subjects, so a few subjects can only give so small a p"
-        + (f", before Holm's correction: {reach}." if reach else ".")
-        + " A p that cannot be smaller is marked. A large p does not show that two methods are equal.",
-    ]
 
 
 def shown_frame(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> ShownTable:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from interslice.analysis.reader_analysis import ANSWERS_KIND, KEY_KIND, REFERENCE
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.data.masks import foreground_mask
@@ -22,8 +23,6 @@ from interslice.data.volumes import open_volume, reference_slices
 from interslice.report.viewer_images import quantise
 from interslice.report.web import render
 
-REFERENCE = "reference"
-KEY_KIND, ANSWERS_KIND = "interslice reader key", "interslice reader answers"
 LEAST_FOREGROUND = (
     0.3  # of the subject's fullest slice: a slice of the crown or the neck shows nothing to judge
 )

@@ -75,33 +75,29 @@ def gap_step(scores: pd.DataFrame) -> int | None:
 
 
 def subject_means(scores: pd.DataFrame, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
-    """One value per subject: the mean over its scored slices and frames (the unit of every test is the subject).
+    """One value per subject, the unit of every test: the mean over its scored slices, then over frames, then over seeds.
 
     `kind` is "kept", "synthesised" or "all"; `region` is "whole" or "foreground".
-    Returns columns dataset, method, K, protocol, metric, subject, value (mean of the seeds' means), shortfall (as value, of
-    the `shortfall` of every score, so that too much here and too little there do not cancel), slices (scored per
-    seed), nonfinite (values that are inf or NaN, over all seeds) and seed_sd (standard deviation over seeds; NaN
-    for one seed). Nothing is dropped: a subject with a NaN has mean NaN.
+    Returns columns dataset, method, K, protocol, metric, subject, value, shortfall (as value, of the `shortfall` of every
+    score, so that too much here and too little there do not cancel), slices (scored per seed), nonfinite (values that
+    are inf or NaN, over all seeds) and seed_sd (standard deviation over seeds; NaN for one seed). Nothing is dropped: a
+    subject with a NaN has mean NaN.
     """
+    keys = ["dataset", "method", "K", "protocol", "metric", "subject"]
+    groups = seed_values(scores, kind, region).groupby(keys)
+    means = groups[["value", "shortfall"]].mean(skipna=False)
+    added = {"slices": groups["slices"].first(), "nonfinite": groups["nonfinite"].sum()}
+    return means.assign(**added, seed_sd=groups["value"].std()).reset_index()
+
+
+def seed_values(scores: pd.DataFrame, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
+    """As `subject_means`, one value per subject and seed, with the column seed and without seed_sd."""
     chosen = scores[(scores["region"] == region) & ((scores["kind"] == kind) | (kind == "all"))]
     fallen = chosen.groupby("metric")["value"].transform(lambda values: shortfall(str(values.name), values))
-    chosen = chosen.assign(nonfinite=~np.isfinite(chosen["value"]), shortfall=fallen)
-    keys = ["dataset", "method", "K", "protocol", "metric", "subject"]
-    per_seed = chosen.groupby([*keys, "seed"], sort=True)
-    table = per_seed.agg(
-        value=("value", lambda v: v.mean(skipna=False)),
-        shortfall=("shortfall", lambda v: v.mean(skipna=False)),
-        slices=("value", "size"),
-        nonfinite=("nonfinite", "sum"),
-    ).reset_index()
-    return (
-        table.groupby(keys, sort=True)
-        .agg(
-            value=("value", lambda v: v.mean(skipna=False)),
-            shortfall=("shortfall", lambda v: v.mean(skipna=False)),
-            slices=("slices", "first"),
-            nonfinite=("nonfinite", "sum"),
-            seed_sd=("value", "std"),
-        )
-        .reset_index()
-    )
+    chosen = chosen.assign(shortfall=fallen, nonfinite=~np.isfinite(chosen["value"]), slices=1)
+    keys = ["dataset", "method", "K", "protocol", "metric", "subject", "seed"]
+    for level in (["frame"], []):
+        groups = chosen.groupby([*keys, *level])
+        means = groups[["value", "shortfall"]].mean(skipna=False)
+        chosen = groups[["slices", "nonfinite"]].sum().join(means).reset_index()
+    return chosen

@@ -123,10 +123,12 @@ def evaluate_as_published(
     metrics: Sequence[str],
     gap_step: int,
     score_px: int | None = None,
+    separate_scaling: bool = True,
 ) -> pd.DataFrame:
     """Score every frame of a case under the protocols of SCORED, whole image, same slices as the strict protocol.
 
-    metrics: those of AUDITED_METRICS are scored; score_px as in `evaluation.evaluate`. Returns protocol, subject, frame,
+    metrics: those of AUDITED_METRICS are scored; score_px as in `evaluation.evaluate`; separate_scaling: whether that item was
+    released for such data, which it was for brains alone. Returns protocol, subject, frame,
     slice, kind, region, metric, value, without the rows that are the strict ones by construction: an SSIM does not depend
     on how VIF is taken, a trained method has no shifted grid, and a pair of volumes that both reach from 0 to 1 is not
     rescaled.
@@ -137,7 +139,7 @@ def evaluate_as_published(
     targets = reference_slices(reference.data, factor)
     for frame in range(low.data.shape[0]):
         pair = np.ascontiguousarray(low.data[frame]), np.ascontiguousarray(targets[frame])
-        scorer = FrameScorer(method, *pair, factor, gap_step, score_px, case.subject)
+        scorer = FrameScorer(method, *pair, factor, gap_step, score_px, case.subject, separate_scaling)
         for protocol, scores in scorer.scored(audited):
             tables.append(scores.assign(protocol=protocol, subject=case.subject, frame=frame))
     if not tables:
@@ -159,10 +161,13 @@ class FrameScorer:
         gap_step: int,
         score_px: int | None,
         name: str,
+        separate_scaling: bool,
     ) -> None:
         self.method, self.factor, self.gap_step, self.score_px = method, factor, gap_step, score_px
         self.pairs = {False: (low, target), True: (own_extremes(low, name), own_extremes(target, name))}
-        self.rescaled = not all(np.array_equal(a, b) for a, b in zip(*self.pairs.values(), strict=True))
+        self.rescaled = separate_scaling and not all(
+            np.array_equal(a, b) for a, b in zip(*self.pairs.values(), strict=True)
+        )
         self.results: dict[tuple[bool, bool], np.ndarray] = {}
         self.tables: dict[tuple[str, bool, bool, bool], pd.DataFrame] = {}
 

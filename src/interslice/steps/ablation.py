@@ -3,15 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from interslice.analysis.ablation import ablation_figure, ablation_table, shown_ablation
+from interslice.analysis.ablation import ablation_table
 from interslice.common.files import replacing
-from interslice.report.figures import save
+from interslice.report.ablation import ablation_figure, shown_ablation
 from interslice.report.formatting import latex, markdown
 from interslice.scoring.longtable import REGIONS, read_scores
+from interslice.steps.figures import save_all
 
 
 def tabulate_ablation(
@@ -21,7 +21,7 @@ def tabulate_ablation(
     base: str,
     variants: Sequence[str],
     labels: Mapping[str, str],
-    statistics: Mapping[str, Any],
+    confidence: float,
     folder: Path,
 ) -> None:
     """Write REGION.csv, .md and .tex for both regions. trainings: dataset, K, method and provenance.json of each."""
@@ -36,11 +36,10 @@ def tabulate_ablation(
                 variants=variants,
                 labels=labels,
                 region=region,
-                confidence=statistics["confidence"],
-                bootstrap=statistics["bootstrap"],
+                confidence=confidence,
             )
             result.to_csv(tables / f"{region}.csv", index=False)
-            shown = shown_ablation(result, confidence=statistics["confidence"])
+            shown = shown_ablation(result)
             (tables / f"{region}.md").write_text(markdown(shown), encoding="utf-8")
             (tables / f"{region}.tex").write_text(latex(shown), encoding="utf-8")
 
@@ -55,11 +54,7 @@ def read_costs(trainings: Sequence[tuple[str, int, str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby(["dataset", "K", "method"]).mean().reset_index()
 
 
-def plot_ablation(
-    folder: str, *, dataset: str, factor: int, confidence: float, outputs: Sequence[str]
-) -> None:
-    """The forest plots of one dataset and K from the tables in `folder`; outputs are ablation_REGION_*."""
-    for path in outputs:
-        rows = pd.read_csv(Path(folder) / f"{Path(path).stem.split('_')[1]}.csv")
-        rows = rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]
-        save(ablation_figure(rows, confidence=confidence), path)
+def plot_ablation(tables: str, *, dataset: str, factor: int, region: str, outputs: Sequence[str]) -> None:
+    """The forest plot of one dataset, K and region from the tables of `tabulate_ablation`."""
+    rows = pd.read_csv(Path(tables) / f"{region}.csv")
+    save_all(ablation_figure(rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]), outputs)

@@ -25,6 +25,7 @@ def score_as_published(
     settings: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     score_px: int | None,
+    separate_scaling: bool,
     threads: int,
     digest: str,
     resume: Path,
@@ -45,9 +46,18 @@ def score_as_published(
             metrics=evaluation["metrics"],
             gap_step=evaluation["gap_step"],
             score_px=score_px,
+            separate_scaling=separate_scaling,
         ).assign(**keys)
 
-    run = [digest, keys, settings, evaluation, score_px, *([sha256_of(checkpoint)] if checkpoint else [])]
+    run = [
+        digest,
+        keys,
+        settings,
+        evaluation,
+        score_px,
+        separate_scaling,
+        *([sha256_of(checkpoint)] if checkpoint else []),
+    ]
     folders = [folder for _, folder in score_subjects(normalised, low, score, resume=resume, run=run)]
     tables = [read_scores(folder / TABLE) for folder in folders] or [pd.DataFrame(columns=COLUMNS)]
     write_scores(pd.concat(tables, ignore_index=True), output)

@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 
 from interslice.analysis.audit import audit
-from interslice.analysis.published import beside, read_published, shown_published
+from interslice.analysis.published import beside, read_beside, read_published
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.report.audit_figure import audit_figure
-from interslice.report.audit_prose import claims, items_text, shown_audit, summary
+from interslice.report.audit_tables import ITEMS_TEXT, by_origin, shown_audit, shown_claims, shown_summary
 from interslice.report.formatting import markdown
-from interslice.report.pages import Block, Details, Facts, Picture, Section, Table, Text, write_page
+from interslice.report.pages import Details, Facts, Picture, Section, Table, Text, write_page
+from interslice.report.published_table import shown_published
 from interslice.report.style import save
 from interslice.scoring.longtable import read_scores
 from interslice.steps.page import flattened
@@ -23,13 +24,17 @@ from interslice.steps.tables import write_text
 def tabulate_audit(
     strict: str,
     rescored: str,
-    trained: Sequence[str],
-    baselines: Sequence[str],
-    settings: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    brain: Sequence[str],
+    confidence: float,
     output: str,
 ) -> None:
-    """Write the audit table. settings: the study's `statistics`."""
-    table = audit(read_scores(Path(strict)), read_scores(Path(rescored)), trained, baselines, settings)
+    """Write the audit table. pairs: (trained method, baseline); brain: the datasets of brains."""
+    compared = [(method, other) for method, other in pairs]
+    table = audit(
+        read_scores(Path(strict)), read_scores(Path(rescored)), compared, brain=brain, confidence=confidence
+    )
     with replacing(output) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -58,45 +63,38 @@ def write_audit_page(
     table: str,
     published: str,
     figures: Mapping[str, str],
+    *,
     labels: Mapping[str, str],
+    own: Sequence[str],
     study: str,
     page: str,
     prose: str,
 ) -> None:
-    """Write the page and, as Markdown, its prose and tables. figures: PNG file to caption."""
+    """Write the page and, as Markdown, its tables. figures: PNG file to caption; own: the methods of this project."""
     results = pd.read_csv(table)
-    text_columns = ["ours", "kind", "variant", "split", "protocol", "remark"]
-    numbers = pd.read_csv(published)
-    numbers[text_columns] = numbers[text_columns].fillna("")
+    parts = by_origin(results, frozenset(own))
+    summaries = [shown_summary(title, part) for title, part in parts.items()]
+    claims = [shown_claims(title, part, labels) for title, part in parts.items()]
+    tables, comparison = shown_audit(results, labels), shown_published(read_beside(Path(published)), labels)
     title = f"Audit of study {study}"
-    verdicts, sentences = claims(results, labels), summary(results, labels)
-    tables, comparison = shown_audit(results, labels), shown_published(numbers, labels)
-    by_group: dict[str, list[Block]] = {}
-    for shown in tables:
-        group = shown.caption.rsplit(":", 1)[0]
-        by_group.setdefault(group, []).append(Table(shown))
+    details = [Details(group, [Table(one) for one in shown]) for group, shown in tables.items()]
+    pictures = [Picture(Path(path), text, text) for path, text in figures.items()]
     sections = [
-        Section(
-            "In short",
-            [*(Text(sentence) for sentence in sentences), Text(f"What is switched: {items_text()}")],
-        ),
-        Section(
-            "Where the ranking flips", [Picture(Path(path), text, text) for path, text in figures.items()]
-        ),
-        Section("What holds under which protocol", [Facts(dict(verdicts))]),
-        Section("The audit table", [Details(group, blocks) for group, blocks in by_group.items()]),
+        Section("In short", [*(Table(one) for one in summaries), Text(ITEMS_TEXT)]),
+        Section("Where the ranking flips", pictures),
+        Section("What holds under which protocol", [Table(one) for one in claims]),
+        Section("The audit table", details),
         Section("Published numbers", [Table(comparison)]),
         Section("Provenance", [Facts(flattened(environment_record()))]),
     ]
     write_page(page, title=f"interslice: {title.lower()}", sections=sections)
-    lines = [
+    every = [one for shown in tables.values() for one in shown]
+    texts = [
         f"# {title}\n",
-        *(f"{sentence}\n" for sentence in sentences),
-        f"What is switched: {items_text()}\n",
-    ]
-    lines += [
+        markdown(summaries),
+        f"{ITEMS_TEXT}\n",
         "## What holds under which protocol\n",
-        *(f"- **{name}.** {verdict}" for name, verdict in verdicts),
+        markdown(claims),
     ]
-    lines += ["", "## The audit table\n", markdown(tables), "## Published numbers\n", markdown([comparison])]
-    write_text("\n".join(lines), Path(prose))
+    texts += ["## The audit table\n", markdown(every), "## Published numbers\n", markdown([comparison])]
+    write_text("\n".join(texts), Path(prose))

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interslice.analysis.costs import cost_markdown, cost_table, quality_against_seconds
+from interslice.analysis.costs import cost_table
 from interslice.common.files import replacing
 from interslice.common.parallel import set_threads
 from interslice.data.volumes import open_volume
 from interslice.methods import load_method
+from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.scoring.longtable import read_scores
 from interslice.steps.data import volumes_of
 from interslice.steps.figures import save_all

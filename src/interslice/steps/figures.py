@@ -35,10 +35,10 @@ def plot_factor(scores: str, display: Mapping[str, Any], outputs: Sequence[str])
 
 
 def plot_boxes(scores: str, statistics: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
-    """Box plots over subjects with the tests of the same region as brackets; outputs are boxes_REGION_METRIC."""
+    """Box plots over subjects with the comparisons of the same region as brackets; outputs are boxes_REGION_METRIC."""
     table, tests = read_scores(Path(scores)), pd.read_csv(statistics)
     for (region, metric), paths in by_region_and_metric(outputs).items():
-        figure = metric_boxplots(table, tests[tests["region"] == region], metric, region=region, **display)
+        figure = metric_boxplots(table, tests, metric, region=region, **display)
         save_all(figure, paths)
 
 

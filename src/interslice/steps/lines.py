@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.data.volumes import open_volume
-from interslice.report.tables import results_table, summary_lines, to_latex, to_markdown
+from interslice.report.tables import summary_lines, to_latex, to_markdown
 from interslice.scoring.lines import nearest_lines, smoothness
 from interslice.scoring.longtable import write_scores
 from interslice.steps.tables import write_text

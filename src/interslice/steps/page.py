@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from interslice.analysis.comparisons import PRIMARY
+from interslice.analysis.results import results_table
 from interslice.common.provenance import environment_record
 from interslice.data.sources import read_excluded
 from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
 from interslice.report.pages import Picture, study_sections, write_page
-from interslice.report.tables import results_table
 from interslice.scoring.longtable import read_scores
 
 
@@ -29,24 +30,25 @@ def write_study_page(
     stacks: Sequence[str],
     study: Mapping[str, Any],
     display: Mapping[str, Any],
+    own: Sequence[str],
     output: Path,
 ) -> None:
     """Write the page. excluded: the tables of cases that were left out; figures, curves: PNG file to caption;
     trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
-    study: `config.Study.resolved`; display: labels, controls and supervised methods.
+    study: `config.Study.resolved`; display: labels, controls and supervised methods; own: the methods of this project.
     """
     table = read_scores(Path(scores))
     tests = pd.read_csv(statistics)
-    tests = tests[tests["region"] == "whole"].drop(columns="region")
     config = study["config"]
     sections = study_sections(
         results=[
             results_table(table, kind=kind, region=region, protocol=protocol, **display)
             for kind, region, protocol in views_of(table)
         ],
-        statistics=tests,
+        comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
         labels=display["labels"],
+        own=own,
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
         | budgets(trainings),
         figures=[Picture(Path(path), caption, caption) for path, caption in figures.items()],
@@ -56,7 +58,6 @@ def write_study_page(
         benchmarks=read_benchmarks(benchmarks),
         views=[json.loads(Path(path).read_text(encoding="utf-8")) for path in stacks],
         excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
-        confidence=config["statistics"]["confidence"],
     )
     write_page(output, title=f"interslice: study {config['study']}", sections=sections)
 

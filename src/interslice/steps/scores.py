@@ -1,15 +1,12 @@
-"""Score steps: many long tables into one, and the tests on subjects."""
+"""Score steps: many long tables into one, and the comparisons of methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from interslice.analysis.inference import supplement
-from interslice.analysis.statistics import compare
+from interslice.analysis.comparisons import study_comparisons
 from interslice.common.files import replacing
-from interslice.scoring.longtable import REGIONS, read_scores, subject_means, write_scores
+from interslice.scoring.longtable import read_scores, write_scores
 
 
 def collect_scores(parts: Sequence[str], output: str) -> None:
@@ -18,24 +15,14 @@ def collect_scores(parts: Sequence[str], output: str) -> None:
 
 
 def compare_methods(
-    scores: str, trained: Sequence[str], baselines: Sequence[str], settings: Mapping[str, Any], output: str
+    scores: str, pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any], output: str
 ) -> None:
-    """The paired tests of every trained method against every baseline, on synthesised slices, for both regions.
+    """The comparisons of a study on synthesised slices, for both regions, and its primary ones.
 
-    settings: the study's `statistics`. Each region is a family of its own.
+    pairs: (method, other); settings: confidence, margins and primary of the study's `statistics`.
     """
-    table = read_scores(Path(scores))
-    tests = []
-    for region in REGIONS:
-        compared = compare(
-            subject_means(table, kind="synthesised", region=region),
-            list(trained),
-            list(baselines),
-            confidence=settings["confidence"],
-            bootstrap=settings["bootstrap"],
-            family=settings["family"],
-        )
-        more = {key: settings[key] for key in ("margins", "family", "confidence", "power")}
-        tests.append(supplement(compared, table, region=region, **more).assign(region=region))
+    tests = study_comparisons(
+        read_scores(Path(scores)), [(method, other) for method, other in pairs], settings
+    )
     with replacing(output) as temporary:
-        pd.concat(tests, ignore_index=True).to_csv(temporary, index=False)
+        tests.to_csv(temporary, index=False)

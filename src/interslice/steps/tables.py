@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from interslice.analysis.results import results_table
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
+from interslice.report.comparison_tables import NO_PRIMARY, shown_comparisons, shown_primary
 from interslice.report.formatting import markdown
-from interslice.report.inference_tables import shown_inference
 from interslice.report.methods_text import methods_paragraph
-from interslice.report.tables import results_table, statistics_markdown, summary_lines, to_latex, to_markdown
-from interslice.scoring.longtable import REGIONS, read_scores
+from interslice.report.tables import summary_lines, to_latex, to_markdown
+from interslice.scoring.longtable import read_scores
 
 VIEWS = (("synthesised", "whole"), ("synthesised", "foreground"), ("kept", "whole"), ("all", "whole"))
 
@@ -30,13 +31,14 @@ def tabulate_results(
     labels: Mapping[str, str],
     controls: Sequence[str],
     supervised: Sequence[str],
+    own: Sequence[str],
     study: Mapping[str, Any],
     folder: Path,
     summary: Path,
 ) -> None:
     """Write KIND_REGION.csv, .md and .tex for every view, statistics.md, methods.md, and the headline as plain text.
 
-    study: `config.Study.resolved`.
+    own: the methods of this project, which the paper does not have; study: `config.Study.resolved`.
     """
     table = read_scores(Path(scores))
     with replacing(folder) as tables:
@@ -51,19 +53,13 @@ def tabulate_results(
                 supervised=set(supervised),
             )
             results.to_csv(tables / f"{kind}_{region}.csv", index=False)
-            write_text(to_markdown(results), tables / f"{kind}_{region}.md")
-            write_text(to_latex(results), tables / f"{kind}_{region}.tex")
+            write_text(to_markdown(results, own), tables / f"{kind}_{region}.md")
+            write_text(to_latex(results, own), tables / f"{kind}_{region}.tex")
             if (kind, region) == VIEWS[0]:
                 headline = results
-        tests = pd.read_csv(statistics, keep_default_na=False, na_values=[""])
-        shown, confidence = [], study["config"]["statistics"]["confidence"]
-        for region in REGIONS:
-            own = tests[tests["region"] == region].drop(columns="region")
-            shown += [
-                f"## Synthesised slices, {region}\n",
-                statistics_markdown(own, labels, confidence=confidence),
-                markdown(shown_inference(own, labels)),
-            ]
-        write_text("\n".join(shown), tables / "statistics.md")
+        tests = pd.read_csv(statistics)
+        primary, others = shown_primary(tests, labels), shown_comparisons(tests, labels)
+        shown = markdown([*([primary] if primary else []), *others])
+        write_text(shown if primary else f"{NO_PRIMARY}\n\n{shown}", tables / "statistics.md")
         write_text(methods_paragraph(study, tests, environment_record()), tables / "methods.md")
-    write_text("\n".join(summary_lines(headline)) + "\n", summary)
+    write_text("\n".join(summary_lines(headline, own)) + "\n", summary)

@@ -41,9 +41,7 @@ class Supervised(TrainedMethod):
 
     @torch.no_grad()
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        fine = BSpline({}).interpolate(volume, factor)
-        with self.autocast():
-            return self.restore(fine)
+        return self.restore(BSpline({}).interpolate(volume, factor))
 
     def restore(self, fine: np.ndarray) -> np.ndarray:
         """(slices, rows, columns) float32 to the same, better: slab by slab."""

@@ -1,0 +1,70 @@
+"""The results of a study as numbers: the long table in; one row per dataset, K and method out."""
+
+from collections.abc import Mapping, Set
+
+import numpy as np
+import pandas as pd
+
+from interslice.analysis.rows import mean_of, metric_order, sd_of, seed_means, select_scores
+from interslice.scoring.longtable import gap_step, subject_means
+
+
+def results_table(
+    scores: pd.DataFrame,
+    *,
+    kind: str = "synthesised",
+    region: str = "whole",
+    protocol: str = "strict",
+    labels: Mapping[str, str],
+    controls: Set[str],
+    supervised: Set[str] = frozenset(),
+) -> pd.DataFrame:
+    """One row per dataset, K and method, in the order of `labels`; unrounded, so that a CSV keeps all.
+
+    Columns: dataset, K, protocol, kind, region, method, label, control, supervised, seeds, gap_step (`longtable.gap_step`), and
+    for each metric `_mean` and `_sd` (over subjects, ddof 1, of the values of `longtable.subject_means`), `_shortfall` (mean
+    of the subjects'), `_seed_sd` (standard
+    deviation over seeds of the mean over subjects: how far the row's mean moves when training is repeated; NaN for one
+    seed), `_n` (subjects), `_slices_min` and `_slices_max` (slices scored per subject and seed) and `_nonfinite` (scored
+    values that are inf or NaN). A mean that is inf or NaN stays so.
+    Raises InputError as `select_scores` does.
+    """
+    chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
+    metrics, order = metric_order(list(chosen["metric"].unique())), list(labels)
+    keys = ["dataset", "K", "method"]
+    subjects = subject_means(chosen, kind, region).set_index(keys).sort_index()
+    over_seeds = seed_means(chosen, kind=kind, region=region).groupby([*keys, "metric"])["value"].agg(sd_of)
+    seeds = chosen.groupby(keys)["seed"].nunique()
+    steps = {key: gap_step(part) for key, part in chosen.groupby(keys)}
+    rows = []
+    for dataset, factor, method in sorted(
+        set(subjects.index), key=lambda key: (*key[:2], order.index(key[2]))
+    ):
+        part = subjects.loc[[(dataset, factor, method)]]  # a list: one row stays a table
+        row = {"dataset": dataset, "K": factor, "protocol": protocol, "kind": kind, "region": region}
+        row |= {"method": method, "label": labels[method], "control": method in controls}
+        row |= {"supervised": method in supervised, "seeds": seeds[dataset, factor, method]}
+        row["gap_step"] = steps[dataset, factor, method]
+        for metric in metrics:
+            row |= _over_subjects(part[part["metric"] == metric], metric)
+            row[f"{metric}_seed_sd"] = over_seeds.get((dataset, factor, method, metric), np.nan)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _over_subjects(subjects: pd.DataFrame, metric: str) -> dict[str, float]:
+    scored = len(subjects) > 0
+    return {
+        f"{metric}_mean": mean_of(subjects["value"]) if scored else np.nan,
+        f"{metric}_sd": sd_of(subjects["value"]),
+        f"{metric}_shortfall": mean_of(subjects["shortfall"]) if scored else np.nan,
+        f"{metric}_n": len(subjects),
+        f"{metric}_slices_min": int(subjects["slices"].min()) if scored else 0,
+        f"{metric}_slices_max": int(subjects["slices"].max()) if scored else 0,
+        f"{metric}_nonfinite": int(subjects["nonfinite"].sum()),
+    }
+
+
+def table_metrics(table: pd.DataFrame) -> list[str]:
+    """The metrics of a results table, in order."""
+    return [column.removesuffix("_mean") for column in table.columns if column.endswith("_mean")]
