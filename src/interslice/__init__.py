@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interslice.common.errors import InputError
+
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
     from nibabel.spatialimages import SpatialImage
 
+__all__ = ["InputError", "upsample"]
 __version__ = "0.1.0"
 
 
@@ -31,7 +34,7 @@ def upsample(
     qform or pixdim says the voxel sizes where a header contradicts itself. label: whether it is a label map, whose labels are
     interpolated by shape (None: by header, name or values). nan: keep, zero or refuse voxels that are NaN. Returns
     a NIfTI image of the same data type, with intensities on the scale of the input and the original slices
-    where they were in the world. Raises interslice.common.errors.InputError, with one sentence, for anything that
+    where they were in the world. Raises interslice.InputError, with one sentence, for anything that
     cannot be interpolated.
 
     >>> import nibabel as nib, numpy as np, interslice

@@ -184,14 +184,14 @@ def run_reader_analysis(arguments: argparse.Namespace) -> int:
 
 def run_upsample(arguments: argparse.Namespace) -> int:
     from interslice.scan.batch import is_batch, run_batch
-    from interslice.scan.command import Options, run_one, say_to_stderr
+    from interslice.scan.command import Options, run_one, say_to, say_to_stderr
 
     given = vars(arguments).copy()
     quiet, _ = given.pop("quiet"), given.pop("run")
     options = Options(**given | {"also": tuple(arguments.also)})
     say = (lambda text: None) if quiet else say_to_stderr
     if not is_batch(options.source):
-        run_one(options, say, answer=print)
+        run_one(options, say, answer=lambda text: say_to(sys.stdout, text))
         return 0
     outcomes = run_batch(options, say)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.scan.bids import copy_companions, ignored_patterns, is_ignored, matcher, source_metadata, walk
 from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor, labels_said
 from interslice.scan.scans import Scan, read_scan, write_scan
 from interslice.scan.upsampling import (
@@ -108,11 +110,14 @@ def find_jobs(source: Path, output: Path, include: str | None = None) -> list[Jo
     bids = (source / "dataset_description.json").exists() or any(source.glob("sub-*"))
     pattern = include or (BIDS_DEFAULT if bids else FOLDER_DEFAULT)
     jobs = []
-    for path in sorted(source.glob(pattern)):
+    wanted, ignored = matcher(pattern), ignored_patterns(source) if bids else []
+    for path in walk(source):
         relative = path.relative_to(source)
         stem = image_stem(path)
         outside = not path.is_relative_to(output) and not (bids and relative.parts[0] in NOT_RAW)
-        if stem and path.is_file() and outside and LABEL not in stem.split("_"):
+        phase = bids and include is None and "part-phase" in (stem or "").split("_")
+        usable = outside and not phase and not is_ignored(relative, ignored)
+        if stem and usable and LABEL not in stem.split("_") and wanted.fullmatch(relative.as_posix()):
             jobs.append(Job(path, output / relative.with_name(derivative_name(stem))))
     if not bids and include is None:
         jobs += [
@@ -124,12 +129,23 @@ def find_jobs(source: Path, output: Path, include: str | None = None) -> list[Jo
         raise InputError(
             f"{source}: found no image that matches {pattern!r} ({', '.join(IMAGE_SUFFIXES)} or DICOM)"
         )
+    return apart(jobs)
+
+
+def apart(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs with outputs of their own: where two would share one, those with a desc- keep it in their name."""
     targets: dict[Path, Path] = {}
+    found = []
     for job in jobs:
+        described = re.search(r"_desc-([A-Za-z0-9]+)_", job.source.name)
+        if described and sum(other.target == job.target for other in jobs) > 1:
+            name = job.target.name.replace(LABEL, f"desc-{described[1]}Interslice")
+            job = Job(job.source, job.target.with_name(name))
         if job.target in targets:
             raise InputError(f"{job.source} and {targets[job.target]} would both be written to {job.target}")
         targets[job.target] = job.source
-    return jobs
+        found.append(job)
+    return found
 
 
 def run_batch(options: Options, say: Say) -> list[Outcome]:
@@ -154,6 +170,9 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
         raise InputError(f"output: {output} is the input, allowed is another folder")
     check_writable(output / "dataset_description.json")
     jobs = find_jobs(options.source, output, options.include)
+    phases = [path for path in walk(options.source) if "part-phase" in path.name.split("_")]
+    if phases and options.include is None:
+        say(f"left out: {len(phases)} phase image(s), whose values wrap (part-phase); --include takes them")
     model = choose_model(options.method, options.model)
     write_json(description(options.source, output), output / "dataset_description.json")
 
@@ -176,6 +195,11 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
     if job.done and not options.force:
         return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
     try:
+        if job.source.is_symlink() and not job.source.exists():
+            raise InputError(
+                f"{job.source}: a link to a file that is not here ({os.readlink(job.source)}); "
+                "get it first (git annex get, datalad get)"
+            )
         scan = read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
         reason = label_reason(scan, options.label, options.method)
         factor = choose_factor(scan, options)
@@ -185,7 +209,8 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
         record = sidecar(job, scan, fine, factor, model, options)
         if reason:
             record |= {"InterpolationMethod": "shape of labels", "OriginalSlicesKept": True}
-        write_json(record, job.sidecar)
+        copy_companions(job.source, job.target)
+        write_json(source_metadata(job.source) | record, job.sidecar)
     except NothingToDo as error:
         return Outcome(job, "skipped", str(error))
     except InputError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from interslice.common.errors import InputError
+from interslice.scan.bids import copy_companions
 from interslice.scan.scans import OUTPUT_SUFFIXES, Scan, read_scan, write_scan
 from interslice.scan.upsampling import (
     Model,
@@ -192,6 +193,8 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if options.output is not None:
         write_outputs(scan, factor, model, options)
         say(f"{options.output}: written with {described(model)}")
+        for copied in copy_companions(options.source, options.output):
+            say(f"{copied}: copied, it holds for the new slices too")
 
 
 def labels_said(reason: str) -> str:
@@ -221,4 +224,16 @@ def write_outputs(scan: Scan, factor: int, model: Model, options: Options) -> No
 
 
 def say_to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """A line at once, so that threads do not mix theirs."""
+    say_to(sys.stderr, text)
+
+
+def say_to(stream: TextIO | None, text: str) -> None:
+    """Write a line; a reader that has gone away (`| head`) loses it, and no more."""
+    if stream is None:  # closed by the shell
+        return
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

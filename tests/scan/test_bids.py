@@ -1,0 +1,187 @@
+"""A BIDS tree as people have it: links, ignored files, diffusion, echoes and phases, metadata beside the images."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import ClassVar
+
+import nibabel as nib
+import pytest
+
+import interslice
+from interslice.cli import main
+from interslice.scan.bids import is_ignored, matcher
+from interslice.scan.command import say_to_stderr
+from scan_files import nifti, saved
+
+
+@pytest.fixture
+def tree(tmp_path):
+    root = tmp_path / "study"
+    root.mkdir()
+    (root / "dataset_description.json").write_text('{"Name": "raw", "BIDSVersion": "1.9.0"}')
+    return root
+
+
+def add(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        saved(nifti(), root / name)
+
+
+def run(capsys, *arguments):
+    code = main(["upsample", *(str(argument) for argument in arguments), "--factor", "2"])
+    return code, capsys.readouterr().err
+
+
+def images(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.nii.gz"))
+
+
+def test_metadata_comes_along_and_what_is_not_true_of_new_slices_does_not(tree, tmp_path, capsys):
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz")
+    known = {"EchoTime": 0.09, "SliceTiming": [0, 1], "Description": "as acquired"}
+    (tree / "sub-1/anat/sub-1_T2w.json").write_text(json.dumps(known))
+    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
+    beside = json.loads((tmp_path / "out/sub-1/anat/sub-1_desc-interslice_T2w.json").read_text())
+    assert beside["EchoTime"] == 0.09
+    assert "SliceTiming" not in beside
+    assert beside["InterpolationFactor"] == 2
+    assert beside["Description"].startswith("Slices added")
+    (tree / "sub-1/anat/sub-1_T2w.json").write_text("{")
+    code, err = run(capsys, tree, "-o", tmp_path / "again")
+    assert (code, "sub-1_T2w.json: not readable as JSON" in err) == (1, True)
+
+
+def test_gradients_come_along(tree, tmp_path, capsys):
+    add(tree, "sub-1/dwi/sub-1_dwi.nii.gz")
+    for ending, text in ((".bval", "0 1000\n"), (".bvec", "0 1\n0 0\n0 0\n")):
+        (tree / f"sub-1/dwi/sub-1_dwi{ending}").write_text(text)
+    assert run(capsys, tree, "--include", "sub-*/dwi/*_dwi.nii.gz", "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out/sub-1/dwi/sub-1_desc-interslice_dwi.bval").read_text() == "0 1000\n"
+    assert (tmp_path / "out/sub-1/dwi/sub-1_desc-interslice_dwi.bvec").read_text() == "0 1\n0 0\n0 0\n"
+    _, err = run(capsys, tree / "sub-1/dwi/sub-1_dwi.nii.gz", "-o", tmp_path / "one.nii.gz")
+    assert (tmp_path / "one.bval").read_text() == "0 1000\n"
+    assert "one.bval: copied" in err
+
+
+def test_a_link_to_nothing_is_named_and_stops_nothing_else(tree, tmp_path, capsys):
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz")
+    (tree / "sub-2/anat").mkdir(parents=True)
+    os.symlink("../../.git/annex/objects/x.nii.gz", tree / "sub-2/anat/sub-2_T2w.nii.gz")
+    code, err = run(capsys, tree, "-o", tmp_path / "out")
+    assert code == 1
+    assert "sub-2_T2w.nii.gz: a link to a file that is not here (../../.git/annex/objects/x.nii.gz)" in err
+    assert images(tmp_path / "out") == ["sub-1/anat/sub-1_desc-interslice_T2w.nii.gz"]
+
+
+@pytest.mark.parametrize("link", ["sub-1", "sub-1/ses-1", "sub-1/ses-1/anat"])
+def test_linked_folders_are_followed_once(tree, tmp_path, capsys, link):
+    name = "sub-1/ses-1/anat/sub-1_ses-1_T2w.nii.gz"
+    add(tmp_path / "real", name)
+    (tree / link).parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(tmp_path / "real" / link, tree / link)
+    os.symlink(tmp_path / "real" / "sub-1", tmp_path / "real/sub-1/ses-1/circle")
+    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
+    assert images(tmp_path / "out") == ["sub-1/ses-1/anat/sub-1_ses-1_desc-interslice_T2w.nii.gz"]
+
+
+def test_ignored_files_and_phases_are_left_out_and_echoes_are_not(tree, tmp_path, capsys):
+    names = [f"sub-1_echo-{echo}_part-{part}_T2starw" for echo in (1, 2) for part in ("mag", "phase")]
+    add(tree, *(f"sub-1/anat/{name}.nii.gz" for name in [*names, "sub-1_bad_T2w", "sub-1_T2w"]))
+    (tree / ".bidsignore").write_text("# not ours\n*_bad_*\n")
+    code, err = run(capsys, tree, "-o", tmp_path / "out")
+    assert code == 0
+    assert images(tmp_path / "out") == [
+        "sub-1/anat/sub-1_desc-interslice_T2w.nii.gz",
+        "sub-1/anat/sub-1_echo-1_part-mag_desc-interslice_T2starw.nii.gz",
+        "sub-1/anat/sub-1_echo-2_part-mag_desc-interslice_T2starw.nii.gz",
+    ]
+    assert "left out: 2 phase image(s)" in err
+    assert run(capsys, tree, "--include", "**/*part-phase*", "-o", tmp_path / "phases")[0] == 0
+    assert len(images(tmp_path / "phases")) == 2
+
+
+def test_a_described_image_and_the_raw_one_are_both_written(tree, tmp_path, capsys):
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz", "sub-1/anat/sub-1_desc-preproc_T2w.nii.gz")
+    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
+    assert images(tmp_path / "out") == [
+        "sub-1/anat/sub-1_desc-interslice_T2w.nii.gz",
+        "sub-1/anat/sub-1_desc-preprocInterslice_T2w.nii.gz",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "match"),
+    [
+        ("sub-*/**/anat/*", "sub-1/anat/a.nii", True),
+        ("sub-*/**/anat/*", "sub-1/ses-1/anat/a.nii", True),
+        ("sub-*/**/anat/*", "sub-1/anat/more/a.nii", False),
+        ("*.nii", "a/b.nii", False),
+        ("**/*", "a.nii", True),
+    ],
+)
+def test_patterns_are_those_of_a_glob(tmp_path, pattern, path, match):
+    assert bool(matcher(pattern).fullmatch(path)) is match
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).touch()
+    assert ((tmp_path / path) in tmp_path.glob(pattern)) is match
+
+
+def test_bidsignore_is_like_gitignore(tmp_path):
+    path = tmp_path.__class__("sub-1/extra/a_T1w.nii")
+    for pattern in ("extra/", "*/extra/*", "*_T1w.nii", "sub-1"):
+        assert is_ignored(path, [pattern])
+    for pattern in ("other/", "T1w", "b_*"):
+        assert not is_ignored(path, [pattern])
+
+
+def test_a_pipe_that_closes_loses_no_output(tmp_path):
+    source, target = saved(nifti(), tmp_path / "a.nii.gz"), tmp_path / "fine.nii.gz"
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "interslice",
+        "upsample",
+        source,
+        "--check",
+        "--factor",
+        "2",
+        "-o",
+        target,
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert nib.load(target).shape[2] == 13
+
+
+def test_messages_of_threads_stand_on_lines_of_their_own(monkeypatch):
+    class Stream:
+        writes: ClassVar[list[str]] = []
+
+        def write(self, text):
+            self.writes.append(text)
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    threads = [threading.Thread(target=say_to_stderr, args=(f"line {i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(Stream.writes) == [f"line {i}\n" for i in range(8)]
+
+
+def test_the_error_can_be_caught_from_python():
+    with pytest.raises(interslice.InputError):
+        interslice.upsample("scan.nii")
