@@ -26,6 +26,8 @@ from interslice.methods import build_method
 from interslice.methods.shared.autoencoder import TrainedMethod
 from interslice.training.loop import take_step
 from interslice.training.lpips import load_lpips
+from interslice.training.optimisers import build_optimisers
+from interslice.training.schedule import State, rate_share
 from interslice.training.triplets import draw_batch
 from phantoms import ellipsoids
 
@@ -46,7 +48,7 @@ def train(device: str, precision: str) -> dict[str, Any]:
     method: TrainedMethod = build_method(settings)  # type: ignore[assignment]
     method.network.to(device).train()
     method.perceptual = load_lpips("alex", ROOT / "resources/lpips/alex.pt").to(device)
-    optimisers = {name: torch.optim.Adam(group) for name, group in method.groups().items()}
+    optimisers = build_optimisers(method, training)
     volumes = [ellipsoids((15, 64, 64), seed)[np.newaxis] for seed in range(3)]
     losses, clock = [], time.process_time if device == "cpu" else time.perf_counter
     for step in range(STEPS):
@@ -54,7 +56,10 @@ def train(device: str, precision: str) -> dict[str, Any]:
             started = clock()
         batch = draw_batch(volumes, training, SEED, step)
         torch.manual_seed(SEED * 1_000_003 + step)
-        losses.append(take_step(method, optimisers, batch, training, step)["loss"])  # waits for the device
+        share = rate_share(training, State(step=step))
+        losses.append(
+            take_step(method, optimisers, batch, training, step, share)["loss"]
+        )  # waits for the device
     seconds = (clock() - started) / (STEPS - 10)
     method.network.eval()
     predicted = np.clip(method.interpolate(ellipsoids((17, 64, 64), 9)[::2].copy(), 2), 0, 1)

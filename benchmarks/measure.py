@@ -31,6 +31,7 @@ from interslice.scoring.longtable import read_scores, write_scores
 from interslice.scoring.slices import score_volume
 from interslice.training.loop import take_step
 from interslice.training.lpips import load_lpips
+from interslice.training.optimisers import build_optimisers
 from interslice.training.triplets import draw_batch
 from phantoms import ellipsoids
 
@@ -130,7 +131,7 @@ def training_costs() -> dict[str, Any]:
             method: TrainedMethod = build_method(settings)  # type: ignore[assignment]
             method.perceptual = perceptual if settings["synthesis"]["lpips"] else None
             method.network.train()
-            optimisers = {key: torch.optim.Adam(group) for key, group in method.groups().items()}
+            optimisers = build_optimisers(method, training)
             volume = ellipsoids((9, training["crop"], training["crop"]))[np.newaxis]
             batch = draw_batch([volume], training | {"batch": 2}, 0, 0)
             with FlopCounterMode(display=False) as counter:

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from interslice.data.volumes import Volume, decimate, reference_slices
-from interslice.training.loop import Pair, Run
+from interslice.training.loop import Run
+from interslice.training.validation import Pair
 from phantoms import ellipsoids
 
 FACTOR = 2
@@ -19,6 +20,13 @@ def phantom_data(count=2):
 
 def run_of(settings, seed=7, digest="code"):
     return Run("test", settings, seed, FACTOR, digest, ["a", "b"])
+
+
+def timeless(state):
+    """A finished training's state without what the clock decides."""
+    history = [{key: row[key] for key in row if key != "compute_seconds"} for row in state["history"]]
+    clocks = ("history", "seconds", "compute_seconds")
+    return {key: value for key, value in state.items() if key not in clocks} | {"history": history}
 
 
 def same_weights(first, second):

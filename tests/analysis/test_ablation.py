@@ -23,7 +23,7 @@ def small_study(variants, ablation=None, **changes):
 
 def test_variants_override_named_keys_of_the_base():
     found = small_study(
-        {"latent_16": LATENT_16, "no_contrast": {"label": "x", "training": {"contrast": False}}}
+        {"latent_16": LATENT_16, "no_contrast": {"label": "x", "training": {"contrast": 0.0}}}
     )
     base = found.methods["cae"]
     assert found.ablation_base == "cae"
@@ -34,7 +34,7 @@ def test_variants_override_named_keys_of_the_base():
     assert found.ablation_places() == [("t1", 2), ("t1", 4)]
     narrow, without = found.ablations["latent_16"], found.ablations["no_contrast"]
     assert narrow == base | {"label": "16 channels", "network": base["network"] | {"latent": 16}}
-    assert without == base | {"label": "x", "training": base["training"] | {"contrast": False}}
+    assert without == base | {"label": "x", "training": base["training"] | {"contrast": 0.0}}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_variants_override_named_keys_of_the_base():
             r"key methods: found the variant latent_16, its base cae must be there as well",
         ),
         (
-            {"no_contrast": {"label": "x", "training": {"contrast": False}}},
-            {"training": {"contrast": True}},
+            {"no_contrast": {"label": "x", "training": {"contrast": 0.0}}},
+            {"training": {"contrast": 1.0}},
             r"ablation.variants.no_contrast: found the settings of the base cae",
         ),
     ],
@@ -133,7 +133,7 @@ GRID = {
     ("network", "layers"): {1, 2, 3},
     ("network", "upsampling"): {"nearest", "bilinear", "bicubic", "transposed"},
     ("network", "normalisation"): {"batch", "instance", "group", "none"},
-    ("training", "contrast"): {True, False},
+    ("training", "contrast"): {1.0, 0.0},
 }
 
 

@@ -10,6 +10,7 @@ from interslice.methods import build_method
 from interslice.methods.shared.networks import parameter_count
 from interslice.methods.vae import divergence
 from interslice.training.loop import take_step
+from interslice.training.optimisers import build_optimisers
 from phantoms import ellipsoids
 from settings import ROOT, small_settings
 
@@ -46,7 +47,7 @@ def test_a_step_of_one_group_leaves_the_other_unchanged(stepped, other):
     method = build_method(settings)
     whole = method.losses
     method.losses = lambda *batch: ({stepped: whole(*batch)[0][stepped]}, {})
-    optimisers = {stepped: torch.optim.Adam(method.groups()[stepped])}
+    optimisers = {stepped: build_optimisers(method, settings["training"])[stepped]}
     before = weights_of(method)
     batch = torch.rand(4, 3, 16, 16).numpy(), np.full((4, 1, 1, 1), 0.5, np.float32)
     take_step(method, optimisers, batch, settings["training"], 10)

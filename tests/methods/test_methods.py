@@ -15,7 +15,8 @@ from interslice.methods import build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
 from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.methods.shared.networks import parameter_count
-from interslice.training.loop import Pair, Run, train
+from interslice.training.loop import Run, train
+from interslice.training.validation import Pair
 from phantoms import ellipsoids, ramp
 from settings import ROOT, small_settings
 

@@ -10,7 +10,9 @@ from interslice.methods import build_method
 from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.methods.shared import supervised
 from interslice.methods.shared.networks import parameter_count
-from interslice.training.loop import Pair, Run, take_step, train
+from interslice.training.loop import Run, take_step, train
+from interslice.training.optimisers import build_optimisers
+from interslice.training.validation import Pair
 from interslice.training.volume_patches import draw_pairs
 from phantoms import ellipsoids, shells
 from settings import ROOT, small_settings
@@ -156,9 +158,7 @@ def test_the_critic_steps_more_often_than_the_generator():
     settings = small_settings("segsrgan")
     settings["adversarial"] |= {"critic_steps": 3}
     method = build_method(settings)
-    optimisers = {
-        name: torch.optim.Adam(group, betas=method.betas) for name, group in method.groups().items()
-    }
+    optimisers = build_optimisers(method, settings["training"])
     batch = torch.rand(2, 12, 16, 16).numpy(), torch.rand(2, 2, 12, 16, 16).numpy()
     moved = {"generator": [], "critic": []}
     for step in range(6):

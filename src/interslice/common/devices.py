@@ -1,5 +1,7 @@
 """The device and the precision that a setting means on this machine."""
 
+from pathlib import Path
+
 import torch
 
 from interslice.common.errors import InputError
@@ -16,12 +18,25 @@ def select_device(setting: str) -> torch.device:
     return torch.device(setting)
 
 
+def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor has instructions for bfloat16 and torch's library for it; False where the system does not say.
+
+    Without them torch computes the same ten times more slowly than in float32.
+    """
+    try:
+        words = set(cpuinfo.read_text().split())
+    except OSError:
+        return False
+    return bool(words & {"avx512_bf16", "amx_bf16"}) and torch.backends.mkldnn.is_available()
+
+
 def select_precision(setting: str, device: torch.device) -> str:
-    """The precision of a setting on a device: auto is bfloat16 on a GPU that computes in it, else float32."""
-    supported = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    """The precision of a setting on a device: auto is bfloat16 where the processor or GPU computes in it, else float32."""
+    on_gpu = device.type == "cuda"
+    supported = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu_has_bfloat16()
     if setting == "auto":
-        return "bfloat16" if device.type == "cuda" and supported else "float32"
-    if setting == "bfloat16" and not supported:
+        return "bfloat16" if supported else "float32"
+    if setting == "bfloat16" and on_gpu and not supported:
         raise InputError(
             "training.precision: found bfloat16, which this GPU does not compute in; allowed are auto and float32"
         )

@@ -33,6 +33,9 @@ class ACAI(Autoencoder):
         autoencoder = [*self.encoder.parameters(), *self.decoder.parameters()]
         return {"autoencoder": autoencoder, "critic": list(self.critic.parameters())}
 
+    def compiled(self) -> list[nn.Module]:
+        return [*super().compiled(), self.critic]
+
     def guess(self, images: Tensor) -> Tensor:
         """The critic's guess (batch,) of the share of the second image in images (batch, 1, H, W)."""
         return self.critic(images).mean(dim=(1, 2, 3))

@@ -113,6 +113,10 @@ class SegSRGAN(Supervised):
         """Two optimisers: each loss reaches its own group only."""
         return {"generator": list(self.generator.parameters()), "critic": list(self.critic.parameters())}
 
+    def compiled(self) -> list[nn.Module]:
+        """Without the critic: the penalty takes the gradient of a gradient, which compiled code has not."""
+        return [self.generator]
+
     def labels(self, references: Sequence[np.ndarray]) -> list[np.ndarray] | None:
         """Grey matter by multi-Otsu (scikit-image) within the foreground, bool of the references' shapes."""
         return (

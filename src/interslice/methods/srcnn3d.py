@@ -70,6 +70,9 @@ class SRCNN3D(Supervised):
         super().__init__(settings)
         self.network = self.plain = PlainNetwork()
 
+    def compiled(self) -> list[nn.Module]:
+        return [self.plain.layers]
+
     def restore_patch(self, windows: Tensor) -> Tensor:
         """Convolutions without padding, as in the paper."""
         inside = slice(self.margin, -self.margin)

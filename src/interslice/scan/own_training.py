@@ -26,11 +26,15 @@ from interslice.scan.upsampling import Model, limits_of, load_model
 if TYPE_CHECKING:
     from torch import nn
 
-    from interslice.training.loop import Pair, State
+    from interslice.training.schedule import State
+    from interslice.training.validation import Pair
 
 # On top of the study's settings: a schedule for minutes, not hours, and no windows across the slices, which need more of them
 # than a scan of one's own may have between two held-out ones.
-HERE = {"steps": 0, "batch": 8, "validate_every": 25, "validation_slabs": 1, "checkpoint_every": 10**9}
+HERE = {
+    "steps": 0, "until": "steps", "schedule": "cosine", "batch": 8, "validate_every": 25, "validation_slabs": 1,
+    "checkpoint_every": 10**9,
+}  # fmt: skip
 LEFT_OUT = ("in_plane",)
 METHODS_HERE = ("cae", "cae_residual")
 LOSSES = {
@@ -106,7 +110,7 @@ def training_pieces(volume: np.ndarray, held: HeldOut) -> list[np.ndarray]:
 
 def validation_pairs(volume: np.ndarray, held: HeldOut) -> "list[Pair]":
     """Every held-out slice with its two neighbours, in up to three frames, as a volume of factor 2."""
-    from interslice.training.loop import Pair
+    from interslice.training.validation import Pair
 
     frames = spread_over(len(volume), FRAMES_SCORED)
     triplets = [volume[frame, index - 1 : index + 2] for frame in frames for index in held.select]
@@ -168,9 +172,9 @@ def train_here(
     deadline = started + 60 * minutes
     always = settings["training"]["steps"] // 2  # scores rise as the learning rate falls
 
-    def stop(state: "State") -> bool:
+    def stop(state: "State") -> str | None:
         waited = sum(row["step"] > max(state.best_step, always) for row in state.history)
-        return time.monotonic() > deadline or waited >= PATIENCE
+        return "plateau" if waited >= PATIENCE else "budget" if time.monotonic() > deadline else None
 
     pairs = validation_pairs(own, held)
     with tempfile.TemporaryDirectory() as folder:
@@ -209,12 +213,11 @@ def schedule_for(
     settings: Mapping[str, Any], volumes: Sequence[np.ndarray], perceptual: "nn.Module | None", seconds: float
 ) -> dict[str, int]:
     """The steps that fit into `seconds`, as measured here, so that the learning rate ends near zero."""
-    import torch
-
     from interslice.common.devices import select_device
     from interslice.methods import build_method
     from interslice.methods.shared.autoencoder import TrainedMethod
     from interslice.training.loop import take_step
+    from interslice.training.optimisers import build_optimisers
     from interslice.training.triplets import check_volumes, draw_batch
 
     training = settings["training"] | {"steps": MOST_STEPS}
@@ -223,7 +226,7 @@ def schedule_for(
     check_volumes(volumes, training, [2] * len(volumes), method.neighbours)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
-    optimisers = {name: torch.optim.Adam(parameters) for name, parameters in method.groups().items()}
+    optimisers = build_optimisers(method, training)
     taken = []
     for step in range(TIMED_STEPS):
         began = time.monotonic()

@@ -19,8 +19,9 @@ from interslice.common.seeds import seed_for
 from interslice.data.volumes import open_volume, reference_slices
 from interslice.methods import method_class
 from interslice.steps.data import volumes_of
-from interslice.training.loop import Pair, Run, train
+from interslice.training.loop import Run, train
 from interslice.training.lpips import load_lpips
+from interslice.training.validation import Pair
 
 
 def train_method(
@@ -75,17 +76,19 @@ def train_method(
     write_checkpoint(state, model)
     with replacing(history) as temporary:
         pd.DataFrame(state["history"]).to_csv(temporary, index=False)
-    steps = settings["training"]["steps"]
     facts = {
         "seed": seed,
         "train_subjects": run.subjects,
         "validation_subjects": run.validation,
         "best_step": state["best_step"],
+        "updates": state["updates"],
         "seconds": state["seconds"],
+        "compute_seconds": state["compute_seconds"],
+        "ended": state["ended"],
     }
     device = select_device(settings["training"]["device"])
     facts |= {
-        "steps_per_second": steps / state["seconds"],
+        "steps_per_second": state["updates"] / state["seconds"],
         "device": str(device),
         "precision": select_precision(settings["training"]["precision"], device),
     }

@@ -1,16 +1,16 @@
 """The training loop. One loop for every trained method, from top to bottom: resume, step, validate, save.
 
 It stops and continues at any step with the same result: batches depend on (seed, step) alone, torch's generator is
-seeded from them at every step, and the resume file holds the weights, the optimisers, the running sums and the best
-weights so far.
+seeded from them at every step, and the resume file holds the weights, the optimisers, the running sums and averages and
+the best weights so far. With a budget of seconds the step at which a training ends is the machine's; all up to it is not.
 """
 
 import copy
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,12 +23,17 @@ from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
 from interslice.common.interruption import Interrupted
-from interslice.common.similarity import psnr, ssim
-from interslice.data.volumes import output_size
 from interslice.methods import build_method
 from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.training.average import averaged, update_average
+from interslice.training.optimisers import Optimisers, build_optimisers
+from interslice.training.prefetch import Batch, drawn_ahead
+from interslice.training.schedule import Clock, State, advance, rate_share
 from interslice.training.triplets import check_volumes, draw_batch
+from interslice.training.validation import Pair, validate, validation_slabs
 from interslice.training.volume_patches import check_pairs, draw_pairs
+
+DRAWING_THREADS = 4  # while a GPU computes; on a CPU they would take its time
 
 
 @dataclass(frozen=True)
@@ -58,27 +63,6 @@ class Run:
         }
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A validation volume: low (slices, rows, columns) and its reference ((slices - 1) K + 1, rows, columns)."""
-
-    low: np.ndarray
-    reference: np.ndarray
-
-
-@dataclass
-class State:
-    """How far a training is: all that changes while it runs besides the weights and the optimisers."""
-
-    step: int = 0
-    seconds: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_score: float = -math.inf
-    best_step: int = 0
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
-
-
 def train(
     run: Run,
     volumes: Sequence[np.ndarray],
@@ -89,7 +73,7 @@ def train(
     references: Sequence[np.ndarray] | None = None,
     perceptual: nn.Module | None = None,
     progress: TextIO | None = None,
-    stop: Callable[[State], bool] | None = None,
+    stop: Callable[[State], str | None] | None = None,
     interrupted: Callable[[], str | None] | None = None,
 ) -> dict[str, Any]:
     """Train `run.settings["method"]` on low-resolution volumes (frames, slices, rows, columns) float32 in [0, 1].
@@ -97,31 +81,25 @@ def train(
     gaps: slice spacing of each volume in pixels, rounded, for windows across the plane; K where it is not given.
     references: the high-resolution volumes of `volumes`, which supervised methods alone are given.
     Returns the finished checkpoint's state: the run's identity, the weights of the step with the best validation score,
-    the history and the seconds taken. `perceptual` is the LPIPS module, for settings that use it; `resume` is written
-    every `checkpoint_every` steps and read first if it exists. `stop`, asked after every step, ends the training early; the
-    step at which it does is validated like the last one. `interrupted`, asked after every step, gives a reason to save and
-    raise Interrupted: the next call goes on from there. Raises InputError for volumes without triplets, a resume file of
-    another run, or a loss that is not finite (naming the step).
+    the history, the updates and seconds taken, and whether it ended at a "plateau" or at its "budget". `perceptual` is the
+    LPIPS module, for settings that use it; `resume` is written every `checkpoint_every` steps and read first if it exists.
+    `stop`, asked after every step, ends the training early by saying which of the two that is; the step at which it does is
+    validated like the last one. `interrupted`, asked after every step, gives a reason to save and raise Interrupted: the next
+    call goes on from there. Raises InputError for volumes without triplets, a resume file of another run, or a loss that is
+    not finite (naming the step).
     """
-    training = run.settings["training"]
-    device = select_device(training["device"])
-    training = {**training, "precision": select_precision(training["precision"], device)}
+    device = select_device(run.settings["training"]["device"])
+    precision = select_precision(run.settings["training"]["precision"], device)
+    training = {**run.settings["training"], "precision": precision}
     torch.manual_seed(run.seed)
     method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
-    gaps = gaps or [run.factor] * len(volumes)
-    labels = None
-    if method.supervised:
-        check_pairs(volumes, references, training)
-        labels = method.labels(references or [])
-    else:
-        check_volumes(volumes, training, gaps, method.neighbours)
+    method.precision = precision
+    draw = batches_of(run, method, volumes, references, gaps)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
     if training["compile"]:
-        method.network.compile()
-    optimisers = {
-        name: torch.optim.Adam(parameters, betas=method.betas) for name, parameters in method.groups().items()
-    }
+        compile_modules(method)
+    optimisers = build_optimisers(method, training)
     state = restore(resume, run, method, optimisers)
     if state.step:
         print(f"{run.label}: goes on after step {state.step} of {training['steps']} from {resume}")
@@ -131,55 +109,81 @@ def train(
         for slab in validation_slabs(pair, run.factor, method.neighbours, training)
     ]
 
-    started = time.monotonic() - state.seconds
-    stopped = False
-    stream = sys.stderr if progress is None else progress
-    seconds = 1 if stream.isatty() else 30  # in a job's log, a line a second is noise
-    with tqdm(
-        total=training["steps"], initial=state.step, desc=run.label, file=stream, mininterval=seconds
-    ) as bar:
-        while state.step < training["steps"] and not stopped:
-            draw = (training, run.seed, state.step)
-            if method.supervised and references is not None:
-                batch = draw_pairs(volumes, references, *draw, run.factor, labels)
-            else:
-                batch = draw_batch(volumes, *draw, method.neighbours, gaps)
+    clock = Clock(state, device)
+    with (
+        progress_bar(run.label, training["steps"], state.step, progress) as bar,
+        closing(drawn_ahead(draw, state.step, DRAWING_THREADS if device.type == "cuda" else 0)) as batches,
+    ):
+        while not state.over:
             torch.manual_seed(run.seed * 1_000_003 + state.step)
-            terms = take_step(method, optimisers, batch, training, state.step)
-            state.sums = {name: state.sums.get(name, 0.0) + value for name, value in terms.items()}
-            state.step += 1
+            share = rate_share(training, state)
+            terms = take_step(method, optimisers, next(batches), training, state.step, share)
+            state.add(terms)
+            update_average(state.average, method.network, training["average"], state.step)
             bar.update()
             bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
-            stopped = stop is not None and stop(state)
-            if state.step % training["validate_every"] == 0 or state.step == training["steps"] or stopped:
-                record(state, method, validate(method, slabs, run.factor), training["select"])
-            reason = interrupted() if interrupted and state.step < training["steps"] and not stopped else None
+            clock.read(state)
+            if state.step % training["validate_every"] == 0:
+                record(state, method, slabs, run.factor, training["select"])
+            stopped = stop(state) if stop else None
+            state.over = advance(state, training) or bool(stopped)
+            state.ended = stopped or state.ended
+            if state.over and not state.validated:
+                record(state, method, slabs, run.factor, training["select"])
+            clock.read(state)
+            reason = interrupted() if interrupted and not state.over else None
             if state.step % training["checkpoint_every"] == 0 or reason:
-                state.seconds = time.monotonic() - started
                 save(resume, run, method, optimisers, state)
             if reason:
                 raise Interrupted(
                     f"{run.label}: stopped after step {state.step} of {training['steps']} ({reason}); "
                     f"saved as {resume}, the next attempt goes on from it"
                 )
-    return run.identity() | {
-        "weights": state.best_weights,
-        "best_step": state.best_step,
-        "history": state.history,
-        "seconds": time.monotonic() - started,
-    }
+    return run.identity() | state.result()
+
+
+def progress_bar(label: str, steps: int, done: int, stream: TextIO | None) -> tqdm:
+    """A bar on `stream` (default: sys.stderr)."""
+    stream = sys.stderr if stream is None else stream
+    seconds = 1 if stream.isatty() else 30  # in a job's log, a line a second is noise
+    return tqdm(total=steps, initial=done, desc=label, file=stream, mininterval=seconds)
+
+
+def batches_of(
+    run: Run,
+    method: TrainedMethod,
+    volumes: Sequence[np.ndarray],
+    references: Sequence[np.ndarray] | None,
+    gaps: Sequence[int] | None,
+) -> Callable[[int], Batch]:
+    """The batch of a step, drawn from checked volumes."""
+    training, spacings = run.settings["training"], gaps or [run.factor] * len(volumes)
+    if not method.supervised:
+        check_volumes(volumes, training, spacings, method.neighbours)
+        return lambda step: draw_batch(volumes, training, run.seed, step, method.neighbours, spacings)
+    check_pairs(volumes, references, training)
+    sharp = references or []
+    labels = method.labels(sharp)
+    return lambda step: draw_pairs(volumes, sharp, training, run.seed, step, run.factor, labels)
+
+
+def compile_modules(method: TrainedMethod, **options: Any) -> None:
+    """torch.compile, in place, of what the losses of a method call."""
+    for module in [*method.compiled(), *([method.perceptual] if method.perceptual is not None else [])]:
+        module.compile(**options)
 
 
 def take_step(
     method: TrainedMethod,
-    optimisers: Mapping[str, torch.optim.Optimizer],
-    batch: tuple[np.ndarray, np.ndarray],
+    optimisers: Optimisers,
+    batch: Batch,
     training: Mapping[str, Any],
     step: int,
+    share: float = 1.0,
 ) -> dict[str, float]:
     """One update of the parameter groups with the windows and alphas of `draw_batch`; returns the terms of the loss.
 
-    Each loss reaches its own group only, and one without a gradient none.
+    share: of the optimisers' peak rates. Each loss reaches its own group only, and one without a gradient none.
     """
     method.step = step
     windows, alphas = (torch.from_numpy(array).to(method.device) for array in batch)
@@ -198,78 +202,44 @@ def take_step(
     groups = method.groups()
     due = [name for name, loss in losses.items() if loss.requires_grad]
     for name in due:
-        optimisers[name].zero_grad(set_to_none=True)
+        for optimiser in optimisers[name]:
+            optimiser.zero_grad(set_to_none=True)
         losses[name].backward(inputs=groups[name], retain_graph=name != due[-1])
-    for name in due:
-        for group in optimisers[name].param_groups:
-            group["lr"] = learning_rate(training, step)
-        optimisers[name].step()
+    for optimiser in (one for name in due for one in optimisers[name]):
+        for group in optimiser.param_groups:
+            group["lr"] = share * group["initial_lr"]
+        optimiser.step()
     return values
 
 
-def learning_rate(training: Mapping[str, Any], step: int) -> float:
-    """The rate at a step: linear warm-up, then constant, or a cosine to zero at `steps`."""
-    peak, warmup = training["learning_rate"], training["warmup_steps"]
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    if training["schedule"] == "constant":
-        return peak
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, training["steps"] - warmup)))
+def record(state: State, method: TrainedMethod, slabs: Sequence[Pair], factor: int, select: str) -> None:
+    """Validate; add a row to the history (means of the terms since the last row) and keep the weights if they are the best.
 
-
-def validation_slabs(pair: Pair, factor: int, neighbours: int, training: Mapping[str, Any]) -> list[Pair]:
-    """`validation_slabs` short stacks of `neighbours` input slices, spread evenly over a volume, with their reference."""
-    size = min(neighbours, pair.low.shape[0])
-    starts = np.linspace(0, pair.low.shape[0] - size, training["validation_slabs"] + 2)[1:-1]
-    stop = output_size(size, factor)
-    return [
-        Pair(
-            np.array(pair.low[first : first + size]),
-            np.array(pair.reference[first * factor : first * factor + stop]),
-        )
-        for first in sorted({round(start) for start in starts})
-    ]
-
-
-def validate(method: TrainedMethod, slabs: Sequence[Pair], factor: int) -> dict[str, float]:
-    """Mean SSIM and PSNR (data range 1) of the synthesised slices in the middle gap of every slab."""
-    method.network.eval()
-    scores = []
-    for slab in slabs:
-        result = np.clip(method.interpolate(slab.low, factor), 0, 1)
-        middle = (slab.low.shape[0] // 2 - 1) * factor
-        for index in range(middle + 1, middle + factor):
-            pair = result[index], slab.reference[index]
-            scores.append((ssim(*pair, data_range=1.0), psnr(*pair, data_range=1.0)))
-    method.network.train()
-    means = np.mean(scores, axis=0)
-    return {"ssim": float(means[0]), "psnr": float(means[1])}
-
-
-def record(state: State, method: TrainedMethod, scores: Mapping[str, float], select: str) -> None:
-    """Add a row to the history (means of the terms since the last row) and keep the weights if they are the best."""
+    What is validated and kept is the average of the weights where there is one.
+    """
+    with averaged(method.network, state.average), torch.compiler.set_stance("force_eager"):
+        scores = validate(method, slabs, factor)
+        if scores[select] > state.best_score:
+            state.best_score, state.best_step = scores[select], state.step
+            state.best_weights = {
+                name: w.detach().cpu().clone() for name, w in method.network.state_dict().items()
+            }
     steps = state.step - (int(state.history[-1]["step"]) if state.history else 0)
     means = {name: total / steps for name, total in state.sums.items()}
     state.history.append(
-        {"step": state.step, **means, **{f"validation_{name}": v for name, v in scores.items()}}
+        {
+            "step": state.step,
+            "compute_seconds": state.compute_seconds,
+            **means,
+            **{f"validation_{name}": value for name, value in scores.items()},
+        }
     )
     state.sums = {}
-    if scores[select] > state.best_score:
-        state.best_score, state.best_step = scores[select], state.step
-        state.best_weights = {
-            name: w.detach().cpu().clone() for name, w in method.network.state_dict().items()
-        }
 
 
-def save(
-    resume: Path,
-    run: Run,
-    method: TrainedMethod,
-    optimisers: Mapping[str, torch.optim.Optimizer],
-    state: State,
-) -> None:
+def save(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers, state: State) -> None:
     """Write the resume file."""
-    moments = {name: optimiser.state_dict() for name, optimiser in optimisers.items()}
+    moments = {name: [one.state_dict() for one in several] for name, several in optimisers.items()}
     write_checkpoint(
         {
             "run": run.identity(),
@@ -281,9 +251,7 @@ def save(
     )
 
 
-def restore(
-    resume: Path, run: Run, method: TrainedMethod, optimisers: Mapping[str, torch.optim.Optimizer]
-) -> State:
+def restore(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers) -> State:
     """The state of `resume` if it exists, its weights and moments put back in place; else a fresh state."""
     if not resume.exists():
         return State()
@@ -294,6 +262,8 @@ def restore(
             f"{resume}: belongs to another run ({', '.join(differing)} differ); delete it to start anew"
         )
     method.network.load_state_dict(saved["network"])
-    for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(copy.deepcopy(saved["optimisers"][name]))
-    return State(**saved["state"])
+    for name, several in optimisers.items():
+        for optimiser, moments in zip(several, saved["optimisers"][name], strict=True):
+            optimiser.load_state_dict(copy.deepcopy(moments))
+    average = {name: weight.to(method.device) for name, weight in saved["state"]["average"].items()}
+    return State(**(saved["state"] | {"average": average}))

@@ -130,9 +130,10 @@ def spline_matrix(crop: int, gap: int) -> np.ndarray:
     return bspline_weights(spline_slices(crop, gap), positions).astype(np.float32)
 
 
-def augment(window: np.ndarray, contrast: bool, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-    """The paper's augmentations, the same for all images of a window; and whether their order was swapped."""
-    if contrast:
+def augment(window: np.ndarray, contrast: float, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+    """The paper's augmentations, the same for all images of a window, that of contrast with a probability; and whether their
+    order was swapped."""
+    if rng.random() < contrast:
         window = adjust_contrast(window, *draw_contrast(rng))
     window = np.rot90(window, int(rng.integers(4)), axes=(1, 2))
     swapped = bool(rng.random() < 0.5)

@@ -81,7 +81,7 @@ def draw_pair(
     low = np.array(volume[frame, begin:end][(slice(None), *place)], dtype=np.float32)
     box = (frame, slice(first, first + depth), *place)
     target = np.array(reference[box], dtype=np.float32)
-    if training["contrast"]:
+    if rng.random() < training["contrast"]:
         gain, centre = draw_contrast(rng)
         low, target = adjust_contrast(low, gain, centre), adjust_contrast(target, gain, centre)
     weights = bspline_weights(end - begin, (first + np.arange(depth)) / factor - begin).astype(np.float32)

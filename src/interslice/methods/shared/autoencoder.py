@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from interslice.common.checkpoints import load_weights
+from interslice.common.devices import select_precision
 from interslice.data.volumes import output_size
 from interslice.methods.base import Method
 from interslice.methods.shared.networks import build_decoder, build_encoder, pad_to_multiple
@@ -22,6 +23,7 @@ class TrainedMethod(Method):
     trained = True
     neighbours: ClassVar[int] = 2  # input slices that a synthesised slice depends on
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
+    precision: str = "float32"  # of interpolation; bfloat16 means autocast
     step: int = 0  # of the training that `losses` is asked in
     network: nn.Module
     perceptual: nn.Module | None = None  # LPIPS, set by the training loop for methods that use it
@@ -51,10 +53,23 @@ class TrainedMethod(Method):
         """Of a supervised method: volumes of the references' shapes that targets have as a second channel; None for none."""
         return None
 
+    def compiled(self) -> list[nn.Module]:
+        """The modules that `losses` calls, for torch.compile: whole calls, not parts of one."""
+        return [self.network]
+
+    def autocast(self) -> torch.autocast:
+        """The context of interpolation in this method's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
     def load(self, checkpoint: Path) -> None:
-        """Read the weights of a checkpoint that was made with the same settings; on a GPU where there is one."""
+        """Read the weights of a checkpoint that was made with the same settings; on a GPU where there is one.
+
+        A method that trains in bfloat16 interpolates in it too, on machines that compute in it.
+        """
         self.network.load_state_dict(load_weights(checkpoint, self.settings))
         self.network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        setting = self.settings["training"]["precision"]
+        self.precision = "float32" if setting == "float32" else select_precision("auto", self.device)
 
 
 class Autoencoder(TrainedMethod):
@@ -74,6 +89,10 @@ class Autoencoder(TrainedMethod):
         """The untrained decoder; a linear output has an identity as its last layer."""
         linear = self.settings.get("output") == "linear"
         return build_decoder(self.settings["network"], activation=nn.Identity() if linear else None)
+
+    def compiled(self) -> list[nn.Module]:
+        """Encoder and decoder, which are called one by one."""
+        return [self.encoder, self.decoder]
 
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 1, H, W) to the latent (batch, C, h, w) that is interpolated."""
@@ -122,6 +141,10 @@ class Autoencoder(TrainedMethod):
     @torch.no_grad()
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
         """Gap n - 1 is the last slice alone."""
+        with self.autocast():
+            return self._decode_gaps(volume, factor, gaps)
+
+    def _decode_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
         count, height, width = volume.shape
         result = np.full((output_size(count, factor), height, width), np.nan, dtype=np.float32)
         reach = self.neighbours // 2

@@ -38,7 +38,7 @@ def convolutions(before: int, after: int, layers: int) -> list[nn.Module]:
     channels = [before] + [after] * layers
     stack: list[nn.Module] = []
     for first, second in itertools.pairwise(channels):
-        stack += [nn.Conv2d(first, second, 3, padding=1), nn.LeakyReLU(SLOPE)]
+        stack += [nn.Conv2d(first, second, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)]
     return stack
 
 

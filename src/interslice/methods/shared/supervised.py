@@ -41,7 +41,9 @@ class Supervised(TrainedMethod):
 
     @torch.no_grad()
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        return self.restore(BSpline({}).interpolate(volume, factor))
+        fine = BSpline({}).interpolate(volume, factor)
+        with self.autocast():
+            return self.restore(fine)
 
     def restore(self, fine: np.ndarray) -> np.ndarray:
         """(slices, rows, columns) float32 to the same, better: slab by slab."""
