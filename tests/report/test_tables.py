@@ -138,6 +138,8 @@ def test_overshoot_is_no_better_than_falling_short():
     assert marked(text) == {"near"}
     assert "Contrast, 6 mm lesions → 1" in text
     assert marked(to_markdown(table_of({"a": [0.4], "b": [1.4]}, "lesion_contrast_3mm"))) == {"b"}
+    cancelled = {"a": [0.5, 1.5], "b": [0.9, 0.9]}  # a's mean is 1, and none of its subjects is near it
+    assert marked(to_markdown(table_of(cancelled, "lesion_contrast_3mm"))) == {"b"}
 
 
 def test_a_control_as_good_as_the_best_is_not_marked():

@@ -38,7 +38,7 @@ def metric_figures(kind):
         "factor": "{} against the anisotropy factor, {}",
     }
     return {
-        f"{kind}_{region}_{metric}": titles[kind].format(metric.upper(), where)
+        f"{kind}_{region}_{metric}": titles[kind].format(METRICS[metric].label, where)
         for region, where in (("whole", "whole image"), ("foreground", "foreground"))
         for metric in config["evaluation"]["metrics"]
     }

@@ -63,11 +63,10 @@ def _row(cells: list[str]) -> str:
 def quality_against_seconds(table: pd.DataFrame) -> Figure:
     """Mean PSNR of a `cost_table` against seconds per volume (logarithmic), a panel per dataset and K; supervised methods
     are hollow."""
-    rivals = table
-    labels = dict(zip(rivals["method"], rivals["label"], strict=True))
-    supervised = set(rivals.loc[rivals["supervised"], "method"])
+    labels = dict(zip(table["method"], table["label"], strict=True))
+    supervised = set(table.loc[table["supervised"], "method"])
     names, styles = shown_names(labels, supervised), method_styles(labels)
-    views = list(rivals.groupby(["dataset", "K"], sort=False))
+    views = list(table.groupby(["dataset", "K"], sort=False))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 2.2 + 1.6 * -(-len(views) // 2)))
         panels = figure.subplots(-(-len(views) // 2), min(2, len(views)), squeeze=False).ravel()
