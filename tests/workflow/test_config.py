@@ -30,7 +30,7 @@ def changed(path, value):
 def test_the_default_study_resolves():
     study = load_study(default_config(), ROOT)
     assert study.named("control") == ["oracle", "nearest"]
-    assert study.named("baseline") == ["linear", "bspline", "lanczos"]
+    assert study.named("baseline") == ["linear", "bspline", "lanczos", "registration"]
     finished = ["cae_pretrained", "cae_residual_pretrained"]
     assert study.named("trained") == ["cae_mse", "cae", *finished]
     assert study.trainings == ["cae_mse", "cae"]

@@ -53,13 +53,14 @@ class Registration(Method):
         demons.SetSmoothDisplacementField(True)
         demons.SetNumberOfThreads(1)  # sums over threads are in no fixed order: one makes equal runs equal
         images = [SimpleITK.GetImageFromArray(np.ascontiguousarray(image)) for image in (fixed, moving)]
-        found = None
+        found: SimpleITK.Image | None = None
         for level in reversed(range(self.settings["levels"])):
             if level and min(fixed.shape) >> level < SMALLEST_SIDE:
                 continue
             pair = [SimpleITK.BinShrink(image, [2**level] * 2) for image in images]
-            start = [] if found is None else [resampled(found, pair[0])]
+            start = () if found is None else (resampled(found, pair[0]),)
             found = demons.Execute(*pair, *start)
+        assert found is not None  # the level of the images themselves is never left out
         field = SimpleITK.GetArrayFromImage(found)
         return np.stack([field[..., 1], field[..., 0]]).astype(np.float32)  # ITK counts (column, row)
 

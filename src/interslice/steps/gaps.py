@@ -12,6 +12,7 @@ from interslice.report.style import save
 from interslice.scoring.longtable import read_scores
 from interslice.steps.kept import kept_volumes
 from interslice.steps.tables import write_text
+from interslice.training.record import read_record
 
 
 def plot_gap(
@@ -62,7 +63,7 @@ def write_captions(
         settings = json.loads(Path(path).read_text())["settings"]
         training = settings["training"]
         batch = f"{training['batch']} {examples_of(settings)}"
-        budgets[label] = f"{settings['label']}, {training['steps']:,} updates of {batch}"
+        budgets[label] = f"{settings['label']}, {read_record(Path(path)).sentence(batch)}"
     text = figure_captions(
         titles, read_scores(Path(scores)), budgets, environment_record(), lenders, finished
     )

@@ -16,6 +16,7 @@ from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
 from interslice.report.pages import Picture, study_sections, write_page
 from interslice.scoring.longtable import read_scores
+from interslice.training.record import read_record
 
 
 def write_study_page(
@@ -67,10 +68,10 @@ def budgets(trainings: Mapping[str, str]) -> dict[str, str]:
     facts = {}
     for label, path in trainings.items():
         record = json.loads(Path(path).read_text())
-        training = record["settings"]["training"]
+        examples = f"{record['settings']['training']['batch']} {examples_of(record['settings'])}"
         facts[f"Training of {label}"] = (
-            f"{training['steps']:,} steps of {training['batch']} {examples_of(record['settings'])} in "
-            f"{record['seconds']:,.1f} s ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
+            f"{read_record(Path(path)).sentence(examples)}; "
+            f"{record['seconds']:,.1f} s on the clock ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
             f"best step {record['best_step']:,}, {record['parameters']:,} parameters"
         )
     return facts

@@ -1,0 +1,43 @@
+"""What a training says of itself: how long it was and how it ended. Read without torch, for tables and figures."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from interslice.common.errors import InputError
+
+
+@dataclass(frozen=True)
+class Record:
+    """Of one finished training. seconds: wall clock; compute_seconds: CPU seconds, on a GPU wall clock.
+
+    ended: "plateau" (the validation score no longer rose) or "budget" (its steps or seconds were used up).
+    """
+
+    updates: int
+    best_step: int
+    seconds: float
+    compute_seconds: float
+    ended: str
+
+    @property
+    def marked(self) -> bool:
+        """Whether tables and figures must mark the method's row: its score says what its budget allowed."""
+        return self.ended != "plateau"
+
+    def sentence(self, examples: str) -> str:
+        """Updates, seconds and the end, for a caption. examples: what an update sees, "12 triplets"."""
+        end = "a plateau" if self.ended == "plateau" else "its budget, not a plateau"
+        return f"{self.updates:,} updates of {examples} in {self.compute_seconds:,.0f} s, ended at {end}"
+
+
+def read_record(provenance: Path) -> Record:
+    """The record in a training's provenance.json; InputError for a file without one."""
+    content = json.loads(provenance.read_text())
+    keys = Record.__dataclass_fields__
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise InputError(
+            f"{provenance}: found no {missing[0]}, allowed is the record of a training of this version"
+        )
+    return Record(**{key: content[key] for key in keys})
