@@ -1,8 +1,8 @@
 """Where the object is in a reference volume, and its tissue classes by intensity."""
 
 import numpy as np
-from scipy import ndimage
-from skimage.filters import threshold_multiotsu, threshold_otsu
+import scipy  # as skimage, it loads its parts where they are used: a workflow that reads names here needs none
+import skimage
 
 from interslice.common.errors import InputError
 
@@ -26,17 +26,17 @@ def foreground_mask(reference: np.ndarray) -> np.ndarray:
         )
     if reference.min() == reference.max():
         raise InputError(f"foreground mask: every voxel is {reference.min():g}, contrast is needed")
-    root = np.sqrt(ndimage.gaussian_filter(reference.astype(np.float32), (0, 1, 1)))
+    root = np.sqrt(scipy.ndimage.gaussian_filter(reference.astype(np.float32), (0, 1, 1)))
     radius = 4
-    in_plane = ndimage.generate_binary_structure(3, 1)
+    in_plane = scipy.ndimage.generate_binary_structure(3, 1)
     in_plane[[0, 2]] = False
     # Padded by more than the radius, so that the closing does not eat the object at the image border.
     pad = radius + 1
-    above = np.pad(root > threshold_otsu(root), ((0, 0), (pad, pad), (pad, pad)), mode="edge")
-    closed = ndimage.binary_closing(above, in_plane, iterations=radius)[:, pad:-pad, pad:-pad]
-    labels, _ = ndimage.label(closed)
+    above = np.pad(root > skimage.filters.threshold_otsu(root), ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    closed = scipy.ndimage.binary_closing(above, in_plane, iterations=radius)[:, pad:-pad, pad:-pad]
+    labels, _ = scipy.ndimage.label(closed)
     largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    return np.stack([ndimage.binary_fill_holes(one) for one in largest])
+    return np.stack([scipy.ndimage.binary_fill_holes(one) for one in largest])
 
 
 def tissue_classes(volume: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -44,4 +44,6 @@ def tissue_classes(volume: np.ndarray, mask: np.ndarray | None = None) -> np.nda
     values = volume if mask is None else volume[mask]
     if values.size == 0:
         raise ValueError("no voxel to take thresholds of")
-    return np.digitize(volume, threshold_multiotsu(values, classes=TISSUE_CLASSES)).astype(np.uint8)
+    return np.digitize(volume, skimage.filters.threshold_multiotsu(values, classes=TISSUE_CLASSES)).astype(
+        np.uint8
+    )

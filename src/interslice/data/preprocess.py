@@ -11,8 +11,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
-from scipy import ndimage
+import scipy
 
 from interslice.data.masks import foreground_mask
 from interslice.data.sources import Case
@@ -55,6 +54,8 @@ def resample_in_plane(volume: Volume, spacing_mm: float) -> Volume:
     The Gaussian has sigma = (factor - 1) / 2 pixels where the factor of reduction is above 1, as in
     scikit-image. The new grid has the old one's centre and as many pixels as fit its field of view.
     """
+    import SimpleITK as sitk  # a second to load, and few datasets are resampled
+
     frames, slices, *size = volume.data.shape
     _, *old = volume.spacing
     new_size = [max(1, int(np.floor(n * s / spacing_mm + 1e-6))) for n, s in zip(size, old, strict=True)]
@@ -63,7 +64,7 @@ def resample_in_plane(volume: Volume, spacing_mm: float) -> Volume:
     sigma = [max(0.0, (spacing_mm / s - 1) / 2) for s in old]
     data = np.empty((frames, slices, *new_size), dtype=np.float32)
     for index, frame in enumerate(volume.data):
-        smooth = ndimage.gaussian_filter(frame, (0, *sigma), mode="nearest")
+        smooth = scipy.ndimage.gaussian_filter(frame, (0, *sigma), mode="nearest")
         image = sitk.GetImageFromArray(np.ascontiguousarray(smooth))
         image.SetSpacing([old[1], old[0], 1.0])  # SimpleITK counts (column, row, slice)
         data[index] = sitk.GetArrayFromImage(

@@ -12,7 +12,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
@@ -112,7 +112,7 @@ def foreground_box(frame: np.ndarray, spacing: tuple[float, ...], margin_mm: flo
     The margin is in-plane only: a slice without foreground has nothing to interpolate, and no metric is
     defined on it.
     """
-    box = ndimage.find_objects(foreground_mask(frame).astype(np.uint8))[0]
+    box = scipy.ndimage.find_objects(foreground_mask(frame).astype(np.uint8))[0]
     margins = [0, *(round(margin_mm / size) for size in spacing[1:])]
     return tuple(
         slice(max(0, edge.start - margin), min(length, edge.stop + margin))
@@ -164,7 +164,7 @@ def profile_blur(data: np.ndarray, factor: int, slice_profile: str, *, axis: int
         return data
     if slice_profile != "gaussian":
         raise InputError(f"slice_profile: found {slice_profile!r}, allowed are none and gaussian")
-    return ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=axis, mode="nearest")
+    return scipy.ndimage.gaussian_filter1d(data, sigma=factor / FWHM_PER_SIGMA, axis=axis, mode="nearest")
 
 
 def reference_slices(data: np.ndarray, factor: int) -> np.ndarray:

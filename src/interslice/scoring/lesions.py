@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.data.masks import tissue_classes
 
@@ -95,7 +95,7 @@ def tissue_depth(reference: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[f
         tissue = mask & (tissue_classes(reference, mask) > 0) & (reference <= 1 - CONTRAST)
     except ValueError:  # fewer values than classes
         return np.zeros(reference.shape)
-    padded = ndimage.distance_transform_edt(np.pad(tissue, 1), sampling=spacing_mm)
+    padded = scipy.ndimage.distance_transform_edt(np.pad(tissue, 1), sampling=spacing_mm)
     return np.asarray(padded[1:-1, 1:-1, 1:-1])
 
 
