@@ -71,6 +71,8 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
         choices=("sform", "qform", "pixdim"),
         help="what says the voxel sizes where a NIfTI header contradicts itself",
     )
+    add("--series", metavar="NAME", help="series of a DICOM folder: its number, description or UID")
+    add("--list", action="store_true", help="list the series of a DICOM folder, and do nothing else")
     add(
         "--nan", choices=("keep", "zero", "refuse"), default="keep",
         help="voxels that are NaN stay so and are not spread (keep, default), become 0, or are refused",
@@ -187,7 +189,12 @@ def run_upsample(arguments: argparse.Namespace) -> int:
     from interslice.scan.command import Options, run_one, say_to, say_to_stderr
 
     given = vars(arguments).copy()
-    quiet, _ = given.pop("quiet"), given.pop("run")
+    quiet, _, only_list = given.pop("quiet"), given.pop("run"), given.pop("list")
+    if only_list:
+        from interslice.data.dicom_headers import described, list_series
+
+        say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
+        return 0
     options = Options(**given | {"also": tuple(arguments.also)})
     say = (lambda text: None) if quiet else say_to_stderr
     if not is_batch(options.source):

@@ -7,8 +7,9 @@ from pydicom.uid import RLELossless
 
 from generators import cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
-from interslice.data.dicom import read_series, read_stack
+from interslice.data.dicom import read_series, read_series_image, read_stack
 from interslice.data.dicom_headers import list_series, only_series
+from interslice.scan.scans import read_scan
 
 SHAPE = (5, 12, 16)
 
@@ -69,10 +70,81 @@ def test_each_series_is_a_stack_and_other_files_are_skipped(tmp_path):
     assert [stack.data.shape[2] for stack in stacks] == [5, 3]
     assert "T2" in stacks[0].name
     with pytest.raises(
-        InputError, match=r"found 2 mixed series \(T2, 5 images; LOCALIZER, 3 images\), allowed is one"
+        InputError, match=r"found 2 mixed series \(1: T2, 5 images; 2: LOCALIZER, 3 images\), allowed is one"
     ):
         only_series(tmp_path)
     assert only_series(tmp_path / "a").slices[0].description == "LOCALIZER"
+    for wanted in ("2", "LOCALIZER", stacks_uid(tmp_path / "a")):
+        assert only_series(tmp_path, wanted).slices[0].description == "LOCALIZER"
+    with pytest.raises(InputError, match="found 2 mixed series, 0 of them for 'T3'"):
+        only_series(tmp_path, "T3")
+
+
+def stacks_uid(folder):
+    return str(pydicom.dcmread(next(folder.iterdir())).SeriesInstanceUID)
+
+
+def test_one_slice_or_the_discs_directory_stands_for_the_series(tmp_path):
+    paths = write_dicom_series(tmp_path / "disc", cine(SHAPE, 1, seed=1))
+    whole = read_series_image(tmp_path / "disc")
+    (tmp_path / "disc" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    for source in (paths[2], tmp_path / "disc" / "DICOMDIR"):
+        np.testing.assert_array_equal(read_series_image(source).get_fdata(), whole.get_fdata())
+        assert read_scan(source).stored.shape == whole.shape
+
+
+def test_an_image_that_is_there_twice_is_taken_once(tmp_path):
+    """Exported twice, under another name and UID; another image of the same place and phase is no copy."""
+    paths = write_dicom_series(tmp_path / "a", cine(SHAPE, 1, seed=1))
+    whole = read_series(tmp_path / "a")[0].data
+    copy = pydicom.dcmread(paths[3])
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    copy.save_as(tmp_path / "a" / "copy.dcm")
+    np.testing.assert_array_equal(read_series(tmp_path / "a")[0].data, whole)
+    copy.PixelData = bytes(len(copy.PixelData))
+    copy.save_as(tmp_path / "a" / "copy.dcm")
+    with pytest.raises(InputError, match="an image is missing or is there twice"):
+        read_series(tmp_path / "a")
+
+
+def test_a_screenshot_beside_the_series_is_skipped(tmp_path):
+    paths = write_dicom_series(tmp_path / "a", cine(SHAPE, 1, seed=1))
+    shot = pydicom.dcmread(paths[0])
+    shot.SOPClassUID = shot.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    shot.SeriesInstanceUID = "1.2.3"
+    for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(shot, key)
+    shot.save_as(tmp_path / "a" / "shot.dcm")
+    assert len(list_series(tmp_path / "a")) == 1
+
+
+@pytest.mark.parametrize("numbers", ["mixed", "equal"])
+def test_two_echoes_are_two_volumes_by_their_echo_times(tmp_path, numbers):
+    """Whatever the order of the instance numbers, which may also be those of the slices."""
+    volume = cine(SHAPE, 2, seed=1)
+    paths = write_dicom_series(tmp_path / "a", volume, trigger=False)
+    for index, path in enumerate(paths):
+        place, echo = divmod(index, 2)
+        number = place + 1 if numbers == "equal" else 2 * place + (echo + place) % 2 + 1
+        edit_dicom(path, EchoTime=20.0 + 70.0 * echo, InstanceNumber=number)
+    (stack,) = read_series(tmp_path / "a")
+    for echo in (0, 1):
+        expected = np.round(1000 * volume[..., echo])
+        np.testing.assert_array_equal(stack.data[..., echo], np.moveaxis(expected, (0, 1, 2), (2, 1, 0)))
+
+
+def test_a_file_without_preamble_is_dicom(tmp_path):
+    paths = write_dicom_series(tmp_path / "a", cine(SHAPE, 1, seed=1))
+    whole = read_series(tmp_path / "a")[0].data
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        dataset.preamble = None
+        path.unlink()
+        bare = path.with_suffix("")
+        pydicom.dcmwrite(bare, dataset, implicit_vr=True, little_endian=True, enforce_file_format=False)
+        assert bare.read_bytes()[128:132] != b"DICM"
+    np.testing.assert_array_equal(read_series(tmp_path / "a")[0].data, whole)
 
 
 def broken(paths, what):
@@ -146,7 +218,8 @@ def test_phases_that_nothing_orders_are_refused(tmp_path):
     for path in paths:
         edit_dicom(path, InstanceNumber=1)
     with pytest.raises(
-        InputError, match=r"none of TriggerTime, TemporalPositionIdentifier, InstanceNumber orders them"
+        InputError,
+        match=r"none of EchoTime, TriggerTime, TemporalPositionIdentifier, InstanceNumber orders them",
     ):
         read_series(tmp_path)
 

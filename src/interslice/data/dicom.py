@@ -12,11 +12,18 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 
 from interslice.common.errors import InputError
-from interslice.data.dicom_headers import PHASE_ORDER, Series, Slice, list_series, only_series
+from interslice.data.dicom_headers import (
+    PHASE_ORDER,
+    Series,
+    Slice,
+    list_series,
+    only_series,
+    read_dataset,
+    series_of_slice,
+)
 
 SAME_PLACE_MM = 0.02  # positions are decimal text: the same slice may differ in the last digits
 GAP_TOLERANCE = 0.02  # of the usual gap
@@ -57,6 +64,7 @@ def read_stack(series: Series) -> Stack:
     missing slice, unequal gaps, slices that are shifted in plane, unequal numbers of phases, two images of
     one slice and phase, or pixels that cannot be read.
     """
+    series = without_copies(series)
     check_alike(series)
     places = sort_slices(series)
     step = slice_step(series, places)
@@ -69,6 +77,18 @@ def read_stack(series: Series) -> Stack:
     pixels = [[read_pixels(image).T for image in place] for place in places]
     data = np.moveaxis(np.array(pixels, dtype=np.float32), (0, 1), (2, 3))
     return Stack(series.name, data, LPS_TO_RAS @ affine)
+
+
+def without_copies(series: Series) -> Series:
+    """The series without images that are there twice: the same place, phase and pixels, whatever their names and UIDs."""
+    kept: dict[tuple[Any, ...], list[Slice]] = {}
+    for image in series.slices:
+        same = kept.setdefault(
+            (*image.position.round(3), *image.orientation.round(4).ravel(), image.phase), []
+        )
+        if not any(np.array_equal(read_pixels(image), read_pixels(other)) for other in same):
+            same.append(image)
+    return Series(series.name, tuple(image for group in kept.values() for image in group))
 
 
 def check_alike(series: Series) -> None:
@@ -165,7 +185,7 @@ def slice_step(series: Series, places: Sequence[Sequence[Slice]]) -> np.ndarray:
 def read_pixels(image: Slice) -> np.ndarray:
     """The grey values (rows, columns) of an image, rescale slope and intercept applied."""
     try:
-        dataset = pydicom.dcmread(image.path)
+        dataset = read_dataset(image.path)
         slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
         if dataset.file_meta.TransferSyntaxUID.is_compressed:
             # SimpleITK carries the decoders (JPEG, JPEG 2000, RLE) that pydicom leaves to plug-ins; it
@@ -190,12 +210,17 @@ def read_pixels(image: Slice) -> np.ndarray:
     return pixels.astype(np.float32)
 
 
-def read_series_image(folder: str | Path) -> nib.Nifti1Image:
-    """The one series in a folder, 3-D or 4-D (phases), in scanner coordinates (RAS+, qform and sform code 1).
+def read_series_image(source: str | Path, wanted: str | None = None) -> nib.Nifti1Image:
+    """The one series in a folder, or the wanted one, or that of one of its slices or of a disc's DICOMDIR.
+
+    3-D or 4-D (phases, echoes), in scanner coordinates (RAS+, qform and sform code 1).
 
     Raises InputError where the folder holds no DICOM image, several series, or an irregular stack.
     """
-    image = read_stack(only_series(folder)).to_nifti()
+    source = Path(source)
+    source = source.parent if source.name == "DICOMDIR" else source
+    series = series_of_slice(source) if source.is_file() else only_series(source, wanted)
+    image = read_stack(series).to_nifti()
     whole = nib.Nifti1Image(smallest_type(np.asarray(image.dataobj)), image.affine, image.header)
     whole.set_qform(image.affine, code="scanner")
     whole.set_sform(image.affine, code="scanner")

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ImplicitVRLittleEndian
 
 from interslice.common.errors import InputError
 
-PHASE_ORDER = ("TriggerTime", "TemporalPositionIdentifier", "InstanceNumber")
+PHASE_ORDER = ("EchoTime", "TriggerTime", "TemporalPositionIdentifier", "InstanceNumber")
 HEADER = ["SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "FrameOfReferenceUID"]
 HEADER += ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "Rows", "Columns"]
 HEADER += ["NumberOfFrames", "SamplesPerPixel", *PHASE_ORDER]
+
+SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
+NO_PREAMBLE = (
+    b"\x02\x00",
+    b"\x08\x00",
+)  # group 2 or 8, little endian: how a file begins that has no preamble
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
@@ -91,24 +98,65 @@ def common_place(slices: Sequence[Slice]) -> str:
     return str(slices[0].path.parent)
 
 
-def only_series(source: str | Path | Iterable[str | Path]) -> Series:
-    """The one series of a folder or of files; InputError names what there is where there are several."""
+def only_series(source: str | Path | Iterable[str | Path], wanted: str | None = None) -> Series:
+    """The one series of a folder or of files, or the wanted one: its number in `described`, description or UID.
+
+    InputError names what there is where there are several and none, or more than one, is wanted.
+    """
     series = list_series(source)
-    if len(series) > 1:
-        names = "; ".join(f"{one.slices[0].description}, {len(one.slices)} images" for one in series)
-        raise InputError(f"{series[0].name}: found {len(series)} mixed series ({names}), allowed is one")
-    return series[0]
+    chosen = [
+        one
+        for number, one in enumerate(series, 1)
+        if wanted in (None, str(number), one.slices[0].description, one.slices[0].series)
+    ]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = "; ".join(described(series))
+    asked = f", {len(chosen)} of them for {wanted!r}" if wanted else ""
+    raise InputError(
+        f"{series[0].name}: found {len(series)} mixed series{asked} ({names}), allowed is one; "
+        "--series takes a number, a description or a UID"
+    )
+
+
+def described(series: Sequence[Series]) -> list[str]:
+    """A line for each series: its number for --series, description and number of images."""
+    return [
+        f"{number}: {one.slices[0].description}, {len(one.slices)} images"
+        for number, one in enumerate(series, 1)
+    ]
+
+
+def series_of_slice(path: Path) -> Series:
+    """The series that one image file belongs to, of those in its folder."""
+    header = read_header(path)
+    if header is None:
+        raise InputError(f"{path}: holds no DICOM image; give the folder of the series")
+    beside = [file for file in sorted(path.parent.iterdir()) if file.is_file()]
+    return next(one for one in list_series(beside) if one.slices[0].series == header.series)
+
+
+def read_dataset(path: Path, **options: Any) -> pydicom.FileDataset:
+    """Read a DICOM file, also one without preamble, as old archives write; InvalidDicomError where it is none."""
+    with open(path, "rb") as file:
+        bare = file.read(2) in NO_PREAMBLE
+    dataset = pydicom.dcmread(path, force=bare, **options)
+    if bare and "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    return dataset
 
 
 def read_header(path: Path) -> Slice | None:
     """The header of an image file; None for a file that is not DICOM or holds no image (a report, a DICOMDIR)."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER)
+        header = read_dataset(path, stop_before_pixels=True, specific_tags=HEADER)
     except (InvalidDicomError, EOFError):
         return None
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         raise InputError(f"{path}: the DICOM header cannot be read ({error})") from error
     if "Rows" not in header or "Columns" not in header:
+        return None
+    if str(header.get("SOPClassUID", "")).startswith(SCREENSHOT) and "ImagePositionPatient" not in header:
         return None
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise InputError(

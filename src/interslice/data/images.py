@@ -61,6 +61,12 @@ def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
         return nib.as_closest_canonical(image)
 
 
+def is_dicom(path: str | Path) -> bool:
+    """Whether a file has DICOM's preamble."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 @contextmanager
 def readable(path: str | Path, what: str = "not a readable image") -> Iterator[None]:
     """Any error of a reader becomes one sentence; nibabel's own remarks about a header are not repeated."""

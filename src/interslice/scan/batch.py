@@ -12,6 +12,7 @@ from typing import Any
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.data.images import is_dicom
 from interslice.scan.bids import copy_companions, ignored_patterns, is_ignored, matcher, source_metadata, walk
 from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor, labels_said
 from interslice.scan.scans import Scan, read_scan, write_scan
@@ -75,12 +76,6 @@ def dicom_folders(source: Path) -> list[Path]:
         if path.parent not in found and path.is_file() and is_dicom(path):
             found.add(path.parent)
     return sorted(found)
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the file has DICOM's preamble; what has none is not looked for in a dataset."""
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def image_stem(path: Path) -> str | None:

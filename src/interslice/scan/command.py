@@ -43,6 +43,7 @@ class Options:
     trust: str | None = None
     nan: str = "keep"
     label: bool | None = None
+    series: str | None = None
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -159,7 +160,9 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if options.output is None and not options.check:
         raise InputError("found no output, -o FILE is needed (or --check alone)")
     check_outputs(options)
-    scan = read_scan(options.source, options.axis, trust=options.trust, nan=options.nan)
+    scan = read_scan(
+        options.source, options.axis, trust=options.trust, nan=options.nan, series=options.series
+    )
     reason = label_reason(scan, options.label, options.method)
     if reason and (options.check or options.train_here or options.uncertainty or options.preview):
         raise InputError(

@@ -16,7 +16,15 @@ from scipy import ndimage
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.data.images import MM_PER_UNIT, bytes_of, check_gzip, open_image, readable, voxel_affine
+from interslice.data.images import (
+    MM_PER_UNIT,
+    bytes_of,
+    check_gzip,
+    is_dicom,
+    open_image,
+    readable,
+    voxel_affine,
+)
 from interslice.data.volumes import ANATOMICAL_AXES
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
@@ -104,21 +112,27 @@ class Scan:
 
 
 def read_scan(
-    path: str | Path, axis: str | None = None, *, trust: str | None = None, nan: str = "keep"
+    path: str | Path,
+    axis: str | None = None,
+    *,
+    trust: str | None = None,
+    nan: str = "keep",
+    series: str | None = None,
 ) -> Scan:
     """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...) or a folder that is one DICOM series.
 
     axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
     sizes where the header contradicts itself, see `images.voxel_affine`. nan: keep (NaN stays where it is and is not spread),
-    zero or refuse. Raises InputError for what cannot be interpolated; see `check_scan`.
+    zero or refuse. series: which of a DICOM folder's, by number, description or UID. Raises InputError for what cannot be
+    interpolated; see `check_scan`.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    if path.is_dir():
+    if path.is_dir() or is_dicom(path):
         from interslice.data.dicom import read_series_image
 
-        return scan_from_image(read_series_image(path), str(path), axis)
+        return scan_from_image(read_series_image(path, series), str(path), axis)
     image = open_image(path)
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
