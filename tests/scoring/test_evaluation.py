@@ -169,6 +169,7 @@ def audit_shard(method, folder, output, monkeypatch):
         keys={"dataset": "d", "method": "nearest", "K": 3, "seed": 1},
         settings=small_settings("nearest"),
         evaluation={"metrics": ["ssim", "psnr"], "gap_step": 2},
+        separate_scaling=True,
         score_px=None,
         threads=1,
         digest="code",
