@@ -2,7 +2,7 @@
 
 Rician noise is added to the low-resolution slices of a slab in the middle of the volume; the score is against the scan
 without it. A scan has noise of its own: once it is taken as it is, and once after non-local means (scikit-image). Run in the
-environment after `snakemake results/normalise_volumes/t1/0`: python benchmarks/burst_noise.py VOLUME.nii
+environment after `snakemake --until normalise_volumes`: python benchmarks/burst_noise.py VOLUME.nii
 """
 
 import sys

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from interslice.common.schemas import read_yaml
 from interslice.config import load_study
-from interslice.data.volumes import open_volume, reference_slices
 from interslice.report.figures import qualitative_panel, save
-from interslice.steps.data import volumes_of
+from interslice.report.reader_study import study_cases
 
 ROOT, FACTOR = Path(__file__).parent.parent, 4
 METHODS = ("linear", "bspline", "cae", "cae_pretrained", "cae_residual_pretrained")
@@ -18,18 +17,14 @@ BRAIN = (
 
 if __name__ == "__main__":
     study = load_study(read_yaml(ROOT / "config" / "config.yaml"), ROOT)
-    results, subject = ROOT / "results", study.datasets["t1"]["figure_subject"]
-    reference = open_volume(volumes_of([results / "normalise_volumes/t1/0"], "test")[subject])
-    target = reference_slices(reference.data, FACTOR)[0]
-    folder = results / "default/evaluate_method/t1" / f"K{FACTOR}"
-    volumes = {
-        method: open_volume(folder / method / "seed1/0_volumes" / f"{subject}.nii").data[0]
-        for method in METHODS
-    }
+    subject = study.datasets["t1"]["figure_subject"]
+    cases = study_cases(ROOT / "results" / "default", "t1", FACTOR, METHODS)
+    case = next(case for case in cases if case.subject == subject)
+    target, volumes = case.reference, case.volumes
     figure = qualitative_panel(
         volumes,
         target,
-        spacing_mm=reference.spacing,
+        spacing_mm=(1.0, *case.pixel_mm),
         slice_index=102,
         reformat="column",
         index=target.shape[2] // 2,

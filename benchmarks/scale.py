@@ -98,14 +98,21 @@ def training_rows(paper: Study, costs: dict[str, Any]) -> list[dict[str, float |
 def jobs_of(paper: Study) -> dict[str, int]:
     """Number of jobs by rule, of those whose number grows with the study."""
     shards = {name: dataset["shards"] for name, dataset in paper.datasets.items()}
+    # Train and test have all shards, validation one; a dataset that borrows its models has the test split alone.
+    volumes = {
+        name: 2 * shards[name] + 1 if name in paper.trained_datasets() else shards[name] for name in shards
+    }
     places = [(name, factor) for name in paper.datasets for factor in paper.factors(name)]
     seeds = len(paper.config["seeds"])
     runs = [(name, paper.trains(method)) for name, K in places for method in methods_at(paper, name, K)]
     return {
-        "normalise_volumes": sum(shards.values()),
-        "decimate_volumes": sum(shards[name] for name, _ in places),
+        "normalise_volumes": sum(volumes.values()),
+        "decimate_volumes": sum(volumes[name] for name, _ in places),
         "train_method": sum(seeds for name, trained in runs if trained and name in paper.trained_datasets()),
-        "evaluate_method": sum(shards[name] * (seeds if trained else 1) for name, trained in runs),
+        **dict.fromkeys(
+            ["interpolate_volumes", "score_method"],
+            sum(shards[name] * (seeds if trained else 1) for name, trained in runs),
+        ),
     }
 
 
@@ -143,7 +150,11 @@ def paper_study(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
     sums = {key: sum(one[key] for one in each.values()) for key in next(iter(each.values()))}
     jobs, start = jobs_of(paper), costs["start"]
     started = sum(
-        count * (start["light" if "volumes" in rule else "torch"] + 2 * start["workflow"])
+        count
+        * (
+            start["light" if rule in ("normalise_volumes", "decimate_volumes") else "torch"]
+            + 2 * start["workflow"]
+        )
         for rule, count in jobs.items()
     )
     rows = []

@@ -9,11 +9,9 @@ from PIL import Image
 
 from interslice.analysis.costs import cost_table
 from interslice.common.errors import InputError
-from interslice.data.volumes import Volume, write_volume
 from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.report.figures import save
-from interslice.steps.cost import measure_cost
-from phantoms import ellipsoids
+from interslice.steps.cost import read_costs
 
 DISPLAY = {
     "labels": {"oracle": "Oracle", "bspline": "B-spline", "cae": "CAE", "srcnn3d": "SRCNN3D"},
@@ -85,19 +83,16 @@ def test_a_method_without_measurement_is_refused():
         cost_table(scores(), costs(("bspline", "cae")), TRAININGS, display=DISPLAY)
 
 
-def test_the_measurement_is_of_the_whole_volume_of_the_named_subject(tmp_path):
-    for subject, slices in (("a", 4), ("b", 6)):
-        volume = Volume(ellipsoids((slices, 12, 10))[np.newaxis], np.eye(4), 2)
-        write_volume(volume, tmp_path / "low" / "test" / f"{subject}.nii")
-    keys = {"dataset": "t1", "K": 3, "method": "linear"}
-    for subject, slices in ((None, 4), ("b", 6)):
-        output = tmp_path / "cost.json"
-        measure_cost(
-            [tmp_path / "low"], None, keys=keys, settings={"method": "linear"}, subject=subject, threads=1,
-            output=output,
-        )  # fmt: skip
-        record = json.loads(output.read_text())
-        assert record["voxels"] == ((slices - 1) * 3 + 1) * 12 * 10
-        assert 0 < record["seconds"] < 60
-        assert record["peak_mib"] > 20
-        assert record["method"] == "linear"
+def test_costs_are_those_that_the_interpolations_wrote(tmp_path):
+    """The median over subjects of the seconds of a frame, and the largest memory, over all shards."""
+    records = [
+        {"subject": "a", "frames": 1, "seconds": 4.0, "peak_mib": 100.0},
+        {"subject": "b", "frames": 2, "seconds": 4.0, "peak_mib": 300.0},
+        {"subject": "c", "frames": 1, "seconds": 50.0, "peak_mib": 200.0},
+    ]
+    for shard, part in enumerate((records[:2], records[2:])):
+        (tmp_path / str(shard)).mkdir()
+        (tmp_path / str(shard) / "costs.json").write_text(json.dumps(part))
+    found = read_costs([["t1", 2, "linear", [str(tmp_path / "0"), str(tmp_path / "1")]]])
+    expected = {"dataset": "t1", "K": 2, "method": "linear", "seconds": 4.0, "peak_mib": 300.0}
+    assert found.to_dict("records") == [expected]

@@ -66,12 +66,12 @@ class Storm:
         return next(one for one in self.cluster.jobs() if one.number == job.number)
 
     def training(self, job: Job) -> str:
-        """dataset/K/method/seed of a training, as in its paths."""
-        dataset, factor, *method, seed = job.comment.split("_wildcards_")[1].split("_")
-        return f"{dataset}/K{factor}/{'_'.join(method)}/seed{seed}"
+        """dataset/K/folder of a training, as in its paths."""
+        dataset, factor, *training = job.comment.split("_wildcards_")[1].split("_")
+        return f"{dataset}/K{factor}/{'_'.join(training)}"
 
     def log_of(self, job: Job) -> str:
-        return (self.checkout.folder / f"results/tiny/logs/train_method/{self.training(job)}.log").read_text()
+        return (self.checkout.folder / f"results/logs/train_method/{self.training(job)}.log").read_text()
 
     def strike(self, fault: str, job: Job, *command: str) -> None:
         self.struck[fault], self.logs[fault] = job, self.log_of(job) if job.rule == "train_method" else ""
@@ -92,7 +92,7 @@ def prepare(undisturbed: Checkout, folder: Path, cluster: ModuleType) -> Storm:
     sampling.write_text(sampling.read_text() + HOLD)
     (folder / "faults").mkdir()
     shutil.rmtree(folder / "results/tiny/tables")
-    shutil.rmtree(folder / "results/tiny/train_method")
+    shutil.rmtree(folder / "results/train_method")
     return Storm(Checkout(folder, folder / "tiny.yaml", undisturbed.resources), cluster)
 
 
@@ -139,7 +139,7 @@ def make_weather(storm: Storm) -> None:
                     and not storm.mark("go", job).exists()
                 ):
                     strike_training(storm, job)
-            evaluations = storm.running("evaluate_method")
+            evaluations = storm.running("interpolate_volumes")
             if evaluations and "node" not in storm.struck:
                 job, down = evaluations[0], ("State=DOWN", "Reason=test")
                 storm.strike("node", job, "scontrol", "update", f"NodeName={job.node}", *down)

@@ -27,11 +27,12 @@ from interslice.common.schemas import read_yaml
 from interslice.data.archives import unpack
 from interslice.data.dataset_files import load_dataset
 from interslice.data.index import find_cases, input_files, sha256_of_image, split_cases
+from interslice.data.parts import part_of
 from interslice.data.sources import Found, read_cases, read_excluded
 from interslice.data.sources.idx import read_idx
 from interslice.data.sources.sunnybrook import convert
-from interslice.data.splits import assign_splits
-from interslice.steps.data import convert_dataset, index_dataset
+from interslice.data.splits import assign_splits, declared_splits
+from interslice.steps.data import check_splits, convert_split, index_split
 from phantoms import ellipsoids
 from settings import ROOT
 
@@ -285,8 +286,16 @@ LISTED = {"train": ["a"], "validation": ["b"], "test": ["c", "d", *REASONS, "abs
 
 
 def run_index(tmp_path, settings, converted=None):
-    index_dataset(settings, "", converted, tmp_path / "index.csv", tmp_path / "excluded.csv", 2)
-    return read_cases(tmp_path / "index.csv"), read_excluded(tmp_path / "excluded.csv")
+    """The cases and excluded ones of all splits that the settings have, as the rules make them split by split."""
+    cases, excluded = [], []
+    for split in declared_splits(settings):
+        files = tmp_path / f"{split}.csv", tmp_path / f"{split}_excluded.csv"
+        part = part_of(settings, split) | {"access": settings["access"]}
+        index_split(part, split, "", converted, *files, 2)
+        cases.append(files[0])
+        excluded += read_excluded(files[1])
+    check_splits(cases, settings["name"], tmp_path / "checked.txt")
+    return [case for file in cases for case in read_cases(file)], excluded
 
 
 def test_bad_files_are_left_out_with_their_reason(tmp_path):
@@ -308,7 +317,7 @@ def test_bad_files_are_left_out_with_their_reason(tmp_path):
 
 def test_bad_files_stop_the_run_and_all_are_named(tmp_path):
     broken_folder(tmp_path / "data")
-    with pytest.raises(InputError, match="9 of 13 cases cannot be used") as raised:
+    with pytest.raises(InputError, match="of split test cannot be used") as raised:
         run_index(tmp_path, dataset(tmp_path, splits=LISTED))
     for subject in [*REASONS, "absent"]:
         assert f"{subject}: " in str(raised.value)
@@ -361,7 +370,7 @@ def test_a_bad_dicom_case_is_excluded_and_the_others_are_converted(tmp_path):
     write_sunnybrook(tmp_path / "data", ["SC-HF-I-01", "SC-HF-I-02", "SC-N-02"], shape=(4, 20, 24))
     next((tmp_path / "data" / "SC-HF-I-02" / "CINESAX_300").iterdir()).unlink()
     settings = published(tmp_path, "sunnybrook", on_bad_case="leave_out")
-    convert_dataset(settings, "", tmp_path / "converted", 2)
+    convert_split(part_of(settings, "test"), "test", "", tmp_path / "converted", 2)
     cases, excluded = run_index(tmp_path, settings, tmp_path / "converted")
     assert [case.subject for case in cases] == ["SC-HF-I-01", "SC-N-02"]
     assert [one.subject for one in excluded] == ["SC-HF-I-02"]

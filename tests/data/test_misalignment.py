@@ -4,6 +4,7 @@ import yaml
 
 from interslice.common.errors import InputError
 from interslice.data.misalignment import misalign, slice_shifts
+from interslice.data.parts import write_record
 from interslice.data.volumes import Volume, decimate, open_volume, write_volume
 from interslice.steps.data import decimate_shard
 from phantoms import ellipsoids
@@ -49,16 +50,17 @@ def test_every_low_resolution_slice_moves_by_its_shift_in_mm(factor):
 
 
 def test_decimation_shifts_the_low_resolution_slices_alone(tmp_path):
-    write_volume(reference(), tmp_path / "normalised/test/c1.nii")
+    write_volume(reference(), tmp_path / "normalised/c1.nii")
+    write_record(tmp_path / "normalised", "0123456789")
     for name, shift in (("aligned", None), ("shifted", SETTING)):
-        dataset = {"slice_profile": "none", "slice_shift": shift, "already_low": []}
+        dataset = {"slice_profile": "none", "slice_shift": shift, "already_low": False}
         decimate_shard(tmp_path / "normalised", 3, dataset, tmp_path / name, 1)
-    aligned, shifted = (open_volume(tmp_path / name / "test/c1.nii").data for name in ("aligned", "shifted"))
+    aligned, shifted = (open_volume(tmp_path / name / "c1.nii").data for name in ("aligned", "shifted"))
     np.testing.assert_allclose(
         shifted, misalign(decimate(reference(), 3, "none"), "c1", 3, SETTING).data, atol=1e-6
     )
     assert np.abs(shifted - aligned)[:, 1:-1].max() > 0.02
-    np.testing.assert_array_equal(open_volume(tmp_path / "normalised/test/c1.nii").data, reference().data)
+    np.testing.assert_array_equal(open_volume(tmp_path / "normalised/c1.nii").data, reference().data)
 
 
 def study(**changes):

@@ -10,9 +10,10 @@ from generators import write_idx
 from interslice.common.errors import InputError
 from interslice.common.schemas import read_yaml
 from interslice.data.index import split_cases
+from interslice.data.parts import low_part_of, part_of
 from interslice.data.sources.mnist import angles, convert, find, turn
 from interslice.data.volumes import open_volume
-from interslice.steps.data import convert_dataset, decimate_shard, index_dataset, normalise_shard
+from interslice.steps.data import convert_split, decimate_shard, index_split, normalise_shard
 from interslice.training.triplets import draw_batch
 from settings import ROOT, small_settings
 
@@ -95,10 +96,18 @@ def test_the_data_rules_keep_training_rotations_and_thin_out_test_rotations(tmp_
     """Neighbours of training triplets are 15 degrees apart, those of the test 40 with three rotations between."""
     write_csv(tmp_path / "digits", images())
     settings = dataset(tmp_path)
-    convert_dataset(settings, "", tmp_path / "converted", 1)
-    index_dataset(settings, "", tmp_path / "converted", tmp_path / "index.csv", tmp_path / "excluded.csv", 1)
-    normalise_shard(tmp_path / "index.csv", 0, settings, tmp_path / "normal", 1)
-    decimate_shard(tmp_path / "normal", 4, settings, tmp_path / "low", 1)
+    for split in ("train", "test"):
+        part, converted, index = (
+            part_of(settings, split),
+            tmp_path / "converted" / split,
+            tmp_path / f"{split}.csv",
+        )
+        convert_split(part, split, "", converted, 1)
+        index_split(part, split, "", converted, index, tmp_path / "excluded.csv", 1)
+        normalise_shard(index, 0, 1, settings, "made", tmp_path / "normal" / split, 1)
+        decimate_shard(
+            tmp_path / "normal" / split, 4, low_part_of(settings, split), tmp_path / "low" / split, 1
+        )
     train = open_volume(tmp_path / "low" / "train" / "train-000.nii").data
     assert train.shape == (8, 24, 32, 32)
     assert train.max() == 1

@@ -19,10 +19,11 @@ from interslice.analysis.reader_analysis import (
 )
 from interslice.cli import main
 from interslice.common.errors import InputError
+from interslice.data.interpolated import write_interpolated
+from interslice.data.parts import write_record
 from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.report.reader_study import KEY_KIND, REFERENCE, draw_items, study_cases, usable_slices
 from interslice.report.reader_table import shown_analysis
-from interslice.scoring.evaluation import write_interpolated
 from phantoms import ellipsoids
 
 OpenPage = Callable[..., Page]
@@ -36,14 +37,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("study") / "results" / "tiny"
     for seed, subject in enumerate(("s1", "s2")):
         volume = Volume(ellipsoids(SHAPE, seed)[np.newaxis], np.diag([1.0, 2.0, 1.0, 1.0]), 2)
-        write_volume(volume, results.parent / f"normalise_volumes/t1/0/test/{subject}.nii")
         low = decimate(volume, FACTOR, "none")
+        write_volume(volume, results.parent / f"normalised/{subject}.nii")
+        write_volume(low, results.parent / f"low/{subject}.nii")
         for method, error in (("bad", 0.2), ("good", 0.0)):
             frames = np.clip(volume.data + error, 0, 1)
-            write_interpolated(
-                frames, low, FACTOR, results / f"evaluate_method/t1/K4/{method}/seed1/0_volumes/{subject}.nii"
-            )
+            write_interpolated(frames, low, FACTOR, results.parent / f"{method}/{subject}.nii.gz")
+    for folder in ("normalised", "low", *METHODS):
+        write_record(results.parent / folder, "0123456789")
+    for method in METHODS:
+        record = results / f"score_method/t1/K4/{method}/seed1/0.json"
+        record.parent.mkdir(parents=True)
+        places = {"normalised": "normalised", "low": "low", "interpolated": method}
+        record.write_text(json.dumps({name: f"results/{folder}" for name, folder in places.items()}))
     return results
+
+
+def test_volumes_of_another_preprocessing_are_not_mixed(results: Path):
+    write_record(results.parent / "good", "9876543210")
+    try:
+        with pytest.raises(InputError, match="good: its volumes were made of the preprocessing 9876543210"):
+            study_cases(results, "t1", FACTOR, METHODS)
+    finally:
+        write_record(results.parent / "good", "0123456789")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
-"""What is scored: the central square, the frames of the validation, and only the gaps that are asked for."""
+"""What is interpolated, kept and scored: the central square, the gaps that are asked for, what a stop left to do."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from interslice.common.errors import InputError
+from interslice.data.interpolated import read_interpolated, write_interpolated
+from interslice.data.parts import write_record
 from interslice.data.volumes import Volume, central, decimate, open_volume, write_volume
 from interslice.methods import build_method
 from interslice.methods.conventional import Nearest
@@ -16,8 +19,11 @@ from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.longtable import read_scores
 from interslice.steps import as_published as audit_step
-from interslice.steps import evaluate as step
+from interslice.steps import interpolate as step
+from interslice.steps.evaluate import score_method
+from interslice.steps.interpolate import interpolate_subject
 from interslice.steps.train import validation_pairs
+from phantoms import ellipsoids
 from settings import small_settings
 
 EVALUATION = {"metrics": ["psnr"], "gap_step": 2}
@@ -30,7 +36,14 @@ def case(tmp_path):
     volume = Volume(rng.random((3, 13, 20, 25), dtype=np.float32), np.eye(4), 0)
     write_volume(volume, tmp_path / "reference.nii")
     write_volume(decimate(open_volume(tmp_path / "reference.nii"), 3, "none"), tmp_path / "low.nii")
-    return Case("A", tmp_path / "reference.nii", tmp_path / "low.nii")
+    return Case("A", tmp_path / "reference.nii", tmp_path / "low.nii", tmp_path / "interpolated.nii.gz")
+
+
+def score(method, case, **options):
+    """What a method makes of a case with K = 3, kept as the workflow keeps it, and scored."""
+    frames, _ = interpolate_subject(method, case.subject, case.reference, case.low, 3, None)
+    write_interpolated(frames, open_volume(case.low), 3, case.interpolated, exact=method.needs_reference)
+    return evaluate(case, 3, **(EVALUATION | options))
 
 
 def psnr_by_hand(case, frame, place, rows, columns):
@@ -47,7 +60,7 @@ def psnr_by_hand(case, frame, place, rows, columns):
     [(None, slice(0, 20), slice(0, 25)), (12, slice(4, 16), slice(6, 18)), (22, slice(0, 20), slice(1, 23))],
 )
 def test_scores_are_those_of_the_central_square_and_of_every_second_gap(case, side, rows, columns):
-    table = evaluate(build_method(small_settings("nearest")), case, 3, evaluation=EVALUATION, score_px=side)
+    table = score(build_method(small_settings("nearest")), case, score_px=side)
     table = table[(table["region"] == "whole") & (table["kind"] == "synthesised")]
     assert sorted(table["slice"].unique()) == [1, 2, 7, 8]
     for row in table.itertuples():
@@ -63,16 +76,34 @@ def test_the_central_square_is_about_the_centre():
     assert central(volume, None) is volume
 
 
-def test_gaps_that_are_not_scored_change_no_score(case, tmp_path):
-    """A subject whose volume is kept is interpolated whole; the scores are the same."""
-    method = build_method(small_settings("cae"))
-    method.network.eval()
-    some, whole = (
-        evaluate(method, case, 3, evaluation=EVALUATION, keep=keep) for keep in (None, tmp_path / "kept.nii")
+def test_the_oracle_is_right_and_passed_slices_are_exact(case):
+    """Sixteen bits must not turn the infinite PSNR of equal slices into a finite one."""
+    oracle, linear = (score(build_method(small_settings(name)), case) for name in ("oracle", "linear"))
+    assert (oracle["value"] == np.inf).all()
+    kept = linear[linear["kind"] == "kept"]
+    assert len(kept) == 3 * 3 * 2  # frames, slices 0, 6 and 12, regions
+    assert (kept["value"] == np.inf).all()
+    assert np.isfinite(linear.loc[linear["kind"] == "synthesised", "value"]).all()
+
+
+def test_lesions_are_scored_in_a_second_interpolation(tmp_path):
+    """A method that is given the answer brings back all of the contrast, nearest interpolation less."""
+    volume = Volume(
+        np.moveaxis(ellipsoids((72, 70, 61), seed=1), 2, 0)[None].astype(np.float32), np.eye(4), 2
     )
-    np.testing.assert_allclose(some["value"], whole["value"], rtol=1e-5)
-    assert some["value"].notna().all()
-    assert np.isfinite(open_volume(tmp_path / "kept.nii").data).all()
+    write_volume(volume, tmp_path / "reference.nii")
+    write_volume(decimate(volume, 3, "none"), tmp_path / "low.nii")
+    files = [tmp_path / f"{name}.nii.gz" for name in ("interpolated", "lesions")]
+    case = Case("A", tmp_path / "reference.nii", tmp_path / "low.nii", *files)
+    found = {}
+    for name in ("oracle", "nearest"):
+        method = build_method(small_settings(name))
+        for lesions, file in zip((None, {"slice_profile": "none", "score_px": None}), files, strict=True):
+            frames, _ = interpolate_subject(method, "A", case.reference, case.low, 3, lesions)
+            write_interpolated(frames, open_volume(case.low), 3, file, exact=method.needs_reference)
+        found[name] = evaluate(case, 3, metrics=["lesion_contrast_6mm"], gap_step=2)["value"]
+    np.testing.assert_allclose(found["oracle"], 1, rtol=1e-5)
+    assert (found["nearest"] < 0.95).all()
 
 
 class Counted(Nearest):
@@ -90,87 +121,149 @@ class Counted(Nearest):
 
 
 @pytest.fixture
-def score_shard(case, tmp_path, monkeypatch):
-    """A function that evaluates a shard of three subjects of three frames with a method, into a folder of its own."""
-    for subject in "ABC":
-        for source, folder in ((case.reference, "references"), (case.low, "lows")):
-            (tmp_path / folder / "test").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, tmp_path / folder / "test" / f"{subject}.nii")
+def shard(case, tmp_path):
+    """The folders of references and of low-resolution volumes of three subjects of three frames."""
+    folders = tmp_path / "references", tmp_path / "lows"
+    for file, folder in zip((case.reference, case.low), folders, strict=True):
+        folder.mkdir()
+        write_record(folder, "0123456789")
+        for subject in "ABC":
+            shutil.copyfile(file, folder / f"{subject}.nii")
+    return folders
+
+
+@pytest.fixture
+def interpolate_shard(shard, tmp_path, monkeypatch):
+    """A function that interpolates a shard with a method, into a folder of its own."""
 
     def run(method, name, **changes):
         monkeypatch.setattr(step, "load_method", lambda settings, checkpoint: method)
-        keys = {"dataset": "d", "method": "nearest", "K": 3, "seed": 1}
         options = {
-            "settings": small_settings("nearest"), "evaluation": EVALUATION | {"keep": "all"}, "slice_profile": "none",
-            "score_px": None, "origin": "d", "keep": None, "threads": 1, "digest": "code",
-        } | changes  # fmt: skip
-        places = {"scores": "0.parquet", "volumes": "0_volumes", "resume": "0_resume"}
-        places = {key: tmp_path / name / file for key, file in places.items()}
-        step.evaluate_method(
-            tmp_path / "references", tmp_path / "lows", None, keys=keys, backbone=None, **options, **places
-        )
-        return places
+            "settings": small_settings("nearest"),
+            "lesions": None,
+            "unseen_of": None,
+            "digest": "code",
+        } | changes
+        output, resume = tmp_path / name / "0", tmp_path / name / "0_resume"
+        step.interpolate_volumes(*shard, None, factor=3, threads=1, resume=resume, output=output, **options)
+        return output
 
     return run
 
 
-def test_an_evaluation_that_was_stopped_does_what_is_left(score_shard, tmp_path, capsys):
+def test_an_interpolation_that_was_stopped_does_what_is_left(interpolate_shard, tmp_path, capsys):
     """The log of a slow one says how far it is."""
-    whole = score_shard(Counted(), "whole")
+    whole = interpolate_shard(Counted(), "whole")
     with pytest.raises(KeyboardInterrupt):
-        score_shard(Counted(stopped_at=5), "again")  # the second subject's second frame
+        interpolate_shard(Counted(stopped_at=5), "again")  # the second subject's second frame
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["0_resume"]
     capsys.readouterr()
     method = Counted()
-    again = score_shard(method, "again")
+    again = interpolate_shard(method, "again")
     assert method.volumes == 6
-    assert again["scores"].read_bytes() == whole["scores"].read_bytes()
+    names = {path.name for path in again.iterdir()}
+    assert names == {"A.nii.gz", "B.nii.gz", "C.nii.gz", "costs.json", "made_of.json"}
     for subject in "ABC":
-        kept = [places["volumes"] / f"{subject}.nii" for places in (again, whole)]
-        assert kept[0].read_bytes() == kept[1].read_bytes()
-    assert not again["resume"].exists()
-    assert re.search(r"subjects scored: 100%.* 3/3 \[", capsys.readouterr().err)
+        volumes = [read_interpolated(folder / f"{subject}.nii.gz").data for folder in (again, whole)]
+        np.testing.assert_array_equal(*volumes)
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["0"]
+    assert re.search(r"subjects done: 100%.* 3/3 \[", capsys.readouterr().err)
+
+
+def test_every_subject_says_what_it_took(interpolate_shard):
+    costs = json.loads((interpolate_shard(Counted(), "whole") / "costs.json").read_text())
+    assert [one["subject"] for one in costs] == ["A", "B", "C"]
+    assert all(one["seconds"] > 0 and one["peak_mib"] > 1 for one in costs)
+    assert {(one["frames"], one["voxels"], one["threads"]) for one in costs} == {(3, 13 * 20 * 25, 1)}
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"digest": "edited"},
-        {"settings": small_settings("nearest") | {"label": "other"}},
-        {"evaluation": EVALUATION | {"keep": "all", "gap_step": 1}},
-        {"score_px": 12},
+        {"settings": small_settings("nearest") | {"lobes": 3}},
+        {"lesions": {"slice_profile": "none", "score_px": 12}},
     ],
 )
-def test_what_was_scored_otherwise_is_scored_again(score_shard, changes):
+def test_what_was_interpolated_otherwise_is_done_again(interpolate_shard, changes):
     with pytest.raises(KeyboardInterrupt):
-        score_shard(Counted(stopped_at=5), "again")
+        interpolate_shard(Counted(stopped_at=5), "again")
     method = Counted()
-    score_shard(method, "again", **changes)
+    interpolate_shard(method, "again", **changes)
     assert method.volumes == 9
 
 
-def test_what_was_scored_from_another_file_is_scored_again(score_shard, tmp_path):
+def test_what_was_interpolated_from_another_file_is_done_again(interpolate_shard, shard):
     with pytest.raises(KeyboardInterrupt):
-        score_shard(Counted(stopped_at=8), "again")  # A and B are done
-    volume = open_volume(tmp_path / "lows" / "test" / "A.nii")
-    write_volume(replace(volume, data=volume.data[..., ::-1]), tmp_path / "lows" / "test" / "A.nii")
+        interpolate_shard(Counted(stopped_at=8), "again")  # A and B are done
+    volume = open_volume(shard[1] / "A.nii")
+    write_volume(replace(volume, data=volume.data[..., ::-1]), shard[1] / "A.nii")
     method = Counted()
-    score_shard(method, "again")
+    interpolate_shard(method, "again")
     assert method.volumes == 6
 
 
-def audit_shard(method, folder, output, monkeypatch):
-    """Score the shard in `folder` as published, into a folder beside it."""
+KEYS = {"dataset": "d", "method": "nearest", "K": 3, "seed": 1}
+
+
+def score_shard(shard, interpolated, folder, **changes):
+    """Score an interpolated shard into a folder."""
+    options = {"metrics": ["psnr"], "gap_step": 2, "slice_profile": "none", "score_px": None} | changes
+    places = {"resume": folder / "0_resume", "scores": folder / "0.parquet", "places": folder / "0.json"}
+    score_method(
+        *shard,
+        interpolated,
+        None,
+        keys=KEYS,
+        lpips="alex",
+        backbone=None,
+        threads=1,
+        digest="code",
+        **options,
+        **places,
+    )
+    return places
+
+
+def test_scores_are_of_the_kept_volumes_alone(interpolate_shard, shard, tmp_path, monkeypatch):
+    interpolated = interpolate_shard(Counted(), "whole")
+    monkeypatch.setattr(step, "load_method", None)
+    places = score_shard(shard, interpolated, tmp_path / "scores")
+    table = read_scores(places["scores"])
+    assert set(table["subject"]) == {"A", "B", "C"}
+    assert set(table["protocol"]) == {"strict"}
+    assert not places["resume"].exists()
+    record = json.loads(places["places"].read_text())
+    assert record == {"normalised": str(shard[0]), "low": str(shard[1]), "interpolated": str(interpolated)}
+    every = read_scores(score_shard(shard, interpolated, tmp_path / "every", gap_step=1)["scores"])
+    assert len(every) > len(table)
+
+
+def test_volumes_of_another_preprocessing_are_refused(interpolate_shard, shard, tmp_path):
+    interpolated = interpolate_shard(Counted(), "whole")
+    write_record(shard[0], "9876543210")
+    with pytest.raises(InputError, match="made of the preprocessing 0123456789, those of .* of 9876543210"):
+        score_shard(shard, interpolated, tmp_path / "scores")
+    with pytest.raises(InputError, match="allowed are volumes of one preprocessing"):
+        interpolate_shard(Counted(), "again")
+    (shard[0] / "made_of.json").unlink()
+    with pytest.raises(InputError, match=r"references: found no made_of.json"):
+        interpolate_shard(Counted(), "again")
+
+
+def audit_shard(method, shard, interpolated, output, monkeypatch):
+    """Score a shard as published, into a folder."""
     monkeypatch.setattr(audit_step, "load_method", lambda settings, checkpoint: method)
     audit_step.score_as_published(
-        folder / "references",
-        folder / "lows",
+        *shard,
+        interpolated,
         None,
-        keys={"dataset": "d", "method": "nearest", "K": 3, "seed": 1},
+        keys=KEYS,
         settings=small_settings("nearest"),
-        evaluation={"metrics": ["ssim", "psnr"], "gap_step": 2},
-        separate_scaling=True,
+        metrics=["ssim", "psnr"],
+        gap_step=2,
         score_px=None,
+        separate_scaling=True,
         threads=1,
         digest="code",
         resume=output / "0_resume",
@@ -178,24 +271,30 @@ def audit_shard(method, folder, output, monkeypatch):
     )
 
 
-@pytest.mark.usefixtures("score_shard")
-def test_an_audit_that_was_stopped_does_what_is_left(tmp_path, monkeypatch):
-    """A subject takes two volumes a frame: on its own grid, and scaled by its own extremes."""
-    audit_shard(Counted(), tmp_path, tmp_path / "whole", monkeypatch)
+def test_an_audit_that_was_stopped_does_what_is_left(interpolate_shard, shard, tmp_path, monkeypatch):
+    """A frame is interpolated anew only where it is scaled by its own extremes: else the kept volume is scored."""
+    interpolated = interpolate_shard(Counted(), "whole")
+    audit_shard(Counted(), shard, interpolated, tmp_path / "audit", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        audit_shard(Counted(stopped_at=8), tmp_path, tmp_path / "again", monkeypatch)
+        audit_shard(Counted(stopped_at=5), shard, interpolated, tmp_path / "again", monkeypatch)
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["0_resume"]
     method = Counted()
-    audit_shard(method, tmp_path, tmp_path / "again", monkeypatch)
-    assert method.volumes == 12
-    again, whole = (tmp_path / name / "0.parquet" for name in ("again", "whole"))
+    audit_shard(method, shard, interpolated, tmp_path / "again", monkeypatch)
+    assert method.volumes == 6
+    again, whole = (tmp_path / name / "0.parquet" for name in ("again", "audit"))
     assert again.read_bytes() == whole.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["0.parquet"]
 
 
-def test_a_shard_without_test_subjects_has_an_audit_without_rows(tmp_path, monkeypatch):
-    audit_shard(Counted(), tmp_path, tmp_path / "audit", monkeypatch)
+def test_a_shard_without_test_subjects_has_tables_without_rows(
+    interpolate_shard, shard, tmp_path, monkeypatch
+):
+    for path in [*shard[0].glob("*.nii"), *shard[1].glob("*.nii")]:
+        path.unlink()
+    interpolated = interpolate_shard(Counted(), "whole")
+    audit_shard(Counted(), shard, interpolated, tmp_path / "audit", monkeypatch)
     assert read_scores(tmp_path / "audit" / "0.parquet").empty
+    assert read_scores(score_shard(shard, interpolated, tmp_path / "scores")["scores"]).empty
 
 
 def test_validation_takes_the_frames_that_are_asked_for(case):

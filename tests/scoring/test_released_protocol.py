@@ -10,9 +10,9 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from interslice.common.similarity import psnr, ssim, vif
+from interslice.data.interpolated import read_interpolated
 from interslice.data.volumes import Volume, decimate, reference_slices, write_volume
 from interslice.methods import build_method
-from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.released_protocol import (
     AS_PUBLISHED,
@@ -27,6 +27,7 @@ from interslice.scoring.released_protocol import (
     shifted_positions,
     wrapping_vif,
 )
+from kept_cases import kept_case
 from phantoms import ellipsoids, ramp
 from settings import small_settings
 
@@ -217,11 +218,12 @@ def case(tmp_path_factory):
     volume = Volume(frames / frames.max(), np.diag([1.0, 1, 1, 1]), 2)
     write_volume(volume, folder / "reference.nii")
     write_volume(decimate(volume, 2, "gaussian"), folder / "low.nii")
-    return Case("a", folder / "reference.nii", folder / "low.nii")
+    return "a", folder / "reference.nii", folder / "low.nii"
 
 
 def rescored(name, case, metrics=("ssim", "psnr", "vif", "lpips")):
-    table = evaluate_as_published(method(name), case, 2, metrics=metrics, gap_step=2)
+    kept = kept_case(method(name), *case, 2)
+    table = evaluate_as_published(method(name), kept, 2, metrics=metrics, gap_step=2)
     keys = ["protocol", "metric", "frame", "slice", "kind"]
     assert not table.duplicated(keys).any()
     return table.set_index(keys)["value"].sort_index()
@@ -248,7 +250,7 @@ def test_each_protocol_has_rows_where_it_changes_a_score(case):
 
 
 def test_the_scored_slices_are_those_of_the_strict_protocol(case):
-    strict = evaluate(method("bspline"), case, 2, evaluation={"metrics": ["psnr"], "gap_step": 2})
+    strict = evaluate(kept_case(method("bspline"), *case, 2), 2, metrics=["psnr"], gap_step=2)
     strict = strict[strict["region"] == "whole"].set_index(["frame", "slice", "kind"])["value"]
     for protocol in ("shifted_baselines", "separate_scaling", "as_published"):
         own = rescored("bspline", case).loc[protocol, "psnr"]
@@ -259,12 +261,11 @@ def test_the_scored_slices_are_those_of_the_strict_protocol(case):
 
 def test_the_values_are_those_of_the_functions(case):
     scores = rescored("bspline", case)
-    reference, low = (
-        np.asarray(nib.load(path).dataobj)[..., 1].transpose(2, 0, 1) for path in (case.reference, case.low)
-    )
+    reference, low = (np.asarray(nib.load(path).dataobj)[..., 1].transpose(2, 0, 1) for path in case[1:])
     shifted = interpolate_shifted(method("bspline"), low, 2)
     scaled = interpolate_shifted(method("bspline"), own_extremes(low, ""), 2)
-    aligned = np.clip(method("bspline").interpolate(low, 2), 0, 1)
+    aligned = read_interpolated(kept_case(method("bspline"), *case, 2).interpolated, case[2]).data[1]
+    np.testing.assert_allclose(aligned, np.clip(method("bspline").interpolate(low, 2), 0, 1), atol=1e-5)
     place = (1, 5, "synthesised")
     assert scores["shifted_baselines"]["psnr"][place] == psnr(shifted[5], reference[5], data_range=1)
     assert scores["legacy_ssim"]["ssim"][place] == legacy_ssim(aligned[5], reference[5], data_range=1)
@@ -288,7 +289,7 @@ def test_volumes_that_reach_from_0_to_1_are_not_rescaled(tmp_path):
     write_volume(decimate(Volume(volume, np.eye(4), 2), 2, "none"), tmp_path / "low.nii")
     table = evaluate_as_published(
         method("linear"),
-        Case("a", tmp_path / "reference.nii", tmp_path / "low.nii"),
+        kept_case(method("linear"), "a", tmp_path / "reference.nii", tmp_path / "low.nii", 2),
         2,
         metrics=["psnr"],
         gap_step=1,
@@ -306,7 +307,7 @@ def test_where_no_protocol_changes_a_score_the_table_is_empty(tmp_path, name, me
     volume = Volume(ramp(9, low=0, high=1)[np.newaxis], np.eye(4), 2)
     write_volume(volume, tmp_path / "reference.nii")
     write_volume(decimate(volume, 2, "none"), tmp_path / "low.nii")
-    case = Case("a", tmp_path / "reference.nii", tmp_path / "low.nii")
+    case = kept_case(method(name), "a", tmp_path / "reference.nii", tmp_path / "low.nii", 2)
     table = evaluate_as_published(method(name), case, 2, metrics=metrics, gap_step=1)
     assert table.empty
     assert "protocol" in table

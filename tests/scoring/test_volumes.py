@@ -13,12 +13,12 @@ from interslice.data.masks import foreground_mask
 from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.methods import load_method
 from interslice.report.lesion_figure import lesions_against_size
-from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.longtable import check_scores, subject_means
 from interslice.scoring.registry import VOLUME_METRICS, lesion_metric
 from interslice.scoring.volumes import Frame, score_whole
+from kept_cases import kept_case
 from phantoms import ellipsoids
 from settings import small_settings
 
@@ -31,6 +31,7 @@ def interpolated(method: str, volume: np.ndarray, factor: int = K) -> np.ndarray
     )
 
 
+UNBLURRED = {"slice_profile": "none", "score_px": None}
 SCORED = ["psnr", "edge_error", "flat_error", *VOLUME_METRICS]
 
 
@@ -41,20 +42,15 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     cases = []
     for seed in range(2):
         volume = Volume(ellipsoids((53, 64, 60), seed)[np.newaxis], np.diag([1.0, 1.0, 1.0, 1.0]), 2)
-        case = Case(f"s{seed}", folder / f"s{seed}.nii", folder / f"low{seed}.nii")
-        write_volume(volume, case.reference)
-        write_volume(decimate(volume, K, "none"), case.low)
-        cases.append(case)
+        files = f"s{seed}", folder / f"s{seed}.nii", folder / f"low{seed}.nii"
+        write_volume(volume, files[1])
+        write_volume(decimate(volume, K, "none"), files[2])
+        cases.append(files)
     tables = []
     for method in ("oracle", "nearest", "linear", "bspline"):
-        for case in cases:
-            table = evaluate(
-                load_method(small_settings(method), None),
-                case,
-                K,
-                evaluation={"metrics": SCORED, "gap_step": 4},
-            )
-            tables.append(table.assign(method=method))
+        for files in cases:
+            case = kept_case(load_method(small_settings(method), None), *files, K, UNBLURRED)
+            tables.append(evaluate(case, K, metrics=SCORED, gap_step=4).assign(method=method))
     return check_scores(pd.concat(tables).assign(dataset="d", K=K, seed=1, protocol="strict"))
 
 
@@ -100,15 +96,14 @@ def test_tables_and_tests_take_volume_metrics_as_they_are(scores: pd.DataFrame):
 
 def test_a_slice_profile_blurs_the_lesions_too(tmp_path: Path):
     volume = Volume(ellipsoids((53, 64, 60))[np.newaxis], np.diag([1.0, 1.0, 1.0, 1.0]), 2)
-    case = Case("s0", tmp_path / "s0.nii", tmp_path / "low.nii")
-    write_volume(volume, case.reference)
+    files = "s0", tmp_path / "s0.nii", tmp_path / "low.nii"
+    write_volume(volume, files[1])
     found = {}
     for profile in ("none", "gaussian"):
-        write_volume(decimate(volume, K, profile), case.low)
-        table = evaluate(
-            load_method(small_settings("linear"), None), case, K,
-            evaluation={"metrics": ["lesion_contrast_6mm"], "gap_step": 4}, slice_profile=profile,
-        )  # fmt: skip
+        write_volume(decimate(volume, K, profile), files[2])
+        lesions = UNBLURRED | {"slice_profile": profile}
+        case = kept_case(load_method(small_settings("linear"), None), *files, K, lesions)
+        table = evaluate(case, K, metrics=["lesion_contrast_6mm"], gap_step=4, slice_profile=profile)
         found[profile] = table["value"].iloc[0]
     assert 0.2 < found["gaussian"] < found["none"] < 1
 

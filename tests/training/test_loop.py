@@ -151,14 +151,17 @@ def test_seeds_decide_and_methods_see_the_same_draw(tmp_path):
     assert not np.array_equal(draw_batch(volumes, training, 1, 3)[0], draw_batch(volumes, training, 1, 4)[0])
 
 
-def test_a_resume_file_of_another_run_is_refused(tmp_path):
+def test_a_resume_file_of_another_run_is_not_gone_on_from(tmp_path, capsys):
+    """An edit makes it stale: the training says so and begins anew, with the result of one that never had it."""
     volumes, pairs = phantom_data()
-    settings = small_settings("cae", steps=20)
+    settings, edited = small_settings("cae", steps=20), small_settings("cae", steps=5)
     train(run_of(settings), volumes, pairs, resume=tmp_path / "resume.pt")
-    with pytest.raises(InputError, match=r"resume.pt: belongs to another run \(digest differ"):
-        train(run_of(settings, digest="edited"), volumes, pairs, resume=tmp_path / "resume.pt")
-    with pytest.raises(InputError, match=r"belongs to another run \(settings, seed differ"):
-        train(run_of(small_settings("cae", steps=30), seed=8), volumes, pairs, resume=tmp_path / "resume.pt")
+    found = train(run_of(edited, seed=8, digest="edited"), volumes, pairs, resume=tmp_path / "resume.pt")
+    said = capsys.readouterr().out
+    assert "starts anew" in said
+    assert "resume.pt is of another run (settings, seed, digest differ)" in said
+    fresh = train(run_of(edited, seed=8, digest="edited"), volumes, pairs, resume=tmp_path / "fresh.pt")
+    assert same_weights(found["weights"], fresh["weights"])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
@@ -179,6 +182,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
         InputError, match=r"model.pt: found network .*'latent': 8.*, the configuration says .*'latent': 4"
     ):
         load_method(other, tmp_path / "model.pt")
+    for changes, sentence in (
+        ({"output": "linear"}, "found output sigmoid, the configuration says linear"),
+        ({"neighbours": 4}, "found neighbours None, the configuration says 4"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            load_method(settings | changes, tmp_path / "model.pt")
+    shown = {"label": "Another", "role": "baseline", "training": {**settings["training"], "steps": 9}}
+    load_method(settings | shown, tmp_path / "model.pt")
 
 
 def test_a_loss_that_is_not_finite_names_the_step(tmp_path, monkeypatch):

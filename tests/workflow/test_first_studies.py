@@ -50,7 +50,7 @@ def test_a_finished_model_is_scored_on_a_folder_of_test_subjects(studies):
     wanted = ["results/finished/scores.parquet", panel]
     planned = study.planned(*wanted)
     assert "train_method" not in planned
-    assert planned["evaluate_method"] == 2
+    assert planned["interpolate_volumes"] == planned["score_method"] == 2
     run = study.snakemake("--cores", "2", *wanted)
     assert run.returncode == 0, run.stdout + run.stderr
     scores = read_scores(study.folder / wanted[0])

@@ -70,12 +70,17 @@ def test_the_whole_paper_is_planned_quickly(stand_ins):
         "prepare_backbone": 2,  # one variant of the ablation has the other one
         "unpack_archive": 12,
         "convert_dataset": 1,
-        "index_dataset": 4,
-        "normalise_volumes": 21,
-        "decimate_volumes": 53,
+        "index_dataset": 3 + 1 + 3 + 3,  # split by split, of Sunnybrook the test split alone
+        "check_splits": 4,
+        # Train and test in as many shards as the dataset says, validation in one.
+        "normalise_volumes": (8 + 1 + 8) + 5 + (4 + 1 + 4) + (4 + 1 + 4),
+        "decimate_volumes": (8 + 1 + 8) + 5 + 5 * (4 + 1 + 4) + 5 * (4 + 1 + 4),
         # Two networks, 11 pairs: Sunnybrook borrows those of ACDC. 23 variants on ACDC and OASIS at K = 2.
-        "train_method": 22 + 46,
-        "evaluate_method": 371 + 23 * (8 + 4),  # seven methods; the variants
+        # Four of these are trained already: the base without LPIPS is a method of its own, and each dataset's base has
+        # the lambda of a variant.
+        "train_method": 22 + 46 - 4,
+        "score_method": 371 + 23 * (8 + 4),  # seven methods; the variants
+        "interpolate_volumes": 371 + 23 * (8 + 4) - 2 * (8 + 4),
         "collect_scores": 1,
         "collect_ablation_scores": 1,
         "tabulate_ablation": 1,
@@ -127,7 +132,9 @@ def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins
 
 def test_data_that_is_not_there_is_said_by_the_job_that_needs_it(stand_ins):
     shutil.rmtree(stand_ins.resources / "acdc")
-    run = stand_ins.snakemake("--cores", "1", "results/index_dataset/acdc.csv")
+    run = stand_ins.snakemake(
+        "--cores", "1", "--until", "index_dataset", "--config", "datasets=[acdc]", "study=one"
+    )
     assert run.returncode != 0
     output = run.stdout + run.stderr
     assert (
@@ -238,11 +245,17 @@ def test_every_source_is_scored(scored):
 
 
 def test_the_broken_case_is_counted(scored):
-    excluded = read_excluded(scored.folder / "results" / "index_dataset" / "dhcp_excluded.csv")
+    excluded = [
+        one
+        for path in sorted((scored.folder / "results/index_dataset/dhcp").glob("*_excluded.csv"))
+        for one in read_excluded(path)
+    ]
     assert [one.subject for one in excluded] == ["sub-CC00053XX13"]
     assert "not a readable image" in excluded[0].reason
-    cases = read_cases(scored.folder / "results" / "index_dataset" / "dhcp.csv")
-    assert len(cases) == 3
+    indexes = (scored.folder / "results/index_dataset/dhcp").glob("*-??????????.csv")
+    assert sum(len(read_cases(path)) for path in indexes) == 1, (
+        "nothing is trained: the test split alone is read"
+    )
 
 
 def test_nothing_is_fetched_or_made_twice(scored):
@@ -273,11 +286,12 @@ def test_a_model_is_borrowed(scored):
         "figures={panel_methods: [cae]}",
     )
     options = ["--config", "study=borrowed", f"resources={scored.resources}", *overrides]
-    scores = "results/borrowed/evaluate_method/sunnybrook/K2/cae/seed1/0.parquet"
+    scores = "results/borrowed/score_method/sunnybrook/K2/cae/seed1/0.parquet"
     run = scored.snakemake("--cores", "1", scores, *options)
     assert run.returncode == 0, run.stdout + run.stderr
     table = read_scores(scored.folder / scores)
     assert set(table["method"]) == {"cae"}
     assert set(table["dataset"]) == {"sunnybrook"}
-    assert [path.parts[-5] for path in (scored.folder / "results" / "borrowed").rglob("model.pt")] == ["acdc"]
+    models = (scored.folder / "results/train_method").rglob("model.pt")
+    assert [path.relative_to(scored.folder).parts[2] for path in models] == ["acdc"]
     assert pd.notna(table["value"]).all()

@@ -29,8 +29,11 @@ def test_every_job_of_a_cluster_asks_for_memory_and_time_from_the_configuration(
     assert "runtime=" in SCRIPTED[rule]
 
 
-def test_only_trainings_ask_for_a_gpu():
-    assert [rule for rule in SCRIPTED if "gpu=" in SCRIPTED[rule]] == ["train_method"]
+def test_trainings_and_evaluations_ask_for_the_gpus_of_the_configuration():
+    asking = {rule: re.findall(r'gpu=config\["gpus"\]\["(\w+)"\]', SCRIPTED[rule]) for rule in SCRIPTED}
+    evaluations = ["interpolate_volumes", "score_method", "score_as_published"]
+    expected = {"train_method": ["train"], **{rule: ["evaluate"] for rule in evaluations}}
+    assert {rule: found for rule, found in asking.items() if found} == expected
 
 
 def test_the_profile_retries_keeps_going_and_asks_squeue():

@@ -80,5 +80,5 @@ def test_the_studies_of_the_repository_are_planned(tmp_path):
         for target, name in (("mnist", "mnist"), ("mnist", "paper_mnist"), ("lines", "lines"))
     }
     assert [plan["train_method"] for plan in plans.values()] == [6, 6, 3]
-    assert plans["mnist", "mnist"]["evaluate_method"] == 9 * 2
+    assert plans["mnist", "mnist"]["interpolate_volumes"] == plans["mnist", "mnist"]["score_method"] == 9 * 2
     assert plans["mnist", "paper_mnist"]["extract_subject"] == 2  # the original IDX files of images

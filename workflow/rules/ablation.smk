@@ -3,7 +3,8 @@
 
 rule collect_ablation_scores:
     input:
-        score_files("evaluate_method", ABLATION_METHODS, STUDY.ablation_places()),
+        split_checks(dict(STUDY.ablation_places())),
+        scores=score_files("score_method", ABLATION_METHODS, STUDY.ablation_places()),
     output:
         f"{RESULTS}/ablation_scores.parquet",
     log:

@@ -15,9 +15,12 @@ rule audit:
 
 rule score_as_published:
     input:
-        normalised="results/normalise_volumes/{dataset}/{shard}",
-        low="results/decimate_volumes/{dataset}/K{K}/{shard}",
-        checkpoint=checkpoint_of,
+        normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K)[int(wildcards.shard)],
+        interpolated=interpolated_shard,
+        checkpoint=lambda wildcards: model_of(
+            wildcards.method, wildcards.dataset, int(wildcards.K), int(wildcards.seed)
+        ),
     output:
         f"{RESULTS}/score_as_published/{RUN}/{{shard}}.parquet",
     log:
@@ -30,20 +33,24 @@ rule score_as_published:
     resources:
         mem_mb=memory_of("evaluate"),
         runtime=minutes_of("evaluate"),
+        gpu=config["gpus"]["evaluate"],
     params:
-        settings=settings_of,
-        evaluation=config["evaluation"],
+        settings=lambda wildcards: to_interpolate(settings_of(wildcards)),
+        metrics=config["evaluation"]["metrics"],
+        gap_step=config["evaluation"]["gap_step"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
         separate_scaling=lambda wildcards: wildcards.dataset in BRAIN,
         resume=f"{RESULTS}/score_as_published/{RUN}/{{shard}}_resume",
-        code=method_digest("score_as_published"),
+        code=lambda wildcards: digest_of(
+            "score_as_published", classes_of(wildcards.method), *METRIC_FUNCTIONS
+        ),
     script:
         "../scripts/score_as_published.py"
 
 
 rule collect_published_scores:
     input:
-        score_files("score_as_published", AUDITED, PLACES),
+        scores=score_files("score_as_published", AUDITED, PLACES),
     output:
         f"{RESULTS}/audit/scores.parquet",
     log:

@@ -13,10 +13,10 @@ sys.path.insert(0, str(ROOT / "src"))
 from interslice.config import load_study, refuse_silent_overrides, typed
 from interslice.data.sources.registry import DRAWN, SOURCES
 from interslice.data.split_records import record_splits, refuse_moves
-from interslice.data.index import input_files, is_converted
+from interslice.data.index import is_converted, split_files
 from interslice.common.errors import InputError
 from interslice.common.gpus import visible_gpus
-from interslice.common.files import sha256_of
+from interslice.common.files import link_folder, sha256_of
 from interslice.methods.registry import METHODS, OWN, SUPERVISED
 from interslice.common.code import code_digest, reaches, script_entries
 from interslice.scoring.registry import LINE_METRICS, METRICS
@@ -43,11 +43,14 @@ if workflow.is_main_process:
         print(f"interslice: {name} is left out, {command} is not installed (make eclare)", file=sys.stderr)
 
 # A metric's function counts for its scores, and what its entry says for what shows them: another metric reruns neither.
-SCORING = ("evaluate_method", "score_as_published")
+UNSHOWN = ("interpolate_volumes", "score_method", "score_as_published")
 METRIC_FUNCTIONS = [METRICS[metric].function for metric in config["evaluation"]["metrics"]]
 SHOWN_METRICS = [*config["evaluation"]["metrics"], *LINE_METRICS]
 METRICS_SHOWN = hashlib.sha256(repr([METRICS[metric] for metric in SHOWN_METRICS]).encode()).hexdigest()
-RESOURCES = config["resources"]
+# Rules know the folder of what is fetched by one name: a move of it reruns nothing.
+RESOURCES = "results/.resources"
+if workflow.is_main_process:
+    link_folder(Path(config["resources"]), Path(RESOURCES))
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -65,6 +68,11 @@ wildcard_constraints:
     subject=r"[A-Za-z0-9_-]+",
     archive=r"[A-Za-z0-9][A-Za-z0-9_.+-]*",
     ending=r"(\.(nii|csv)(\.gz)?)?",
+    split="train|validation|test",
+    made="[0-9a-f]{10}",
+    low="[0-9a-f]{10}",
+    training=r"\w+-seed\d+-[0-9a-f]{10}",
+    run=r"\w+-seed\d+-(lesions-)?[0-9a-f]{10}",
 
 
 def dataset_of(wildcards):
@@ -80,19 +88,9 @@ def seeds_of(method):
     return config["seeds"] if STUDY.trains(method) else [1]
 
 
-def shards_of(dataset):
-    return range(STUDY.datasets[dataset]["shards"])
-
-
-def converted_of(wildcards):
-    """The NIfTI files of a source that has none of its own."""
-    converted = is_converted(dataset_of(wildcards))
-    return ["results/convert_dataset/{dataset}".format(**wildcards)] if converted else []
-
-
-def index_inputs(wildcards):
-    """What the index reads: the source's files, or what was made of them."""
-    return converted_of(wildcards) or input_files(dataset_of(wildcards), RESOURCES)
+def unrecorded(function):
+    """Input for `params`: what a job says to people. Snakemake does not compare what derives from the input, so nothing reruns."""
+    return lambda wildcards, input: function(wildcards)
 
 
 def subject_entry(wildcards):
@@ -112,34 +110,6 @@ def archive_of(wildcards):
     return f"{RESOURCES}/packages/{dataset['packages'][package]['archive']}"
 
 
-def training_backbone(wildcards):
-    """The LPIPS weights that a training needs: none where the weight of the term is 0."""
-    synthesis = settings_of(wildcards).get("synthesis", {})
-    return [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"] if synthesis.get("lpips") else []
-
-
-def scoring_backbone():
-    scoring = config["evaluation"]
-    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
-
-
-def all_shards(rule_folder):
-    """Input function: the folders of all shards of a rule."""
-    return lambda wildcards: [
-        f"{rule_folder}/{shard}".format(**wildcards) for shard in shards_of(wildcards.dataset)
-    ]
-
-
-def checkpoint_of(wildcards):
-    """The model of a trained method; a dataset without training borrows that of another."""
-    finished = settings_of(wildcards).get("checkpoint")
-    if finished:
-        return [finished.format(K=wildcards.K)]
-    run = dict(wildcards, dataset=STUDY.training_dataset(wildcards.dataset))
-    model = f"{RESULTS}/train_method/{RUN}/model.pt".format(**run)
-    return [model] if STUDY.trains(wildcards.method) else []
-
-
 def memory_of(step):
     """Input for `resources`: what an attempt asks for, doubled with every retry."""
     return lambda wildcards, attempt: config["memory_mb"][step] * 2 ** (attempt - 1)
@@ -150,6 +120,11 @@ def minutes_of(step):
     return lambda wildcards, attempt: config["minutes"][step] * 2 ** (attempt - 1)
 
 
+def classes_of(method):
+    """The code of a method, as an entry of code_digest."""
+    return f"{METHODS[STUDY.every_method[method]['method']]}:CLASSES"
+
+
 @functools.cache
 def digest_of(script, *modules):
     """Input for `params`: the digest of what a script calls, and of modules that it imports by a name in the settings.
@@ -157,21 +132,8 @@ def digest_of(script, *modules):
     Where it shows or compares metrics, also of what their registry says of those of the study.
     """
     entries = [*script_entries(ROOT / "workflow" / "scripts" / f"{script}.py"), *modules]
-    shown = script not in SCORING and reaches("interslice.scoring.registry", *entries)
+    shown = script not in UNSHOWN and reaches("interslice.scoring.registry", *entries)
     return code_digest(*entries) + (f" {METRICS_SHOWN}" if shown else "")
-
-
-def source_digest(script):
-    """As digest_of, with the source of the dataset: editing one source leaves the others' datasets alone."""
-    return lambda wildcards: digest_of(script, SOURCES[dataset_of(wildcards)["source"]])
-
-
-def method_digest(script):
-    """As digest_of, with the file of the method that the wildcards name, and the functions of the metrics that are scored."""
-    functions = METRIC_FUNCTIONS if script in SCORING else []
-    return lambda wildcards: digest_of(
-        script, f"{METHODS[settings_of(wildcards)['method']]}:CLASSES", *functions
-    )
 
 
 def web_digest():

@@ -1,4 +1,46 @@
-# fetch -> (unpack, convert) -> index -> normalise -> decimate
+# fetch -> (unpack, convert) -> index -> normalise -> decimate, split by split: a new test subject leaves the training volumes alone.
+
+
+def source_part(wildcards):
+    return part_of(dataset_of(wildcards), wildcards.split)
+
+
+def source_texts(wildcards):
+    """How a person gets the data."""
+    return {"access": dataset_of(wildcards)["access"]}
+
+
+def source_files(wildcards):
+    return split_files(source_part(wildcards), wildcards.split, RESOURCES)
+
+
+def source_digest(script):
+    """As digest_of, with the source of the dataset: editing one source leaves the others' datasets alone."""
+    return lambda wildcards: digest_of(script, SOURCES[dataset_of(wildcards)["source"]])
+
+
+def converted_of(wildcards):
+    """The NIfTI files of a source that has none of its own."""
+    converted = is_converted(dataset_of(wildcards))
+    return [f"results/convert_dataset/{PART}".format(**wildcards)] if converted else []
+
+
+def index_inputs(wildcards):
+    """What the index reads: the source's files, or what was made of them."""
+    return converted_of(wildcards) or source_files(wildcards)
+
+
+def decimation_of(wildcards):
+    part = low_part_of(dataset_of(wildcards), wildcards.split)
+    return {key: part[key] for key in ("slice_profile", "slice_shift", "already_low")}
+
+
+def split_checks(datasets):
+    """What says that no volume is in two splits of a dataset, named by what was compared."""
+    return [
+        f"results/check_splits/{dataset}/{key_of([made_of(dataset, split) for split in used_splits(dataset)])}.txt"
+        for dataset in datasets
+    ]
 
 
 rule fetch_package:
@@ -41,7 +83,7 @@ rule download_archive:
     conda:
         "../../envs/light.yaml"
     params:
-        dataset=dataset_of,
+        dataset=unrecorded(lambda wildcards: {key: dataset_of(wildcards)[key] for key in ("name", "access")}),
         remote=lambda wildcards: dataset_of(wildcards)["archives"][wildcards.archive],
     script:
         "../scripts/download_archive.py"
@@ -79,13 +121,13 @@ rule prepare_backbone:
 
 rule convert_dataset:
     input:
-        lambda wildcards: input_files(dataset_of(wildcards), RESOURCES),
+        source_files,
     output:
-        directory("results/convert_dataset/{dataset}"),
+        directory(f"results/convert_dataset/{PART}"),
     log:
-        "results/logs/convert_dataset/{dataset}.log",
+        f"results/logs/convert_dataset/{PART}.log",
     benchmark:
-        "results/benchmarks/convert_dataset/{dataset}.tsv"
+        f"results/benchmarks/convert_dataset/{PART}.tsv"
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
@@ -93,8 +135,9 @@ rule convert_dataset:
         mem_mb=memory_of("data"),
         runtime=minutes_of("data"),
     params:
-        dataset=dataset_of,
+        dataset=source_part,
         resources=RESOURCES,
+        texts=unrecorded(source_texts),
         code=source_digest("convert_dataset"),
     script:
         "../scripts/convert_dataset.py"
@@ -105,12 +148,12 @@ rule index_dataset:
         index_inputs,
         converted=converted_of,
     output:
-        cases="results/index_dataset/{dataset}.csv",
-        excluded="results/index_dataset/{dataset}_excluded.csv",
+        cases=f"results/index_dataset/{PART}.csv",
+        excluded=f"results/index_dataset/{PART}_excluded.csv",
     log:
-        "results/logs/index_dataset/{dataset}.log",
+        f"results/logs/index_dataset/{PART}.log",
     benchmark:
-        "results/benchmarks/index_dataset/{dataset}.tsv"
+        f"results/benchmarks/index_dataset/{PART}.tsv"
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
@@ -118,22 +161,45 @@ rule index_dataset:
         mem_mb=memory_of("data"),
         runtime=minutes_of("data"),
     params:
-        dataset=dataset_of,
+        dataset=source_part,
         resources=RESOURCES,
+        texts=unrecorded(source_texts),
         code=source_digest("index_dataset"),
     script:
         "../scripts/index_dataset.py"
 
 
+rule check_splits:
+    input:
+        lambda wildcards: [
+            part_file("index_dataset", wildcards.dataset, split, ".csv")
+            for split in used_splits(wildcards.dataset)
+        ],
+    output:
+        "results/check_splits/{dataset}/{made}.txt",
+    log:
+        "results/logs/check_splits/{dataset}/{made}.log",
+    priority: 3  # a test subject that a training would see is said before trainings start
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("data"),
+        runtime=minutes_of("data"),
+    params:
+        code=digest_of("check_splits"),
+    script:
+        "../scripts/check_splits.py"
+
+
 rule normalise_volumes:
     input:
-        index="results/index_dataset/{dataset}.csv",
+        index=f"results/index_dataset/{PART}.csv",
     output:
-        directory("results/normalise_volumes/{dataset}/{shard}"),
+        directory(f"results/normalise_volumes/{PART}/{{shard}}"),
     log:
-        "results/logs/normalise_volumes/{dataset}/{shard}.log",
+        f"results/logs/normalise_volumes/{PART}/{{shard}}.log",
     benchmark:
-        "results/benchmarks/normalise_volumes/{dataset}/{shard}.tsv"
+        f"results/benchmarks/normalise_volumes/{PART}/{{shard}}.tsv"
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
@@ -141,7 +207,8 @@ rule normalise_volumes:
         mem_mb=memory_of("data"),
         runtime=minutes_of("data"),
     params:
-        dataset=dataset_of,
+        dataset=lambda wildcards: {key: dataset_of(wildcards)[key] for key in PREPROCESSING},
+        shards=lambda wildcards: len(shards_of(wildcards.dataset, wildcards.split)),
         code=digest_of("normalise_volumes"),
     script:
         "../scripts/normalise_volumes.py"
@@ -149,13 +216,13 @@ rule normalise_volumes:
 
 rule decimate_volumes:
     input:
-        normalised="results/normalise_volumes/{dataset}/{shard}",
+        normalised=lambda wildcards: normalised(wildcards.dataset, wildcards.split)[int(wildcards.shard)],
     output:
-        directory("results/decimate_volumes/{dataset}/K{K}/{shard}"),
+        directory(LOW),
     log:
-        "results/logs/decimate_volumes/{dataset}/K{K}/{shard}.log",
+        f"{LOW.replace('results', 'results/logs')}.log",
     benchmark:
-        "results/benchmarks/decimate_volumes/{dataset}/K{K}/{shard}.tsv"
+        f"{LOW.replace('results', 'results/benchmarks')}.tsv"
     priority: 2  # it asks for several threads, which jobs of one would never leave free
     conda:
         "../../envs/light.yaml"
@@ -164,10 +231,7 @@ rule decimate_volumes:
         mem_mb=memory_of("data"),
         runtime=minutes_of("data"),
     params:
-        # Not the whole dataset: another split or title makes the same low-resolution volumes.
-        dataset=lambda wildcards: {
-            key: dataset_of(wildcards)[key] for key in ("slice_profile", "slice_shift", "already_low")
-        },
+        dataset=decimation_of,
         code=digest_of("decimate_volumes"),
     script:
         "../scripts/decimate_volumes.py"
@@ -182,6 +246,6 @@ rule check_data:
     threads: config["threads"]["data"]
     params:
         datasets=STUDY.datasets,
-        resources=RESOURCES,
+        resources=config["resources"],
     script:
         "../scripts/check_data.py"

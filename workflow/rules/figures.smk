@@ -15,7 +15,8 @@ CAPTIONED = figure_names() | curve_names() | EXAMPLES | GAPS
 rule plot_examples:
     input:
         unpack(panel_volumes),
-        normalised=all_shards("results/normalise_volumes/{dataset}"),
+        normalised=lambda wildcards: normalised(wildcards.dataset),
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K),
     output:
         figure_outputs("examples", "examples_{dataset}_K{K}"),
     log:
@@ -37,8 +38,9 @@ rule plot_examples:
 
 rule plot_gap:
     input:
-        unpack(lambda wildcards: kept_volumes([wildcards.method])(wildcards)),
-        normalised=all_shards("results/normalise_volumes/{dataset}"),
+        unpack(lambda wildcards: volumes_of_methods([wildcards.method])(wildcards)),
+        normalised=lambda wildcards: normalised(wildcards.dataset),
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K),
     output:
         figures=figure_outputs("gap", "gap_{dataset}_K{K}_{method}"),
         animations=figure_files(["gap_{dataset}_K{K}_{method}"], "gif", "webp"),
@@ -60,7 +62,7 @@ rule plot_gap:
 
 rule write_captions:
     input:
-        list(trainings("provenance.json").values()),
+        [path for *_, path in trainings("provenance.json")],
         scores=f"{RESULTS}/scores.parquet",
     output:
         f"{RESULTS}/figures/captions.md",
@@ -72,7 +74,7 @@ rule write_captions:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        trainings=trainings("provenance.json"),
+        trainings=[(title, label, path) for title, label, *_, path in trainings("provenance.json")],
         titles=CAPTIONED,
         lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
         finished=FINISHED,

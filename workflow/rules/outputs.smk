@@ -1,8 +1,6 @@
 # The names of what a study makes: tables, figures with their captions, trainings.
 import time
 
-from interslice.scoring.registry import LESION_METRICS
-
 STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
@@ -16,14 +14,12 @@ TRAINED = STUDY.named("trained")
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
-LESIONS = [metric for metric in config["evaluation"]["metrics"] if metric in LESION_METRICS]
 VIEWER_METHODS = [method for method, settings in STUDY.methods.items() if settings["method"] != "oracle"]
 FINISHED = {
     name: f"{settings['label']} (its budget: {Path(settings['checkpoint']).parent / 'README.md'})"
     for name, settings in STUDY.methods.items()
     if settings.get("checkpoint")
 }
-PLACES = [(dataset, K) for dataset in STUDY.datasets for K in STUDY.factors(dataset)]
 VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 
 
@@ -90,24 +86,15 @@ def panel_methods(wildcards):
 
 
 def panel_volumes(wildcards):
-    """Input function: the kept volumes of a panel's methods."""
-    return kept_volumes(panel_methods(wildcards))(wildcards)
+    """Input function: what a panel's methods made."""
+    return volumes_of_methods(panel_methods(wildcards))(wildcards)
 
 
-def kept_volumes(methods):
-    """Input function: for every method the folders of kept volumes of its first seed."""
-
-    def folders(wildcards):
-        stem = f"{RESULTS}/evaluate_method/{wildcards.dataset}/K{wildcards.K}"
-        return {
-            method: [
-                f"{stem}/{method}/seed{seeds_of(method)[0]}/{shard}_volumes"
-                for shard in shards_of(wildcards.dataset)
-            ]
-            for method in methods
-        }
-
-    return folders
+def volumes_of_methods(methods):
+    """Input function: for every method the folders of what it made with its first seed."""
+    return lambda wildcards: {
+        method: interpolated(method, wildcards.dataset, wildcards.K) for method in methods
+    }
 
 
 def viewer_stacks():
@@ -121,30 +108,28 @@ def viewer_stacks():
 
 
 def trainings(file, dataset=None, factor=None):
-    """Label to a file of every training, of one dataset and K or of all."""
-    return {
-        f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}": f"{RESULTS}/train_method/{d}/K{K}/{method}/seed{seed}/{file}"
+    """A file of every training, of one dataset and K or of all: title, label, dataset, K, method, path."""
+    return [
+        (
+            f"{STUDY.labels[method]}, {d}, K = {K}, seed {seed}",
+            STUDY.labels[method],
+            d,
+            K,
+            method,
+            f"{training_folder(method, d, K, seed)}/{file}",
+        )
         for d in ([dataset] if dataset else STUDY.trained_datasets())
         for K in ([factor] if factor else STUDY.factors(d))
         for method in TRAININGS
         for seed in seeds_of(method)
-    }
+    ]
 
 
 def line_volumes():
     """The folders of interpolated lines of every method and seed: [method, seed, folders]."""
+    places = [(dataset, K) for dataset, K in PLACES if STUDY.datasets[dataset]["source"] == "lines"]
     return [
-        [
-            method,
-            seed,
-            [
-                f"{RESULTS}/evaluate_method/{dataset}/K{K}/{method}/seed{seed}/{shard}_volumes"
-                for dataset, settings in STUDY.datasets.items()
-                if settings["source"] == "lines"
-                for K in STUDY.factors(dataset)
-                for shard in shards_of(dataset)
-            ],
-        ]
+        [method, seed, [folder for place in places for folder in interpolated(method, *place, seed)]]
         for method in STUDY.methods
         for seed in seeds_of(method)
     ]
@@ -161,12 +146,11 @@ def score_files(folder, methods, places):
     ]
 
 
-def measured_costs():
-    """One measurement of each method, with the model of its first seed. A control is no rival."""
+def cost_runs():
+    """[dataset, K, method, folders] of what each method made with its first seed. A control is no rival."""
     return [
-        f"{RESULTS}/measure_cost/{dataset}/K{K}/{method}/seed{seeds_of(method)[0]}.json"
-        for dataset in STUDY.datasets
-        for K in STUDY.factors(dataset)
+        [dataset, K, method, interpolated(method, dataset, K)]
+        for dataset, K in PLACES
         for method in STUDY.methods
         if method not in DISPLAY["controls"]
     ]
@@ -182,7 +166,7 @@ def ablation_trainings():
             dataset,
             K,
             method,
-            f"{RESULTS}/train_method/{STUDY.training_dataset(dataset)}/K{K}/{method}/seed{seed}/provenance.json",
+            f"{training_folder(method, dataset, K, seed)}/provenance.json",
         ]
         for dataset, K in STUDY.ablation_places()
         for method in ABLATION_METHODS

@@ -8,8 +8,8 @@ GIVEN = (
 
 rule export_model:
     input:
-        model=f"{RESULTS}/train_method/t1/K{{K}}/{{method}}/seed1/model.pt",
-        provenance=f"{RESULTS}/train_method/t1/K{{K}}/{{method}}/seed1/provenance.json",
+        model=lambda wildcards: f"{training_folder(wildcards.method, 't1', int(wildcards.K), 1)}/model.pt",
+        provenance=lambda wildcards: f"{training_folder(wildcards.method, 't1', int(wildcards.K), 1)}/provenance.json",
     output:
         f"{RESULTS}/pretrained/{{method}}_K{{K}}.pt",
     log:

@@ -105,7 +105,8 @@ rule plot_lesions:
 rule plot_panel:
     input:
         unpack(panel_volumes),
-        normalised=all_shards("results/normalise_volumes/{dataset}"),
+        normalised=lambda wildcards: normalised(wildcards.dataset),
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K),
     output:
         figure_outputs("panel", "panel_{dataset}_K{K}"),
     log:
@@ -126,7 +127,7 @@ rule plot_panel:
 
 rule plot_training:
     input:
-        lambda wildcards: list(trainings("history.csv", wildcards.dataset, wildcards.K).values()),
+        lambda wildcards: [path for *_, path in trainings("history.csv", wildcards.dataset, int(wildcards.K))],
     output:
         figure_outputs("training", "training_{dataset}_K{K}"),
     log:
@@ -137,7 +138,9 @@ rule plot_training:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        histories=lambda wildcards: trainings("history.csv", wildcards.dataset, wildcards.K),
+        histories=lambda wildcards: {
+            title: path for title, *_, path in trainings("history.csv", wildcards.dataset, int(wildcards.K))
+        },
         select=STUDY.methods[TRAININGS[0]]["training"]["select"] if TRAININGS else None,
         code=digest_of("plot_training"),
     script:
@@ -146,8 +149,9 @@ rule plot_training:
 
 rule pack_viewer:
     input:
-        unpack(kept_volumes(VIEWER_METHODS)),
-        normalised=all_shards("results/normalise_volumes/{dataset}"),
+        unpack(volumes_of_methods(VIEWER_METHODS)),
+        normalised=lambda wildcards: normalised(wildcards.dataset),
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K),
     output:
         f"{RESULTS}/viewer/{{dataset}}_K{{K}}.json",
     log:
@@ -171,12 +175,16 @@ rule pack_viewer:
 rule write_page:
     input:
         figures(),
-        list(trainings("provenance.json").values()),
+        [path for *_, path in trainings("provenance.json")],
         f"{RESULTS}/tables",
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
         stacks=viewer_stacks(),
-        excluded=expand("results/index_dataset/{dataset}_excluded.csv", dataset=STUDY.datasets),
+        excluded=[
+            part_file("index_dataset", dataset, split, "_excluded.csv")
+            for dataset in STUDY.datasets
+            for split in used_splits(dataset)
+        ],
     output:
         PAGE,
     log:
@@ -189,7 +197,7 @@ rule write_page:
     params:
         figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in figure_names().items()},
         curves={f"{RESULTS}/figures/{name}.png": caption for name, caption in curve_names().items()},
-        trainings=trainings("provenance.json"),
+        trainings={title: path for title, *_, path in trainings("provenance.json")},
         benchmarks=["results/benchmarks", BENCHMARKS],
         study=RESOLVED,
         display=DISPLAY,

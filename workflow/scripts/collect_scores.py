@@ -7,4 +7,4 @@ from interslice.common.provenance import logged
 with logged(snakemake.log[0]):
     from interslice.steps.scores import collect_scores
 
-    collect_scores(snakemake.input, snakemake.output[0])
+    collect_scores(snakemake.input.scores, snakemake.output[0])

@@ -7,7 +7,8 @@ from interslice.common.provenance import logged
 with logged(snakemake.log[0]):
     from pathlib import Path
 
-    from interslice.steps.data import convert_dataset
+    from interslice.steps.data import convert_split
 
-    dataset, resources = snakemake.params.dataset, snakemake.params.resources
-    convert_dataset(dataset, resources, Path(snakemake.output[0]), snakemake.threads)
+    params, output = snakemake.params, Path(snakemake.output[0])
+    dataset = params.dataset | params.texts
+    convert_split(dataset, snakemake.wildcards.split, params.resources, output, snakemake.threads)

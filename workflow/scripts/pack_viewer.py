@@ -11,6 +11,7 @@ with logged(snakemake.log[0]):
 
     pack_viewer(
         snakemake.input.normalised,
+        snakemake.input.low,
         {method: snakemake.input[method] for method in snakemake.params.methods},
         dataset=snakemake.wildcards.dataset,
         subject=snakemake.params.subject,

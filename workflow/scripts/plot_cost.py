@@ -9,12 +9,13 @@ with logged(snakemake.log[0]):
 
     from interslice.steps.cost import plot_cost
 
+    params, output = snakemake.params, snakemake.output
     plot_cost(
         snakemake.input.scores,
-        snakemake.input.costs,
-        snakemake.input.trainings,
-        snakemake.params.display,
-        table=Path(snakemake.output.table),
-        shown=Path(snakemake.output.shown),
-        figures=[path for path in snakemake.output if path.endswith((".pdf", ".png"))],
+        params.runs,
+        params.trainings,
+        params.display,
+        table=Path(output.table),
+        shown=Path(output.shown),
+        figures=output.figures,
     )

@@ -10,6 +10,7 @@ with logged(snakemake.log[0]):
     params, where = snakemake.params, snakemake.wildcards
     plot_gap(
         snakemake.input.normalised,
+        snakemake.input.low,
         {method: snakemake.input[method] for method in params.methods},
         subject=params.subject,
         dataset=where.dataset,

@@ -9,6 +9,7 @@ with logged(snakemake.log[0]):
 
     plot_panel(
         snakemake.input.normalised,
+        snakemake.input.low,
         {method: snakemake.input[method] for method in snakemake.params.methods},
         subject=snakemake.params.subject,
         factor=int(snakemake.wildcards.K),

@@ -12,17 +12,15 @@ with logged(snakemake.log[0]) as progress:
 
     from interslice.steps.train import train_method
 
+    where, given, params = snakemake.wildcards, snakemake.input, snakemake.params
     train_method(
-        snakemake.input.normalised,
-        snakemake.input.low,
-        dataset=snakemake.wildcards.dataset,
-        factor=int(snakemake.wildcards.K),
-        repetition=int(snakemake.wildcards.seed),
-        settings=snakemake.params.settings,
-        validation_frames=snakemake.params.validation_frames,
-        digest=snakemake.params.code,
-        backbone=next(map(Path, snakemake.input.backbone), None),
-        resume=Path(snakemake.params.resume),
+        *(given[name] for name in ("low", "normalised", "validation_low", "validation_normalised")),
+        dataset=where.dataset,
+        factor=int(where.K),
+        **{name: params[name] for name in ("repetition", "settings", "validation_frames")},
+        digest=params.code,
+        backbone=next(map(Path, given.backbone), None),
+        resume=Path(params.resume),
         threads=snakemake.threads,
         # On one machine nobody ends a job that takes longer than was thought.
         minutes=snakemake.resources.runtime if "SLURM_JOB_ID" in os.environ else None,

@@ -33,12 +33,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+# What shapes a training, but not the function that its weights are of. Any other key of the settings is compared.
+NO_ARCHITECTURE = ("label", "role", "checkpoint", "training", "synthesis", "adversarial", "beta", "optional")
+LEFT_OUT = {"output": "sigmoid"}  # what a key means that a file does not have
+
+
 def load_weights(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The best weights of a finished training of the same architecture."""
+    """The best weights of a finished training of the same architecture; InputError names the first key that differs."""
     state = read_checkpoint(path)
-    for key in ("method", "network"):
-        if state["settings"].get(key) != settings.get(key):
-            raise InputError(
-                f"{path}: found {key} {state['settings'].get(key)}, the configuration says {settings.get(key)}"
-            )
+    trained = state["settings"]
+    for key in dict.fromkeys([*trained, *settings]):
+        found, asked = (one.get(key, LEFT_OUT.get(key)) for one in (trained, settings))
+        if key not in NO_ARCHITECTURE and found != asked:
+            raise InputError(f"{path}: found {key} {found}, the configuration says {asked}")
     return state["weights"]

@@ -22,6 +22,7 @@ OUTSIDE = (
     f"{PACKAGE}.common.code",
     f"{PACKAGE}.common.errors",
     f"{PACKAGE}.common.files",
+    f"{PACKAGE}.common.gpus",
     f"{PACKAGE}.common.interruption",
     f"{PACKAGE}.common.provenance",
     f"{PACKAGE}.data.sources.registry",

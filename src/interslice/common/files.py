@@ -2,13 +2,15 @@
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -65,3 +67,24 @@ def sha256_of(path: str | Path) -> str:
     """The sha256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON, whole or not at all; what JSON does not know as text."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def link_folder(target: Path, link: Path) -> None:
+    """Make `link` lead to a folder, which is made where there is none; a link that leads elsewhere is replaced."""
+    target.mkdir(parents=True, exist_ok=True)
+    place = os.path.relpath(target.absolute(), link.parent.absolute())
+    if not link.is_symlink() or os.readlink(link) != place:
+        with replacing(link) as temporary:
+            os.symlink(place, temporary)
+
+
+def shown(path: Path) -> str:
+    """A path as a person finds it: without links, and from here where it lies below."""
+    real, here = Path(os.path.realpath(path)), Path.cwd()
+    return str(real.relative_to(here) if real.is_relative_to(here) else real)

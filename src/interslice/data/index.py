@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.common.files import sha256_of
+from interslice.common.files import sha256_of, shown
 from interslice.data.images import READ_ERRORS, check_gzip, load_image
-from interslice.data.sources import SPLITS, Case, Excluded, Found, source_of
+from interslice.data.sources import Case, Excluded, Found, source_of
 from interslice.data.sources.packages import file_name
-from interslice.data.splits import assign_splits, declared_splits
+from interslice.data.splits import assign_splits
 from interslice.data.volumes import find_slice_axis
 
 MIN_SLICES = 3  # so that one can be dropped between two
@@ -54,6 +54,18 @@ def input_files(dataset: Mapping[str, Any], resources: str | Path) -> list[str]:
     return [str(path) for found in find_cases(dataset, resources) for path in found.files]
 
 
+def split_files(dataset: Mapping[str, Any], split: str, resources: str | Path) -> list[str]:
+    """As input_files, of one split: dataset is `parts.part_of` it. Archives and list files are of all splits."""
+    listed = [dataset["splits"]["file"]] if dataset["splits"].get("file") else []
+    if dataset["packages"] or dataset["archives"]:
+        return listed + input_files(dataset, resources)
+    try:
+        cases = split_cases(dataset, resources)
+    except InputError:  # the job says it
+        return listed
+    return listed + [str(path) for one, found in cases if one == split for path in found.files]
+
+
 def split_cases(dataset: Mapping[str, Any], resources: str | Path) -> list[tuple[str, Found]]:
     """(split, case) of every subject of the study, sorted; subjects that a list names and nobody found have a
     problem.
@@ -66,7 +78,7 @@ def split_cases(dataset: Mapping[str, Any], resources: str | Path) -> list[tuple
     splits = assign_splits(list(found.values()), dataset)
     for subject in {*found, *splits}:
         check_name(subject, dataset)
-    missing = f"no file was found in {folder_of(dataset, resources)}"
+    missing = f"no file was found in {shown(folder_of(dataset, resources))}"
     cases = [(split, found.get(s, Found(s, (), problem=missing))) for s, split in splits.items()]
     return sorted(cases, key=lambda case: case[1].subject)
 
@@ -83,9 +95,8 @@ def how_to_get(dataset: Mapping[str, Any], folder: Path) -> str:
     """One sentence: nothing was found; where to get it, which files are expected and where to put them."""
     access = dataset["access"] or {"page": None, "terms": "", "files": "image files"}
     source = f"get the data from {access['page']} ({access['terms']}) and " if access["page"] else ""
-    return (
-        f"dataset {dataset['name']}: found no case in {folder}; {source}put {access['files']} into {folder}"
-    )
+    place = shown(folder)
+    return f"dataset {dataset['name']}: found no case in {place}; {source}put {access['files']} into {place}"
 
 
 def index_case(
@@ -166,15 +177,6 @@ def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
             raise InputError(
                 f"{where}: found a constant image (all {data.min():g}), allowed is one with contrast"
             )
-
-
-def check_complete(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:
-    """Refuse an index without a case of a split that the dataset's file has, of test in any case."""
-    present = {case.split for case in cases}
-    needed = {"test"} if dataset["trained_on"] else {"test", *declared_splits(dataset)}
-    absent = [split for split in SPLITS if split in needed - present]
-    if absent:
-        raise InputError(f"dataset {dataset['name']}: found no usable case of split {' and '.join(absent)}")
 
 
 def check_copies(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:

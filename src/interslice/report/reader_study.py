@@ -18,7 +18,9 @@ import numpy as np
 from interslice.analysis.reader_analysis import ANSWERS_KIND, KEY_KIND, REFERENCE
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.data.masks import foreground_mask
+from interslice.data.parts import check_same_reference
 from interslice.data.volumes import open_volume, reference_slices
 from interslice.report.viewer_images import quantise
 from interslice.report.web import render
@@ -48,11 +50,12 @@ class Item:
 
 
 def study_cases(folder: Path, dataset: str, factor: int, methods: Sequence[str]) -> list[ReaderCase]:
-    """The subjects of a study's results whose volumes were kept (`evaluation.keep`), the first frame of each.
+    """The test subjects of a study's results, the first frame of each.
 
-    folder: results/STUDY. Raises InputError that names what is there where a dataset, K, method or subject is not.
+    folder: results/STUDY. Raises InputError that names what is there where a dataset, K or method is not, and where the methods
+    were given volumes of different preprocessings.
     """
-    place = folder / "evaluate_method" / dataset / f"K{factor}"
+    place = folder / "score_method" / dataset / f"K{factor}"
     known = sorted(path.name for path in place.glob("*/") if path.is_dir())
     absent = [method for method in methods if method not in known]
     if absent or not methods:
@@ -60,33 +63,43 @@ def study_cases(folder: Path, dataset: str, factor: int, methods: Sequence[str])
         raise InputError(
             f"{place}: found no results of {', '.join(absent) or 'any method'}, there are {there}"
         )
-    kept = {method: kept_files(place / method) for method in methods}
-    references = {
-        path.stem: path for path in (folder.parent / "normalise_volumes" / dataset).glob("*/test/*.nii")
+    # The folders are named as Snakemake has them: below the folder that results/ lies in.
+    shards = {method: first_seed(place / method, folder.parent.parent) for method in methods}
+    first = next(iter(shards.values()))
+    check_same_reference([path for places in shards.values() for shard in places for path in shard.values()])
+    references = files_of([shard["normalised"] for shard in first], ".nii")
+    lows = files_of([shard["low"] for shard in first], ".nii")
+    results = {
+        method: files_of([shard["interpolated"] for shard in places], ENDING)
+        for method, places in shards.items()
     }
-    subjects = sorted(set(references).intersection(*kept.values()))
+    subjects = sorted(set(references).intersection(lows, *results.values()))
     if not subjects:
-        raise InputError(
-            f"{place}: found no subject with a kept volume of every method, at least 1 is needed"
-        )
+        raise InputError(f"{place}: found no subject with a volume of every method, at least 1 is needed")
     cases = []
     for subject in subjects:
         reference = open_volume(references[subject])
-        cases.append(
-            ReaderCase(
-                subject,
-                reference_slices(reference.data, factor)[0],
-                {method: open_volume(kept[method][subject]).data[0] for method in methods},
-                reference.spacing[1:],
-            )
-        )
+        volumes = {
+            method: read_interpolated(files[subject], lows[subject]).data[0]
+            for method, files in results.items()
+        }
+        target = reference_slices(reference.data, factor)[0]
+        cases.append(ReaderCase(subject, target, volumes, reference.spacing[1:]))
     return cases
 
 
-def kept_files(folder: Path) -> dict[str, Path]:
-    """Subject to the kept volume of a method's first seed."""
+def first_seed(folder: Path, root: Path) -> list[dict[str, Path]]:
+    """Where the volumes lie that a method was scored on with its first seed: the folders that each shard's record names."""
     seeds = sorted(folder.glob("seed*"), key=lambda path: int(path.name.removeprefix("seed")))
-    return {path.stem: path for path in seeds[0].glob("*_volumes/*.nii")} if seeds else {}
+    records = sorted(seeds[0].glob("*.json")) if seeds else []
+    return [
+        {name: root / place for name, place in json.loads(record.read_text()).items()} for record in records
+    ]
+
+
+def files_of(folders: Sequence[Path], ending: str) -> dict[str, Path]:
+    """Subject to its file in any of the folders."""
+    return {path.name.removesuffix(ending): path for folder in folders for path in folder.glob(f"*{ending}")}
 
 
 def draw_items(cases: Sequence[ReaderCase], factor: int, per_method: int, seed: int) -> list[Item]:

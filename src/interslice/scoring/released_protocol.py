@@ -13,6 +13,7 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from interslice.common.similarity import VIF_EPS, VIF_NOISE_VARIANCE, VIF_WINDOWS
+from interslice.data.interpolated import read_interpolated
 from interslice.data.volumes import open_volume, output_size, reference_slices, scale_intensities
 from interslice.methods.base import Method
 from interslice.methods.conventional import Conventional
@@ -136,10 +137,15 @@ def evaluate_as_published(
     audited = [metric for metric in metrics if metric in AUDITED_METRICS]
     tables = []
     low, reference = open_volume(case.low), open_volume(case.reference)
-    targets = reference_slices(reference.data, factor)
+    targets, results = (
+        reference_slices(reference.data, factor),
+        read_interpolated(case.interpolated, case.low).data,
+    )
     for frame in range(low.data.shape[0]):
         pair = np.ascontiguousarray(low.data[frame]), np.ascontiguousarray(targets[frame])
-        scorer = FrameScorer(method, *pair, factor, gap_step, score_px, case.subject, separate_scaling)
+        scorer = FrameScorer(
+            method, *pair, results[frame], factor, gap_step, score_px, case.subject, separate_scaling
+        )
         for protocol, scores in scorer.scored(audited):
             tables.append(scores.assign(protocol=protocol, subject=case.subject, frame=frame))
     if not tables:
@@ -150,13 +156,17 @@ def evaluate_as_published(
 
 
 class FrameScorer:
-    """One frame under every protocol; what several protocols share is interpolated and scored once."""
+    """One frame under every protocol; what several protocols share is interpolated and scored once.
+
+    result: `low` interpolated as it is; the method is asked for what is on a shifted grid, or scaled apart.
+    """
 
     def __init__(
         self,
         method: Method,
         low: np.ndarray,
         target: np.ndarray,
+        result: np.ndarray,
         factor: int,
         gap_step: int,
         score_px: int | None,
@@ -168,7 +178,7 @@ class FrameScorer:
         self.rescaled = separate_scaling and not all(
             np.array_equal(a, b) for a, b in zip(*self.pairs.values(), strict=True)
         )
-        self.results: dict[tuple[bool, bool], np.ndarray] = {}
+        self.results = {(False, False): result}  # by shifted grid, separate scaling
         self.tables: dict[tuple[str, bool, bool, bool], pd.DataFrame] = {}
 
     def scored(self, metrics: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -202,6 +212,9 @@ class FrameScorer:
             if shifted and isinstance(self.method, Conventional):
                 self.results[key] = interpolate_shifted(self.method, low, self.factor)
             else:
-                gaps = scored_slices(len(target), self.factor, self.gap_step) // self.factor
+                gaps = {
+                    int(index) // self.factor
+                    for index in scored_slices(len(target), self.factor, self.gap_step)
+                }
                 self.results[key] = interpolate_frame(self.method, low, target, self.factor, gaps)
         return self.results[key]

@@ -1,77 +1,60 @@
-"""Cost steps: the time and memory of one method on one whole volume, and quality set against it."""
+"""Cost step: quality set against the time and memory that the interpolations took."""
 
 import json
-import resource
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from interslice.analysis.costs import cost_table
 from interslice.common.files import replacing
-from interslice.common.parallel import set_threads
-from interslice.data.volumes import open_volume
-from interslice.methods import load_method
 from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.scoring.longtable import read_scores
-from interslice.steps.data import volumes_of
 from interslice.steps.figures import save_all
+from interslice.steps.interpolate import COSTS
 from interslice.steps.tables import write_text
 
 
-def measure_cost(
-    low: Sequence[Path],
-    checkpoint: Path | None,
-    *,
-    keys: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    subject: str | None,
-    threads: int,
-    output: Path,
-) -> None:
-    """Interpolate every slice of the first frame of a test subject (None: the first) and write what it took as JSON.
+def read_costs(runs: Sequence[tuple[str, int, str, Sequence[str]]]) -> pd.DataFrame:
+    """dataset, K, method, seconds of one frame of a volume (median over test subjects) and the largest peak_mib.
 
-    keys: dataset, K, method, which are written along. Seconds are those of `interpolate` alone: a method that trains on the
-    scan trains in there, reading files and loading weights is not counted. Peak memory is that of the process, or of the
-    largest program that it ran.
+    runs: dataset, K, method and its folders of interpolated volumes. Seconds are those of `interpolate` alone: a method
+    that trains on the scan trains in there, reading files and loading weights is not counted.
     """
-    method = load_method(settings, checkpoint)
-    set_threads(threads)
-    files = volumes_of(low, "test")
-    volume = np.ascontiguousarray(open_volume(files[subject or min(files)]).data[0])
-    started = time.perf_counter()
-    result = method.interpolate(volume, keys["K"])
-    seconds = time.perf_counter() - started
-    processes = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    peak = max(resource.getrusage(who).ru_maxrss for who in processes)  # KiB on Linux
-    record = {**keys, "seconds": seconds, "peak_mib": peak / 1024, "voxels": int(result.size)}
-    write_text(json.dumps(record, indent=2) + "\n", output)
+    rows = []
+    for dataset, factor, method, folders in runs:
+        records = pd.DataFrame(
+            [record for folder in folders for record in json.loads((Path(folder) / COSTS).read_text())]
+        )
+        seconds = (records["seconds"] / records["frames"]).median()
+        row = {"dataset": dataset, "K": int(factor), "method": method}
+        rows.append(row | {"seconds": seconds, "peak_mib": records["peak_mib"].max()})
+    return pd.DataFrame(rows)
 
 
 def plot_cost(
     scores: str,
-    costs: Sequence[str],
-    trainings: Sequence[str],
+    runs: Sequence[tuple[str, int, str, Sequence[str]]],
+    trainings: Sequence[tuple[str, int, str, str]],
     display: Mapping[str, Any],
     *,
     table: Path,
     shown: Path,
     figures: Sequence[str],
 ) -> None:
-    """Write the comparison of quality and cost as CSV, Markdown and figure. trainings: provenance.json files by run folder."""
-    records = pd.DataFrame([json.loads(Path(path).read_text()) for path in costs])
-    # .../train_method/DATASET/K2/METHOD/seed1/provenance.json
+    """Write the comparison of quality and cost as CSV, Markdown and figure.
+
+    runs: as in read_costs; trainings: dataset, K, method and provenance.json of each.
+    """
     spent = [
-        {"dataset": path.parts[-5], "K": int(path.parts[-4][1:]), "method": path.parts[-3]}
-        | {"training_seconds": json.loads(path.read_text())["seconds"]}
-        for path in map(Path, trainings)
+        {"dataset": dataset, "K": int(factor), "method": method}
+        | {"training_seconds": json.loads(Path(path).read_text())["seconds"]}
+        for dataset, factor, method, path in trainings
     ]
     columns = ["dataset", "K", "method", "training_seconds"]
     results = cost_table(
-        read_scores(Path(scores)), records, pd.DataFrame(spent, columns=columns), display=display
+        read_scores(Path(scores)), read_costs(runs), pd.DataFrame(spent, columns=columns), display=display
     )
     with replacing(table) as temporary:
         results.to_csv(temporary, index=False)

@@ -1,8 +1,8 @@
-"""Data steps: convert, index, normalise, decimate. A shard is every n-th case of the index; each case is its own file."""
+"""Data steps, each of one split: convert, index, normalise, decimate. A shard is every n-th case; each case is its own file."""
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,35 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.common.parallel import for_each
 from interslice.data.index import (
-    check_complete,
     check_copies,
-    find_cases,
     folder_of,
     how_to_get,
     index_case,
     split_cases,
 )
 from interslice.data.misalignment import misalign
+from interslice.data.parts import read_record, write_record
 from interslice.data.preprocess import normalise_case
 from interslice.data.sources import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
 from interslice.data.volumes import decimate, open_volume, write_volume
 
 
-def convert_dataset(dataset: Mapping[str, Any], resources: str, output: Path, workers: int) -> None:
-    """Write SUBJECT.nii for every case of a source that is not NIfTI, or SUBJECT.txt with why it cannot be read."""
-    found = find_cases(dataset, resources)
+def convert_split(dataset: Mapping[str, Any], split: str, resources: str, output: Path, workers: int) -> None:
+    """Write SUBJECT.nii for every case of a source that is not NIfTI, or SUBJECT.txt with why it cannot be read.
+
+    dataset: `parts.part_of` the split, with `access`.
+    """
+    found = cases_of(dataset, split, resources)
     if not found:
         raise InputError(how_to_get(dataset, folder_of(dataset, resources)))
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         for_each(functools.partial(_convert, source=source_of(dataset), folder=folder), found, workers)
+
+
+def cases_of(dataset: Mapping[str, Any], split: str, resources: str) -> list[Found]:
+    """What the source found of the subjects of a split, and of those that it did not find why."""
+    return [found for one, found in split_cases(dataset, resources) if one == split]
 
 
 def _convert(found: Found, source: Any, folder: Path) -> None:
@@ -48,50 +55,65 @@ def _convert(found: Found, source: Any, folder: Path) -> None:
         nib.save(image, folder / f"{found.subject}.nii")
 
 
-def index_dataset(
+def index_split(
     dataset: Mapping[str, Any],
+    split: str,
     resources: str,
     converted: Path | None,
-    output: Path,
+    cases: Path,
     excluded: Path,
     workers: int,
 ) -> None:
-    """Write the index and the table of excluded cases, sorted by subject.
+    """Write the index of a split and the table of its excluded cases, sorted by subject.
 
-    Every case is read once. With `on_bad_case: stop`, cases that cannot be used are all named in one
-    InputError.
+    dataset: `parts.part_of` the split, with `access`. Every case is read once. With `on_bad_case: stop`, cases that
+    cannot be used are all named in one InputError.
     """
-    cases = split_cases(dataset, resources)
+    found = [(split, one) for one in cases_of(dataset, split, resources)]
     index = functools.partial(index_case, dataset=dataset, converted=converted)
-    outcomes = for_each(index, cases, workers)
+    outcomes = for_each(index, found, workers)
     bad = [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
     good = [outcome for outcome in outcomes if isinstance(outcome, Case)]
     if bad and dataset["on_bad_case"] == "stop":
         raise InputError(
-            f"dataset {dataset['name']}: {len(bad)} of {len(cases)} cases cannot be used (on_bad_case: leave_out goes on "
-            "without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in bad)
+            f"dataset {dataset['name']}: {len(bad)} of {len(found)} cases of split {split} cannot be used (on_bad_case: "
+            "leave_out goes on without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in bad)
         )
-    check_complete(good, dataset)
-    check_copies(good, dataset)
+    if not good:
+        raise InputError(f"dataset {dataset['name']}: found no usable case of split {split}")
     write_excluded(bad, excluded)
-    write_cases(good, output)
+    write_cases(good, cases)
+
+
+def check_splits(indexes: Sequence[str], dataset: str, output: Path) -> None:
+    """Refuse the same volume in two splits; else write how many cases were compared."""
+    cases = [case for index in indexes for case in read_cases(Path(index))]
+    check_copies(cases, {"name": dataset})
+    with replacing(output) as temporary:
+        temporary.write_text(f"{dataset}: no volume of {len(cases)} is in two splits\n")
 
 
 def shard_of(cases: Sequence[Case], shard: int, shards: int) -> list[Case]:
-    """Every `shards`-th case from `shard` on; splits stay spread over the shards."""
-    return sorted(cases, key=lambda case: (case.split, case.subject))[shard::shards]
+    """Every `shards`-th case from `shard` on, by subject."""
+    return sorted(cases, key=lambda case: case.subject)[shard::shards]
 
 
-def normalise_shard(index: Path, shard: int, dataset: Mapping[str, Any], output: Path, workers: int) -> None:
-    """Write SPLIT/SUBJECT.nii for every case of the shard into the folder `output`."""
-    cases = shard_of(read_cases(index), shard, dataset["shards"])
+def normalise_shard(
+    index: Path, shard: int, shards: int, dataset: Mapping[str, Any], made_of: str, output: Path, workers: int
+) -> None:
+    """Write SUBJECT.nii for every case of the shard into the folder `output`, and the record that they are `made_of`.
+
+    dataset: `parts.PREPROCESSING` of its file.
+    """
+    cases = shard_of(read_cases(index), shard, shards)
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         for_each(functools.partial(_normalise, dataset=dataset, folder=folder), cases, workers)
+        write_record(folder, made_of)
 
 
 def _normalise(case: Case, dataset: Mapping[str, Any], folder: Path) -> None:
-    write_volume(normalise_case(case, dataset), folder / case.split / f"{case.subject}.nii")
+    write_volume(normalise_case(case, dataset), folder / f"{case.subject}.nii")
 
 
 def decimate_shard(
@@ -99,10 +121,10 @@ def decimate_shard(
 ) -> None:
     """Write the low-resolution version of every volume of a normalised shard, in the same layout.
 
-    dataset: `slice_profile`, `slice_shift` and `already_low` of its file; volumes of the splits in the last are taken
-    as they are.
+    dataset: `slice_profile`, `slice_shift` and `already_low` of `parts.low_part_of`; volumes that are low already are
+    taken as they are.
     """
-    files = sorted(normalised.glob("*/*.nii"))
+    files = list(volumes_of([normalised]).values())
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         for_each(
@@ -110,11 +132,12 @@ def decimate_shard(
             files,
             workers,
         )
+        write_record(folder, read_record(Path(normalised)))
 
 
 def _decimate(path: Path, factor: int, dataset: Mapping[str, Any], folder: Path) -> None:
-    if path.parent.name in dataset["already_low"]:
-        with replacing(folder / path.parent.name / path.name) as temporary:
+    if dataset["already_low"]:
+        with replacing(folder / path.name) as temporary:
             shutil.copyfile(path, temporary)
         return
     try:
@@ -123,10 +146,10 @@ def _decimate(path: Path, factor: int, dataset: Mapping[str, Any], folder: Path)
         raise InputError(f"{path.stem}: {error}") from error
     if dataset["slice_shift"]:
         low = misalign(low, path.stem, factor, dataset["slice_shift"])
-    write_volume(low, folder / path.parent.name / path.name)
+    write_volume(low, folder / path.name)
 
 
-def volumes_of(shards: Sequence[Path], split: str) -> dict[str, Path]:
-    """Subject to file for one split over all shard folders, sorted by subject."""
-    found = [path for shard in shards for path in Path(shard).glob(f"{split}/*.nii")]
-    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+def volumes_of(shards: Iterable[str | Path], ending: str = ".nii") -> dict[str, Path]:
+    """Subject to file over all shard folders, sorted by subject."""
+    found = [path for shard in shards for path in Path(shard).glob(f"*{ending}")]
+    return {path.name.removesuffix(ending): path for path in sorted(found, key=lambda path: path.name)}

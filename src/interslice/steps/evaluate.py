@@ -1,101 +1,88 @@
-"""Evaluation step: interpolate and score one shard of the test subjects with one method."""
+"""Scoring step: the interpolated test subjects of a shard as rows of the long table."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from interslice.common.errors import InputError
-from interslice.common.files import replacing, sha256_of
+from interslice.common.files import sha256_of, write_json
 from interslice.common.parallel import set_threads
-from interslice.methods import load_method
+from interslice.data.interpolated import ENDING
+from interslice.data.parts import check_same_reference
 from interslice.scoring.evaluation import TestCase, evaluate
 from interslice.scoring.longtable import COLUMNS, read_scores, write_scores
 from interslice.steps.data import volumes_of
-from interslice.steps.subjects import TABLE, score_subjects
+from interslice.steps.subjects import TABLE, done_subjects
 from interslice.training.lpips import load_lpips
 
 
-def evaluate_method(
+def score_method(
     normalised: Path,
     low: Path,
-    checkpoint: Path | None,
+    interpolated: Path,
+    with_lesions: Path | None,
     *,
     keys: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
+    metrics: Sequence[str],
+    gap_step: int,
+    lpips: str,
     backbone: Path | None,
     slice_profile: str,
     score_px: int | None,
-    origin: str,
-    keep: str | None,
     threads: int,
     digest: str,
     resume: Path,
     scores: Path,
-    volumes: Path,
+    places: Path,
 ) -> None:
-    """Write the long table of a shard, and interpolated volumes for figures, viewer and readers.
+    """Write the long table of a shard, and as JSON where the volumes lie that were scored, for readers.
 
-    evaluation["keep"]: "all" subjects, or "one": `keep` if it is in the shard, or with None the shard's first.
-
-    keys: dataset, method, K, seed of the rows; origin: the dataset whose subjects these are, for a copy its base. What is
-    done is kept in the folder `resume`, subject by subject, and not done again after a stop, unless the files it is made
-    from, the settings or the code (`digest`) are others.
+    keys: dataset, method, K, seed of the rows; with_lesions: the shard interpolated with lesions, for metrics that need
+    it. What is done is kept in the folder `resume`, as in `interpolate.interpolate_volumes`.
     """
-    method = load_method(settings, checkpoint)
-    lpips_network = load_lpips(evaluation["lpips"], backbone) if backbone else None
+    folders = [normalised, low, interpolated, *([with_lesions] if with_lesions else [])]
+    check_same_reference(folders)
+    network = load_lpips(lpips, backbone) if backbone else None
     set_threads(threads)
-    subjects = list(volumes_of([low], "test"))
-    if settings.get("checkpoint"):
-        refuse_seen(checkpoint, origin, subjects)
-    shown = subjects if evaluation["keep"] == "all" else [keep] if keep else subjects[:1]
-    files = [sha256_of(path) for path in (checkpoint, backbone) if path]
-    run = [digest, keys, settings, evaluation, slice_profile, score_px, shown, *files]
+    cases = shard_cases(normalised, low, interpolated, with_lesions)
 
-    def score(case: TestCase, folder: Path) -> pd.DataFrame:
-        return evaluate(
-            method,
-            case,
+    def work(subject: str, folder: Path) -> None:
+        table = evaluate(
+            cases[subject],
             keys["K"],
-            evaluation=evaluation,
+            metrics=metrics,
+            gap_step=gap_step,
             slice_profile=slice_profile,
             score_px=score_px,
-            lpips_network=lpips_network,
-            keep=folder / f"{case.subject}.nii" if case.subject in shown else None,
-        ).assign(**keys, protocol="strict")
+            lpips_network=network,
+        )
+        write_scores(table.assign(**keys, protocol="strict"), folder / TABLE)
 
-    # A shard without a test subject has a table without rows.
-    tables = [] if subjects else [pd.DataFrame(columns=COLUMNS)]
-    with replacing(volumes) as to:
-        to.mkdir(parents=True)
-        for subject, folder in score_subjects(normalised, low, score, resume=resume, run=run):
-            tables.append(read_scores(folder / TABLE))
-            if subject in shown:
-                shutil.copyfile(folder / f"{subject}.nii", to / f"{subject}.nii")
-        write_scores(pd.concat(tables, ignore_index=True), scores)
+    run = [digest, keys, metrics, gap_step, lpips, slice_profile, score_px]
+    run += [sha256_of(backbone)] if backbone else []
+    files = {subject: case.files for subject, case in cases.items()}
+    done = [folder for _, folder in done_subjects(files, work, resume=resume, run=run)]
+    write_tables(done, scores)
+    names = {"normalised": normalised, "low": low, "interpolated": interpolated}
+    write_json({name: str(folder) for name, folder in names.items()}, places)
     shutil.rmtree(resume)
 
 
-def refuse_seen(checkpoint: Path | None, dataset: str, subjects: Collection[str]) -> None:
-    """InputError where a finished model was trained on a test subject that it is to be scored on, or its step picked by one."""
-    from interslice.common.checkpoints import read_checkpoint
+def shard_cases(
+    normalised: Path, low: Path, interpolated: Path, with_lesions: Path | None = None
+) -> dict[str, TestCase]:
+    """Subject to the files of a shard."""
+    references, results = volumes_of([normalised]), volumes_of([interpolated], ENDING)
+    lesions = volumes_of([with_lesions], ENDING) if with_lesions else {}
+    return {
+        subject: TestCase(subject, references[subject], path, results[subject], lesions.get(subject))
+        for subject, path in volumes_of([low]).items()
+    }
 
-    assert checkpoint is not None
-    state = read_checkpoint(checkpoint)
-    # A model file that does not say its dataset is taken to be of this one.
-    if state.get("dataset", dataset) != dataset:
-        return
-    for use, key in (("trained", "subjects"), ("selected", "validation_subjects")):
-        if key not in state:
-            raise InputError(
-                f"{checkpoint}: found no {key}, needed to know that the model saw no test subject"
-            )
-        seen = sorted(set(subjects) & set(state[key]))
-        if seen:
-            raise InputError(
-                f"{checkpoint}: was {use} on {', '.join(seen)}, which the test split of {dataset} holds; "
-                "allowed are models that saw no test subject"
-            )
+
+def write_tables(folders: Sequence[Path], output: Path) -> None:
+    """One long table of those in folders; of none, as in a shard without a test subject, a table without rows."""
+    tables = [read_scores(folder / TABLE) for folder in folders] or [pd.DataFrame(columns=COLUMNS)]
+    write_scores(pd.concat(tables, ignore_index=True), output)

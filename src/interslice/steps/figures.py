@@ -15,7 +15,7 @@ from interslice.report.figures import (
 )
 from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.longtable import read_scores
-from interslice.steps.kept import kept_volumes
+from interslice.steps.shown import shown_volumes
 
 
 def save_all(figure: Any, paths: Sequence[str]) -> None:
@@ -58,6 +58,7 @@ def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[s
 
 def plot_panel(
     normalised: Sequence[Path],
+    low: Sequence[Path],
     interpolated: Mapping[str, Sequence[Path]],
     *,
     subject: str | None,
@@ -68,10 +69,10 @@ def plot_panel(
     """A synthesised slice half-way through the subject's middle gap, and the through-plane view in its
     middle.
 
-    With None the subject is the first whose volumes were kept. The first frame is shown. The plane that is
+    With None the subject is the first by name. The first frame is shown. The plane that is
     reformatted is coronal for axial slices, so that no face is in profile.
     """
-    _, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    _, reference, volumes = shown_volumes(normalised, low, interpolated, subject, factor)
     target = reference.data[0]
     figure = qualitative_panel(
         volumes,

@@ -10,13 +10,14 @@ from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_an
 from interslice.report.methods_text import examples_of
 from interslice.report.style import save
 from interslice.scoring.longtable import read_scores
-from interslice.steps.kept import kept_volumes
+from interslice.steps.shown import shown_volumes
 from interslice.steps.tables import write_text
 from interslice.training.record import read_record
 
 
 def plot_gap(
     normalised: Sequence[Path],
+    low: Sequence[Path],
     interpolated: Mapping[str, Sequence[Path]],
     *,
     subject: str | None,
@@ -30,9 +31,9 @@ def plot_gap(
 ) -> None:
     """The middle gap of the subject's first frame; an animation is of the one method that is interpolated.
 
-    With None the subject is the first whose volumes were kept. in_mm: say how many millimetres the gap spans.
+    With None the subject is the first by name. in_mm: say how many millimetres the gap spans.
     """
-    subject, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    subject, reference, volumes = shown_volumes(normalised, low, interpolated, subject, factor)
     target = reference.data[0]
     rows = {"reference": target, **volumes} if with_reference else volumes
     first = middle_gap(len(target), factor)
@@ -50,20 +51,20 @@ def plot_gap(
 
 def write_captions(
     scores: str,
-    trainings: Mapping[str, str],
+    trainings: Sequence[tuple[str, str, str]],
     titles: Mapping[str, str],
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
     output: str,
 ) -> None:
-    """Write the captions. trainings: label to provenance.json; titles: figure to what it shows; lenders: dataset to the
-    one whose models it has; finished: as in `figure_captions`."""
+    """Write the captions. trainings: title and label of each with its provenance.json; titles: figure to what it shows;
+    lenders: dataset to the one whose models it has; finished: as in `figure_captions`."""
     budgets = {}
-    for label, path in trainings.items():
+    for title, label, path in trainings:
         settings = json.loads(Path(path).read_text())["settings"]
         training = settings["training"]
         batch = f"{training['batch']} {examples_of(settings)}"
-        budgets[label] = f"{settings['label']}, {read_record(Path(path)).sentence(batch)}"
+        budgets[title] = f"{label}, {read_record(Path(path)).sentence(batch)}"
     text = figure_captions(
         titles, read_scores(Path(scores)), budgets, environment_record(), lenders, finished
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
-from interslice.data.volumes import open_volume
+from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.report.tables import summary_lines, to_latex, to_markdown
 from interslice.scoring.lines import nearest_lines, smoothness
 from interslice.scoring.longtable import write_scores
@@ -28,7 +28,9 @@ def tabulate_lines(
             "lines: found no dataset of source lines in the study, needed is one as in config/lines.yaml"
         )
     scores = pd.concat(
-        score_lines(open_volume(next(Path(folder).glob("*.nii"))).data).assign(method=method, seed=seed)
+        score_lines(read_interpolated(next(Path(folder).glob(f"*{ENDING}"))).data).assign(
+            method=method, seed=seed
+        )
         for method, seed, folders in volumes
         for folder in folders
     )

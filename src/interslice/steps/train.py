@@ -1,6 +1,5 @@
 """Training step: normalised and low-resolution folders in, checkpoint, history and provenance out."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,10 +11,11 @@ import torch
 from interslice.common.checkpoints import write_checkpoint
 from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
-from interslice.common.files import remove_abandoned, replacing
+from interslice.common.files import remove_abandoned, replacing, write_json
 from interslice.common.interruption import budget_of, interruptions
 from interslice.common.provenance import environment_record
 from interslice.common.seeds import seed_for
+from interslice.data.parts import check_same_reference
 from interslice.data.volumes import open_volume, reference_slices
 from interslice.methods import method_class
 from interslice.steps.data import volumes_of
@@ -25,8 +25,10 @@ from interslice.training.validation import Pair
 
 
 def train_method(
-    normalised: Sequence[Path],
     low: Sequence[Path],
+    normalised: Sequence[Path],
+    validation_low: Sequence[Path],
+    validation_normalised: Sequence[Path],
     *,
     dataset: str,
     factor: int,
@@ -45,22 +47,23 @@ def train_method(
 ) -> None:
     """Train on the low-resolution volumes of the train split; validate against the validation split's references.
 
-    The high-resolution volumes of the train split are opened for supervised methods only. minutes: after which a
+    All four are folders of shards; the high-resolution volumes of the train split, `normalised`, are given to
+    supervised methods alone. settings: what matters of the method's, so without its label. minutes: after which a
     scheduler kills the job; None where none does. Raises Interrupted before that, or after SIGTERM.
     """
     torch.set_num_threads(threads)
-    training_files, validation_files = volumes_of(low, "train"), volumes_of(low, "validation")
+    check_same_reference([*low, *normalised])
+    check_same_reference([*validation_low, *validation_normalised])
+    training_files, validation_files = volumes_of(low), volumes_of(validation_low)
     seed = seed_for(dataset, factor, repetition)
-    label = f"{settings['label']}, {dataset}, K={factor}, seed {repetition}"
+    label = f"{settings['method']}, {dataset}, K={factor}, seed {repetition}"
     run = Run(label, settings, seed, factor, digest, list(training_files), list(validation_files))
     volumes = [open_volume(path) for path in training_files.values()]
     references = None
     if method_class(settings["method"]).supervised:
-        sharp = volumes_of(normalised, "train")
+        sharp = volumes_of(normalised)
         references = [reference_slices(open_volume(sharp[name]).data, factor) for name in training_files]
-    pairs = validation_pairs(
-        volumes_of(normalised, "validation"), validation_files, factor, validation_frames
-    )
+    pairs = validation_pairs(volumes_of(validation_normalised), validation_files, factor, validation_frames)
     with interruptions(budget_of(minutes) if minutes else None) as interrupted:
         state = train(
             run,
@@ -127,9 +130,3 @@ def validation_pairs(
             f"validation_frames: found {list(frames)}, no validation volume has that many frames"
         )
     return pairs
-
-
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write JSON, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")

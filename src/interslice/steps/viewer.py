@@ -1,4 +1,4 @@
-"""Viewer step: the kept volumes of one dataset and K as picture stacks for the page."""
+"""Viewer step: the interpolated volumes of one dataset and K as picture stacks for the page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from pathlib import Path
 
 from interslice.common.files import replacing
 from interslice.report.viewer_images import viewer_record
-from interslice.steps.kept import kept_volumes
+from interslice.steps.shown import shown_volumes
 
 
 def pack_viewer(
     normalised: Sequence[Path],
+    low: Sequence[Path],
     interpolated: Mapping[str, Sequence[Path]],
     *,
     dataset: str,
@@ -21,12 +22,12 @@ def pack_viewer(
     budget: int,
     output: Path,
 ) -> None:
-    """Write the record of one view as JSON; `interpolated` maps a method to its folders of kept volumes.
+    """Write the record of one view as JSON; `interpolated` maps a method to its folders.
 
-    The viewer begins with the first and the last method of `opened`. With None the subject is the first whose
-    volumes were kept. The first frame is shown.
+    The viewer begins with the first and the last method of `opened`. With None the subject is the first by
+    name. The first frame is shown.
     """
-    subject, reference, volumes = kept_volumes(normalised, interpolated, subject, factor)
+    subject, reference, volumes = shown_volumes(normalised, low, interpolated, subject, factor)
     record = viewer_record(
         {labels[method]: volume for method, volume in volumes.items()},
         reference.data[0],

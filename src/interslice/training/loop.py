@@ -38,7 +38,7 @@ DRAWING_THREADS = 4  # while a GPU computes; on a CPU they would take its time
 
 @dataclass(frozen=True)
 class Run:
-    """What identifies a training: a resume file of another run is refused. `label` is for people only.
+    """What identifies a training: a resume file of another run is not gone on from. `label` is for people only.
 
     subjects: those that it trains on; validation: those that pick the step.
     """
@@ -85,8 +85,7 @@ def train(
     LPIPS module, for settings that use it; `resume` is written every `checkpoint_every` steps and read first if it exists.
     `stop`, asked after every step, ends the training early by saying which of the two that is; the step at which it does is
     validated like the last one. `interrupted`, asked after every step, gives a reason to save and raise Interrupted: the next
-    call goes on from there. Raises InputError for volumes without triplets, a resume file of another run, or a loss that is
-    not finite (naming the step).
+    call goes on from there. Raises InputError for volumes without triplets or a loss that is not finite (naming the step).
     """
     device = select_device(run.settings["training"]["device"])
     precision = select_precision(run.settings["training"]["precision"], device)
@@ -252,15 +251,14 @@ def save(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers, 
 
 
 def restore(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers) -> State:
-    """The state of `resume` if it exists, its weights and moments put back in place; else a fresh state."""
+    """The state of `resume` if it is there and of this run, its weights and moments put back in place; else a fresh state."""
     if not resume.exists():
         return State()
     saved = read_checkpoint(resume)
     differing = [key for key, value in run.identity().items() if saved["run"].get(key) != value]
     if differing:
-        raise InputError(
-            f"{resume}: belongs to another run ({', '.join(differing)} differ); delete it to start anew"
-        )
+        print(f"{run.label}: starts anew, {resume} is of another run ({', '.join(differing)} differ)")
+        return State()
     method.network.load_state_dict(saved["network"])
     for name, several in optimisers.items():
         for optimiser, moments in zip(several, saved["optimisers"][name], strict=True):

@@ -1,0 +1,50 @@
+# Interpolate the test volumes of one dataset with one method, once for all studies: every gap, compactly kept.
+
+
+def run_of(wildcards):
+    """The method and seed of a run, and whether the volumes have lesions in them."""
+    return RUNS[wildcards.dataset, int(wildcards.K), wildcards.run]
+
+
+def run_settings(wildcards):
+    return to_interpolate(STUDY.settings(run_of(wildcards)[0], wildcards.dataset))
+
+
+def run_model(wildcards):
+    method, seed, _ = run_of(wildcards)
+    return model_of(method, wildcards.dataset, int(wildcards.K), seed)
+
+
+def unseen_of(wildcards):
+    """The dataset whose test subjects a finished model must not have seen."""
+    finished = STUDY.settings(run_of(wildcards)[0], wildcards.dataset).get("checkpoint")
+    return STUDY.origin(wildcards.dataset) if finished else None
+
+
+rule interpolate_volumes:
+    input:
+        normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K)[int(wildcards.shard)],
+        checkpoint=run_model,
+    output:
+        directory(f"{INTERPOLATION}/{{shard}}"),
+    log:
+        f"{INTERPOLATION.replace('results', 'results/logs')}/{{shard}}.log",
+    benchmark:
+        f"{INTERPOLATION.replace('results', 'results/benchmarks')}/{{shard}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["evaluate"]
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
+        gpu=config["gpus"]["evaluate"],
+    params:
+        settings=run_settings,
+        lesions=lambda wildcards: lesions_of(wildcards.dataset) if run_of(wildcards)[2] else None,
+        unseen_of=unseen_of,
+        # Not an output, as for a training: Snakemake deletes the outputs of a failed job.
+        resume=f"{INTERPOLATION}/{{shard}}_resume",
+        code=lambda wildcards: digest_of("interpolate_volumes", classes_of(run_of(wildcards)[0])),
+    script:
+        "../scripts/interpolate_volumes.py"

@@ -1,0 +1,71 @@
+# Score the interpolated test volumes: one long table.
+
+
+def interpolated_shard(wildcards):
+    return interpolated(wildcards.method, wildcards.dataset, wildcards.K, int(wildcards.seed))[
+        int(wildcards.shard)
+    ]
+
+
+def shard_with_lesions(wildcards):
+    if not LESIONS:
+        return []
+    folders = interpolated(
+        wildcards.method, wildcards.dataset, wildcards.K, int(wildcards.seed), with_lesions=True
+    )
+    return [folders[int(wildcards.shard)]]
+
+
+def scoring_backbone():
+    scoring = config["evaluation"]
+    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
+
+
+rule score_method:
+    input:
+        normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],
+        low=lambda wildcards: low(wildcards.dataset, wildcards.K)[int(wildcards.shard)],
+        interpolated=interpolated_shard,
+        with_lesions=shard_with_lesions,
+        backbone=scoring_backbone(),
+    output:
+        scores=f"{RESULTS}/score_method/{RUN}/{{shard}}.parquet",
+        places=f"{RESULTS}/score_method/{RUN}/{{shard}}.json",
+    log:
+        f"{LOGS}/score_method/{RUN}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/score_method/{RUN}/{{shard}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["evaluate"]
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
+        gpu=config["gpus"]["evaluate"],
+    params:
+        evaluation={key: config["evaluation"][key] for key in ("metrics", "gap_step", "lpips")},
+        slice_profile=lambda wildcards: dataset_of(wildcards)["slice_profile"],
+        score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
+        resume=f"{RESULTS}/score_method/{RUN}/{{shard}}_resume",
+        code=digest_of("score_method", *METRIC_FUNCTIONS),
+    script:
+        "../scripts/score_method.py"
+
+
+rule collect_scores:
+    input:
+        split_checks(STUDY.datasets),
+        scores=score_files("score_method", STUDY.methods, PLACES),
+    output:
+        f"{RESULTS}/scores.parquet",
+    log:
+        f"{LOGS}/collect_scores.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        code=digest_of("collect_scores"),
+    script:
+        "../scripts/collect_scores.py"
