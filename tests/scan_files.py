@@ -53,9 +53,10 @@ def saved(image: nib.spatialimages.SpatialImage, path: Path) -> Path:
 
 
 def two_transforms(path: Path) -> Path:
-    """qform and sform that differ, with codes of their own."""
+    """qform and sform of the same voxel sizes that turn differently, with codes of their own."""
     image = nifti(ROTATED)
-    image.set_sform(OBLIQUE, code=4)
+    turned = nib.eulerangles.euler2mat(-0.1, 0.05, 0.2) @ np.diag([1, 1.1, 5])
+    image.set_sform(nib.affines.from_matvec(turned, [7, 1, -3]), code=4)
     image.set_qform(ROTATED, code=1)
     return saved(image, path / "scan.nii")
 

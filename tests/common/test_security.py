@@ -154,7 +154,8 @@ def test_every_wildcard_is_constrained():
     constraints = rules.split("wildcard_constraints:")[1].split("\n\n")[0]
     constrained = dict(re.findall(r"^    (\w+)=(.*),$", constraints, re.MULTILINE))
     used = set(re.findall(r"\{(\w+)\}", re.sub(r"\{\{(\w+)\}\}", r"{\1}", rules)))
-    wildcards = used & {"dataset", "method", "K", "seed", "shard", "backbone", "subject", "ending", "archive"}
+    named = {"dataset", "method", "K", "seed", "shard", "backbone", "subject", "ending", "archive", "region"}
+    wildcards = used & (named | {"split", "made", "low", "run", "training"})
     assert set(constrained) == wildcards
     for name in ("subject", "archive"):
         pattern = ast.literal_eval(constrained[name])

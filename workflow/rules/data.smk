@@ -1,48 +1,6 @@
 # fetch -> (unpack, convert) -> index -> normalise -> decimate, split by split: a new test subject leaves the training volumes alone.
 
 
-def source_part(wildcards):
-    return part_of(dataset_of(wildcards), wildcards.split)
-
-
-def source_texts(wildcards):
-    """How a person gets the data."""
-    return {"access": dataset_of(wildcards)["access"]}
-
-
-def source_files(wildcards):
-    return split_files(source_part(wildcards), wildcards.split, RESOURCES)
-
-
-def source_digest(script):
-    """As digest_of, with the source of the dataset: editing one source leaves the others' datasets alone."""
-    return lambda wildcards: digest_of(script, SOURCES[dataset_of(wildcards)["source"]])
-
-
-def converted_of(wildcards):
-    """The NIfTI files of a source that has none of its own."""
-    converted = is_converted(dataset_of(wildcards))
-    return [f"results/convert_dataset/{PART}".format(**wildcards)] if converted else []
-
-
-def index_inputs(wildcards):
-    """What the index reads: the source's files, or what was made of them."""
-    return converted_of(wildcards) or source_files(wildcards)
-
-
-def decimation_of(wildcards):
-    part = low_part_of(dataset_of(wildcards), wildcards.split)
-    return {key: part[key] for key in ("slice_profile", "slice_shift", "already_low")}
-
-
-def split_checks(datasets):
-    """What says that no volume is in two splits of a dataset, named by what was compared."""
-    return [
-        f"results/check_splits/{dataset}/{key_of([made_of(dataset, split) for split in used_splits(dataset)])}.txt"
-        for dataset in datasets
-    ]
-
-
 rule fetch_package:
     output:
         temp(f"{RESOURCES}/packages/{{archive}}"),

@@ -1,26 +1,6 @@
 # Interpolate the test volumes of one dataset with one method, once for all studies: every gap, compactly kept.
 
 
-def run_of(wildcards):
-    """The method and seed of a run, and whether the volumes have lesions in them."""
-    return RUNS[wildcards.dataset, int(wildcards.K), wildcards.run]
-
-
-def run_settings(wildcards):
-    return to_interpolate(STUDY.settings(run_of(wildcards)[0], wildcards.dataset))
-
-
-def run_model(wildcards):
-    method, seed, _ = run_of(wildcards)
-    return model_of(method, wildcards.dataset, int(wildcards.K), seed)
-
-
-def unseen_of(wildcards):
-    """The dataset whose test subjects a finished model must not have seen."""
-    finished = STUDY.settings(run_of(wildcards)[0], wildcards.dataset).get("checkpoint")
-    return STUDY.origin(wildcards.dataset) if finished else None
-
-
 rule interpolate_volumes:
     input:
         normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],

@@ -40,7 +40,7 @@ def part_file(rule, dataset, split, ending=""):
 def normalised(dataset, split="test"):
     """The folders of all shards of a split's reference volumes."""
     return [
-        part_file("normalise_volumes", dataset, split, f"/{shard}") for shard in shards_of(dataset, split)
+        f"{part_file('normalise_volumes', dataset, split)}/{shard}" for shard in shards_of(dataset, split)
     ]
 
 

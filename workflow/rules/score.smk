@@ -1,26 +1,6 @@
 # Score the interpolated test volumes: one long table.
 
 
-def interpolated_shard(wildcards):
-    return interpolated(wildcards.method, wildcards.dataset, wildcards.K, int(wildcards.seed))[
-        int(wildcards.shard)
-    ]
-
-
-def shard_with_lesions(wildcards):
-    if not LESIONS:
-        return []
-    folders = interpolated(
-        wildcards.method, wildcards.dataset, wildcards.K, int(wildcards.seed), with_lesions=True
-    )
-    return [folders[int(wildcards.shard)]]
-
-
-def scoring_backbone():
-    scoring = config["evaluation"]
-    return [f"{RESOURCES}/lpips/{scoring['lpips']}.pt"] if "lpips" in scoring["metrics"] else []
-
-
 rule score_method:
     input:
         normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],

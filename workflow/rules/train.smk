@@ -1,27 +1,6 @@
 # Train one method on one dataset at one K with one seed, once for all studies.
 
 
-def training_of(wildcards):
-    """The method and seed of a training, as the first method of the study names it."""
-    return RUNS_OF_TRAINING[wildcards.dataset, int(wildcards.K), wildcards.training]
-
-
-def training_settings(wildcards):
-    return what_matters(STUDY.settings(training_of(wildcards)[0], wildcards.dataset))
-
-
-def sharp_volumes(wildcards):
-    """High-resolution volumes to train on: for supervised methods alone."""
-    supervised = training_settings(wildcards)["method"] in SUPERVISED
-    return normalised(wildcards.dataset, "train") if supervised else []
-
-
-def training_backbone(wildcards):
-    """The LPIPS weights that a training needs: none where the weight of the term is 0."""
-    synthesis = training_settings(wildcards).get("synthesis", {})
-    return [f"{RESOURCES}/lpips/{synthesis['backbone']}.pt"] if synthesis.get("lpips") else []
-
-
 rule train_method:
     input:
         low=lambda wildcards: low(wildcards.dataset, wildcards.K, "train"),
