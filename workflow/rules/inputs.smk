@@ -11,7 +11,7 @@ def source_texts(wildcards):
 
 
 def source_files(wildcards):
-    return split_files(source_part(wildcards), wildcards.split, RESOURCES)
+    return split_files(source_part(wildcards) | source_texts(wildcards), wildcards.split, RESOURCES)
 
 
 def source_digest(script):
