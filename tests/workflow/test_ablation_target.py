@@ -72,5 +72,5 @@ def test_the_embedded_ablation_is_planned_from_the_root():
     plan = snakemake(ROOT, "ablation", "--dry-run", "--quiet", "rules", "--forceall")
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
     assert jobs["train_method"] == "13", "the base and twelve variants"
-    assert (jobs["tabulate_ablation"], jobs["plot_ablation"]) == ("1", "1")
+    assert (jobs["tabulate_ablation"], jobs["plot_ablation"]) == ("1", "2"), "both regions"
     assert not {"write_page", "plot_boxes"} & set(jobs), "the target makes its table and figures only"

@@ -1,6 +1,7 @@
 """The whole workflow on tiny data: what it plans, makes and makes again."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -188,7 +189,7 @@ def test_snakemakes_own_report_has_captions_and_categories(finished):
     run = finished.snakemake("--report", "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     report = (finished.folder / "report.html").read_text()
-    for word in ("one-sided Wilcoxon signed-rank tests", "boxes_whole_ssim.png", "Tables"):
+    for word in ("two-sided Wilcoxon signed-rank tests", "boxes_whole_ssim.png", "Tables"):
         assert word in report
 
 
@@ -218,7 +219,7 @@ def test_a_broken_scan_is_named_and_leaves_nothing(new_checkout):
     run = checkout.snakemake("--cores", "1")
     output = run.stdout + run.stderr
     assert run.returncode != 0
-    assert "c2.nii.gz: the voxels cannot be read" in output
+    assert "c2.nii.gz: not a readable image (Compressed file ended" in output
     assert not [path for path in Path(checkout.folder / "results").rglob("*") if "partial" in path.name]
     assert not list((checkout.folder / "results/normalise_volumes").rglob("c2.nii"))
 
@@ -235,7 +236,7 @@ def test_the_default_study_plans_jobs_from_the_root():
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert "train_method             4" in run.stdout + run.stderr
+    assert re.search(r"^train_method +4$", run.stdout + run.stderr, re.MULTILINE)
 
 
 # --- faults on one machine; those of a cluster are in tests/cluster
@@ -248,7 +249,7 @@ PLACE = "results/tiny/score_method/phantoms/K2/linear"
 def on_small_disk(finished, tmp_path):
     """A copy of the finished study whose evaluations of one method lie on a file system of 40 KiB."""
     folder = tmp_path / "study"
-    shutil.copytree(finished.folder, folder)
+    shutil.copytree(finished.folder, folder, symlinks=True)
     made_of_it = [
         folder / "results/tiny" / name
         for name in ("scores.parquet", "statistics.csv", "tables", "summary.txt")
