@@ -247,7 +247,7 @@ PLACE = "results/tiny/score_method/phantoms/K2/linear"
 
 @pytest.fixture
 def on_small_disk(finished, tmp_path):
-    """A copy of the finished study whose evaluations of one method lie on a file system of 40 KiB."""
+    """A copy of the finished study whose evaluations of one method lie on a file system of 8 KiB."""
     folder = tmp_path / "study"
     shutil.copytree(finished.folder, folder, symlinks=True)
     made_of_it = [
@@ -259,7 +259,7 @@ def on_small_disk(finished, tmp_path):
         *made_of_it,
     ]:  # Snakemake does not miss what nothing needs any more
         remove(path)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(folder / PLACE)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder / PLACE)]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode != 0:
         pytest.skip(f"a file system of its own needs root: {mounted.stderr.strip()}")
