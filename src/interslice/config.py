@@ -177,6 +177,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check_trained_on(study)
     check_splits_to_train_on(study)
     check_checkpoints(study, root)
+    check_gpus(study)
     check_ablation(study, method_schema, root)
     check_comparisons(study, root)
     return study
@@ -246,6 +247,15 @@ def check_splits_to_train_on(study: Study) -> None:
             raise InputError(
                 f"dataset {name}: key splits.{absent[0]}: found no subject, at least 1 is needed to train {trained[0]}; "
                 "name a dataset in trained_on, or leave out the methods that are trained"
+            )
+
+
+def check_gpus(study: Study) -> None:
+    """A method whose settings name a GPU needs evaluations to be given one."""
+    for name, settings in study.methods.items():
+        if settings.get("gpu") is not None and not study.config["gpus"]["evaluate"]:
+            raise InputError(
+                f"method {name}: key gpu: found {settings['gpu']}, but evaluations are given no GPU; set gpus.evaluate to 1"
             )
 
 

@@ -163,12 +163,13 @@ def test_every_file_in_config_is_valid():
         kind: sorted(file.stem for file in (ROOT / "config" / kind).glob("*.yaml"))
         for kind in ("datasets", "methods")
     }
-    study = load_study(default_config() | {"methods": names["methods"]}, ROOT)
+    with_gpu = {"gpus": {"train": 1, "evaluate": 1}}  # of a method that asks for one
+    study = load_study(default_config() | with_gpu | {"methods": names["methods"]}, ROOT)
     # Programs of others that are not installed are left out, and said so.
     assert sorted([*study.methods, *study.left_out]) == names["methods"]
     # Finished models are there for the factors of t1 only.
     names["methods"] = [name for name, settings in study.methods.items() if not settings.get("checkpoint")]
-    assert list(load_study(default_config() | names, ROOT).datasets) == names["datasets"]
+    assert list(load_study(default_config() | with_gpu | names, ROOT).datasets) == names["datasets"]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +233,17 @@ def test_keys_that_change_no_result_need_none():
         "gpus": {"train": 0},
     }
     refuse_silent_overrides(machine, load_study(default_config(), ROOT))
+
+
+def test_a_method_on_a_gpu_needs_evaluations_with_one(tmp_path):
+    content = yaml.safe_load((ROOT / "config/methods/eclare.yaml").read_text()) | {
+        "command": "true",
+        "gpu": 0,
+    }
+    config = method_file(tmp_path, content)
+    with pytest.raises(InputError, match=r"method variant: key gpu: found 0, .* set gpus.evaluate to 1"):
+        load_study(config, ROOT)
+    load_study(config | {"gpus": {"train": 1, "evaluate": 1}}, ROOT)
 
 
 def paper_study(**changes):

@@ -37,7 +37,3 @@ def test_a_key_of_the_command_line_does_not_replace_results(checkout):
         in output
     )
     assert "Traceback" not in output
-    named = checkout.snakemake(
-        "--dry-run", "--config", "factors=[3]", "study=three", f"resources={checkout.resources}"
-    )
-    assert named.returncode == 0, named.stdout + named.stderr

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from interslice.analysis.signed_rank import (
     LARGEST_EXACT,
@@ -205,7 +205,7 @@ def corrected(tests: pd.DataFrame, correction: str, family: Sequence[str] = FAMI
     for _, rows in tests[tests["p"].notna()].groupby(list(family)):
         p = rows["p"].to_numpy(float)
         tests.loc[rows.index, "p_corrected"] = (
-            np.minimum(1, len(p) * p) if correction == BONFERRONI else stats.false_discovery_control(p)
+            np.minimum(1, len(p) * p) if correction == BONFERRONI else scipy.stats.false_discovery_control(p)
         )
     return tests
 

@@ -7,7 +7,7 @@ import math
 from functools import cache
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LARGEST_EXACT = 50  # subjects, the limit that scipy's own default has
 
@@ -30,10 +30,10 @@ def signed_rank_p(differences: np.ndarray, alternative: str = "two-sided") -> fl
     """
     if np.isnan(differences).any():
         return math.nan
-    doubled = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)
+    doubled = np.rint(2 * scipy.stats.rankdata(np.abs(differences))).astype(int)
     if len(differences) > LARGEST_EXACT and differences.any():
         ranked = np.sign(differences) * doubled  # so that an infinite difference is only the largest
-        test = stats.wilcoxon(ranked, alternative=alternative, zero_method="pratt", method="asymptotic")
+        test = scipy.stats.wilcoxon(ranked, alternative=alternative, zero_method="pratt", method="asymptotic")
         return float(test.pvalue)
     null, observed = null_distribution(doubled[differences != 0]), doubled[differences > 0].sum()
     above, below = float(null[observed:].sum()), float(null[: observed + 1].sum())
@@ -95,7 +95,7 @@ def widened_by_seeds(
         return interval
     with np.errstate(invalid="ignore"):
         error = float(np.std(seed_means, ddof=1)) / math.sqrt(len(seed_means))
-    half = float(stats.t.ppf((1 + level) / 2, len(seed_means) - 1)) * error
+    half = float(scipy.stats.t.ppf((1 + level) / 2, len(seed_means) - 1)) * error
     return (
         estimate,
         estimate - math.hypot(estimate - low, half),

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
-from skimage.metrics import structural_similarity
+import scipy
+import skimage
 
 from interslice.common.errors import InputError
 
@@ -34,7 +34,9 @@ def ssim(
     """
     check_pair(image, reference, mask, name="ssim", smallest_side=2 * SSIM_RADIUS + 1)
     image, reference = _as_float(image, reference, data_range)
-    mean, ssim_map = structural_similarity(image, reference, data_range=data_range, full=True, **WANG_2004)
+    mean, ssim_map = skimage.metrics.structural_similarity(
+        image, reference, data_range=data_range, full=True, **WANG_2004
+    )
     if mask is None:
         return float(mean)
     inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
@@ -113,14 +115,14 @@ def _gaussian_valid(stack: np.ndarray, side: int) -> np.ndarray:
     half = side // 2
     taps = np.exp(-0.5 * (np.arange(-half, half + 1) / (side / 5)) ** 2)
     taps /= taps.sum()
-    stack = ndimage.correlate1d(stack, taps, axis=1, mode="constant")[:, half:-half]
-    return ndimage.correlate1d(stack, taps, axis=2, mode="constant")[:, :, half:-half]
+    stack = scipy.ndimage.correlate1d(stack, taps, axis=1, mode="constant")[:, half:-half]
+    return scipy.ndimage.correlate1d(stack, taps, axis=2, mode="constant")[:, :, half:-half]
 
 
 def _eroded_valid(mask: np.ndarray, side: int) -> np.ndarray:
     """Whether each window of `side` pixels that needs no padding lies in the mask (rows, columns) as a whole."""
     half = side // 2
-    return ndimage.minimum_filter(mask, side)[half:-half, half:-half]
+    return scipy.ndimage.minimum_filter(mask, side)[half:-half, half:-half]
 
 
 def check_pair(
