@@ -11,7 +11,7 @@ from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.errors import InputError
 from interslice.config import load_study
 from interslice.methods import build_method, load_method
-from interslice.steps.evaluate import refuse_seen
+from interslice.steps.interpolate import refuse_seen
 from interslice.steps.pretrained import export_model, write_card
 from settings import ROOT, small_settings
 

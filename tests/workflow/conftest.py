@@ -1,5 +1,9 @@
 """A copy of the workflow in a temporary folder, with synthetic volumes, run once for all tests."""
 
+import fcntl
+import shutil
+from pathlib import Path
+
 import pytest
 from checkout import Checkout
 from tiny_study import write_tiny_study
@@ -18,9 +22,25 @@ def new_checkout(tmp_path_factory, lpips_weights):
 
 
 @pytest.fixture(scope="session")
-def finished(new_checkout):
-    """The tiny study, run to its end."""
-    checkout = new_checkout()
+def finished(new_checkout, tmp_path_factory, worker_id):
+    """The tiny study, run to its end by the first pytest worker that needs it; another one takes a copy."""
+    if worker_id == "master":
+        return run_to_its_end(new_checkout())
+    shared = tmp_path_factory.getbasetemp().parent  # the folder of all workers of this run
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        note = shared / "finished.txt"
+        if not note.exists():
+            checkout = run_to_its_end(new_checkout())
+            shutil.copytree(checkout.folder, shared / "finished", symlinks=True)
+            note.write_text(f"{checkout.resources}")
+            return checkout
+    folder = tmp_path_factory.mktemp("checkout") / "study"
+    shutil.copytree(shared / "finished", folder, symlinks=True)
+    return Checkout(folder, folder / "tiny.yaml", Path(note.read_text()))
+
+
+def run_to_its_end(checkout: Checkout) -> Checkout:
     run = checkout.snakemake("--cores", "2")
     assert run.returncode == 0, run.stdout + run.stderr
     return checkout

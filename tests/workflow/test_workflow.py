@@ -1,5 +1,6 @@
 """The whole workflow on tiny data: what it plans, makes and makes again."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -243,11 +244,12 @@ def test_the_default_study_plans_jobs_from_the_root():
 
 TABLES = ["results/tiny/tables", "results/tiny/statistics.csv"]
 PLACE = "results/tiny/score_method/phantoms/K2/linear"
+BALLAST = "ballast"
 
 
 @pytest.fixture
 def on_small_disk(finished, tmp_path):
-    """A copy of the finished study whose evaluations of one method lie on a file system of 8 KiB."""
+    """A copy of the finished study whose evaluations of one method lie on a file system that a file has filled."""
     folder = tmp_path / "study"
     shutil.copytree(finished.folder, folder, symlinks=True)
     made_of_it = [
@@ -259,10 +261,13 @@ def on_small_disk(finished, tmp_path):
         *made_of_it,
     ]:  # Snakemake does not miss what nothing needs any more
         remove(path)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder / PLACE)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / PLACE)]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode != 0:
         pytest.skip(f"a file system of its own needs root: {mounted.stderr.strip()}")
+    with contextlib.suppress(OSError), open(folder / PLACE / BALLAST, "wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
     try:
         yield Checkout(folder, folder / "tiny.yaml", finished.resources)
     finally:
@@ -276,11 +281,10 @@ def test_a_full_disk_and_a_second_run_in_the_folder(on_small_disk, finished):
     assert run.returncode != 0
     assert "not written, its file system is full" in output
     assert "Traceback" not in output
-    assert [path for path in place.rglob("*") if path.is_file()] == [], (
-        "nothing that could be taken for a result"
-    )
+    left = [path for path in place.rglob("*") if path.is_file()]
+    assert left == [place / BALLAST], "nothing that could be taken for a result"
 
-    subprocess.run(["mount", "-o", "remount,size=4m", str(place)], check=True)
+    (place / BALLAST).unlink()
     log = study.folder / "first.txt"
     first = study.start(log, "--cores", "1", *TABLES)
     locks = study.folder / ".snakemake" / "locks"
