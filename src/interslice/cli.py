@@ -191,13 +191,13 @@ def run_upsample(arguments: argparse.Namespace) -> int:
     given = vars(arguments).copy()
     quiet, _, only_list = given.pop("quiet"), given.pop("run"), given.pop("list")
     if only_list:
-        from interslice.data.dicom_headers import described, list_series
+        from interslice.data.dicom_series import described, list_series
 
         say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
         return 0
     options = Options(**given | {"also": tuple(arguments.also)})
     say = (lambda text: None) if quiet else say_to_stderr
-    if not is_batch(options.source):
+    if not is_batch(options.source, options.output, options.series):
         run_one(options, say, answer=lambda text: say_to(sys.stdout, text))
         return 0
     outcomes = run_batch(options, say)

@@ -7,8 +7,8 @@ from pydicom.uid import RLELossless
 
 from generators import cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
-from interslice.data.dicom import read_series, read_series_image, read_stack
-from interslice.data.dicom_headers import list_series, only_series
+from interslice.data.dicom import read_own_series, read_series, read_stack
+from interslice.data.dicom_series import list_series, only_series
 from interslice.scan.scans import read_scan
 
 SHAPE = (5, 12, 16)
@@ -86,10 +86,10 @@ def stacks_uid(folder):
 
 def test_one_slice_or_the_discs_directory_stands_for_the_series(tmp_path):
     paths = write_dicom_series(tmp_path / "disc", cine(SHAPE, 1, seed=1))
-    whole = read_series_image(tmp_path / "disc")
+    whole = read_own_series(tmp_path / "disc").to_scanner()
     (tmp_path / "disc" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     for source in (paths[2], tmp_path / "disc" / "DICOMDIR"):
-        np.testing.assert_array_equal(read_series_image(source).get_fdata(), whole.get_fdata())
+        np.testing.assert_array_equal(read_own_series(source).to_scanner().get_fdata(), whole.get_fdata())
         assert read_scan(source).stored.shape == whole.shape
 
 
@@ -184,9 +184,9 @@ def broken(paths, what):
     [
         ("missing", r"found 1 missing slice\(s\): 16.00 mm between the slices at .*, elsewhere 8.00 mm"),
         ("unequal", r"found unequal slice gaps: 11.00 mm between the slices"),
-        ("shifted", r"found slices shifted in plane by up to 2.00 mm"),
-        ("orientation", r"found mixed orientations"),
-        ("spacing", r"found mixed pixel spacings"),
+        ("shifted", r"found slices shifted in plane by up to 2.00 mm, allowed is a stack along one line"),
+        ("orientation", r"found 1 missing slice.*left out, --series takes them: 2: CINESAX, 1 images"),
+        ("spacing", r"found 1 missing slice.*left out, --series takes them: 2: CINESAX, 1 images"),
         ("no geometry", r"IM-0001-\d+.dcm: ImagePositionPatient: found None, needed are 3 numbers"),
         (
             "twice",
@@ -201,7 +201,7 @@ def broken(paths, what):
 def test_a_series_that_is_no_regular_stack_is_one_sentence(tmp_path, still, what, message):
     broken(still[1], what)
     with pytest.raises(InputError, match=message) as raised:
-        read_series(tmp_path / "series")
+        read_own_series(tmp_path / "series")
     assert "\n" not in str(raised.value)
     assert "series" in str(raised.value)
 
@@ -219,7 +219,7 @@ def test_phases_that_nothing_orders_are_refused(tmp_path):
         edit_dicom(path, InstanceNumber=1)
     with pytest.raises(
         InputError,
-        match=r"none of EchoTime, TriggerTime, TemporalPositionIdentifier, InstanceNumber orders them",
+        match=r"none of EchoTime, .*, InstanceNumber orders them",
     ):
         read_series(tmp_path)
 

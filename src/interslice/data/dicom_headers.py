@@ -1,29 +1,70 @@
-"""The headers of DICOM files: which series there are, and where each image lies."""
+"""The header of a DICOM file: where each of its images lies, and what sets it apart from others of the same place.
+
+A file holds one image, or several as an enhanced multi-frame object (DICOM PS3.3, C.7.6.16) or as a Siemens mosaic.
+"""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from interslice.common.errors import InputError
+from interslice.data.images import begins_bare
 
-PHASE_ORDER = ("EchoTime", "TriggerTime", "TemporalPositionIdentifier", "InstanceNumber")
-HEADER = ["SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "FrameOfReferenceUID"]
-HEADER += ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "Rows", "Columns"]
-HEADER += ["NumberOfFrames", "SamplesPerPixel", *PHASE_ORDER]
-
+CONTRAST = (
+    "EchoTime",
+    "DiffusionBValue",
+    "InversionTime",
+    "FlipAngle",
+)  # what makes another image of a place
+TIME_ORDER = ("TriggerTime", "TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
+B_VALUES = {"SIEMENS": 0x0019100C, "GE": 0x00431039, "PHILIPS": 0x20011003}  # private, by manufacturer
+CREATORS = [tag & 0xFFFF0000 | 0x10 for tag in B_VALUES.values()]
+GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
+HEADER: list[Any] = [
+    "SOPClassUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+]
+HEADER += [
+    "PatientID",
+    "FrameOfReferenceUID",
+    "Manufacturer",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+]
+HEADER += [
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SamplesPerPixel",
+]
+HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
+HEADER += [*B_VALUES.values(), *CREATORS]
+# Of an enhanced object's frames: the names that single images have for the same thing.
+CLASSIC_NAMES = {
+    "EffectiveEchoTime": "EchoTime",
+    "TemporalPositionIndex": "TemporalPositionIdentifier",
+    "NominalCardiacTriggerDelayTime": "TriggerTime",
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "FrameType": "ImageType",
+}
 SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
-NO_PREAMBLE = (
-    b"\x02\x00",
-    b"\x08\x00",
-)  # group 2 or 8, little endian: how a file begins that has no preamble
+SCREENSHOT_FOUND = "found a screenshot"
+CONVERT = "convert it to NIfTI (dcm2niix)"
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
@@ -32,21 +73,29 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)
 class Slice:
     """The header of one image.
 
-    orientation: (2, 3) direction cosines, along a row (growing column index) then along a column. position:
-    (3,) mm, LPS, centre of the first pixel. spacing: mm between (rows, columns). size: (rows, columns).
-    phase: the keys of PHASE_ORDER, None where absent.
+    group: patient, study, series and its number. orientation: (2, 3) direction cosines, along a row (growing column index)
+    then along a column. position: (3,) mm, LPS, centre of the first pixel. spacing: mm between (rows, columns). size: (rows,
+    columns). kind: ImageType from its third value on. contrast, time: the keys of CONTRAST and TIME_ORDER, None where absent.
+    thickness, stated_gap: mm, SliceThickness and SpacingBetweenSlices, None where absent. scale: rescale slope and intercept.
+    frame: of the images in its file; mosaic: tiles a side of the one pixel array that holds them all, 0 for other files.
     """
 
     path: Path
-    series: str
+    group: tuple[str, ...]
     description: str
-    patient: str
     frame_of_reference: str
     orientation: np.ndarray
     position: np.ndarray
     spacing: tuple[float, float]
     size: tuple[int, int]
-    phase: tuple[float | None, ...]
+    kind: tuple[str, ...]
+    contrast: tuple[float | None, ...]
+    time: tuple[float | None, ...]
+    thickness: float | None = None
+    stated_gap: float | None = None
+    scale: tuple[float, float] = (1.0, 0.0)
+    frame: int = 0
+    mosaic: int = 0
 
     @property
     def depth(self) -> float:
@@ -54,147 +103,187 @@ class Slice:
         return float(self.position @ np.cross(*self.orientation))
 
 
-@dataclass(frozen=True)
-class Series:
-    """The images of one SeriesInstanceUID, or of several that were merged. `name` is for messages."""
+class Unusable(InputError):
+    """An image that is no slice of a volume; group and description are those of its series."""
 
-    name: str
-    slices: tuple[Slice, ...]
-
-
-def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
-    """The series of a folder or of files from their headers alone, largest first. Files that are not DICOM
-    are skipped.
-
-    Raises InputError where there is no DICOM image, or an image lacks its geometry.
-    """
-    if isinstance(source, str | Path):
-        place = str(source)
-        paths = (
-            sorted(path for path in Path(source).rglob("*") if path.is_file())
-            if Path(source).is_dir()
-            else [Path(source)]
-        )
-    else:
-        paths = [Path(path) for path in source]
-        place = f"{len(paths)} files" if len(paths) != 1 else str(paths[0])
-    groups: dict[str, list[Slice]] = defaultdict(list)
-    for path in paths:
-        header = read_header(path)
-        if header is not None:
-            groups[header.series].append(header)
-    if not groups:
-        raise InputError(
-            f"{place}: found no DICOM image among {len(paths)} files, at least 2 slices are needed"
-        )
-    series = [
-        Series(f"{common_place(group)} ({group[0].description})", tuple(group)) for group in groups.values()
-    ]
-    return sorted(series, key=lambda one: (-len(one.slices), one.name))
+    def __init__(self, message: str, header: Dataset, path: Path) -> None:
+        super().__init__(f"{path}: {message}")
+        self.group, self.description, self.reason = group_of(header), description_of(header), message
+        if message == SCREENSHOT_FOUND:  # it belongs to no series of slices, whatever its UID
+            self.group = (*self.group, message)
 
 
-def common_place(slices: Sequence[Slice]) -> str:
-    """The folder of the slices, for messages."""
-    return str(slices[0].path.parent)
+def group_of(header: Dataset) -> tuple[str, ...]:
+    """What images of one series have in common: broken anonymisers give all series the same UID."""
+    keys = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber")
+    return tuple(str(header.get(key, "")) for key in keys)
 
 
-def only_series(source: str | Path | Iterable[str | Path], wanted: str | None = None) -> Series:
-    """The one series of a folder or of files, or the wanted one: its number in `described`, description or UID.
-
-    InputError names what there is where there are several and none, or more than one, is wanted.
-    """
-    series = list_series(source)
-    chosen = [
-        one
-        for number, one in enumerate(series, 1)
-        if wanted in (None, str(number), one.slices[0].description, one.slices[0].series)
-    ]
-    if len(chosen) == 1:
-        return chosen[0]
-    names = "; ".join(described(series))
-    asked = f", {len(chosen)} of them for {wanted!r}" if wanted else ""
-    raise InputError(
-        f"{series[0].name}: found {len(series)} mixed series{asked} ({names}), allowed is one; "
-        "--series takes a number, a description or a UID"
-    )
-
-
-def described(series: Sequence[Series]) -> list[str]:
-    """A line for each series: its number for --series, description and number of images."""
-    return [
-        f"{number}: {one.slices[0].description}, {len(one.slices)} images"
-        for number, one in enumerate(series, 1)
-    ]
-
-
-def series_of_slice(path: Path) -> Series:
-    """The series that one image file belongs to, of those in its folder."""
-    header = read_header(path)
-    if header is None:
-        raise InputError(f"{path}: holds no DICOM image; give the folder of the series")
-    beside = [file for file in sorted(path.parent.iterdir()) if file.is_file()]
-    return next(one for one in list_series(beside) if one.slices[0].series == header.series)
+def description_of(header: Dataset) -> str:
+    return str(header.get("SeriesDescription") or "no description")
 
 
 def read_dataset(path: Path, **options: Any) -> pydicom.FileDataset:
     """Read a DICOM file, also one without preamble, as old archives write; InvalidDicomError where it is none."""
-    with open(path, "rb") as file:
-        bare = file.read(2) in NO_PREAMBLE
+    bare = begins_bare(path)
     dataset = pydicom.dcmread(path, force=bare, **options)
     if bare and "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        implicit = dataset.original_encoding[0]
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     return dataset
 
 
-def read_header(path: Path) -> Slice | None:
-    """The header of an image file; None for a file that is not DICOM or holds no image (a report, a DICOMDIR)."""
+def read_header(path: Path) -> list[Slice]:
+    """The images of a file; none for a file that is not DICOM or holds no image (a report, a DICOMDIR).
+
+    Raises Unusable for an image that is no slice of a volume, InputError for a header that cannot be read.
+    """
     try:
         header = read_dataset(path, stop_before_pixels=True, specific_tags=HEADER)
+        if "Rows" not in header or "Columns" not in header:
+            return []
+        return list(slices_of(header, path))
     except (InvalidDicomError, EOFError):
-        return None
-    except (OSError, ValueError, AttributeError, NotImplementedError) as error:
+        return []
+    except (OSError, ValueError, AttributeError, TypeError, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: the DICOM header cannot be read ({error})") from error
-    if "Rows" not in header or "Columns" not in header:
-        return None
+
+
+def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:
     if str(header.get("SOPClassUID", "")).startswith(SCREENSHOT) and "ImagePositionPatient" not in header:
-        return None
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        raise InputError(
-            f"{path}: found a multi-frame DICOM, allowed are single-frame images; "
-            "convert it to NIfTI (dcm2niix)"
-        )
+        raise Unusable(SCREENSHOT_FOUND, header, path)
     if int(header.get("SamplesPerPixel") or 1) != 1:
-        raise InputError(f"{path}: found a colour image, allowed are grey values")
+        raise Unusable("found a colour image, allowed are grey values", header, path)
+    if header.get("PerFrameFunctionalGroupsSequence"):
+        for index, frame in enumerate(frame_headers(header)):
+            yield slice_of(frame, path, frame=index)
+    elif int(header.get("NumberOfFrames") or 1) > 1:
+        message = f"found a multi-frame DICOM that does not say where its frames lie; {CONVERT}"
+        raise Unusable(message, header, path)
+    elif "MOSAIC" in image_type(header):
+        yield from mosaic_tiles(header, path)
+    else:
+        yield slice_of(header, path)
+
+
+def frame_headers(header: Dataset) -> Iterator[Dataset]:
+    """A header for each frame of an enhanced object, with the names of single images."""
+    common = Dataset()
+    common.update({element.tag: element for element in header if element.VR != "SQ"})
+    flatten(header.get("SharedFunctionalGroupsSequence") or [], common)
+    for index, frame in enumerate(header.PerFrameFunctionalGroupsSequence):
+        flat = Dataset()
+        flat.update(common)
+        flat.InstanceNumber = index + 1
+        flatten([frame], flat)
+        yield flat
+
+
+def flatten(groups: Any, into: Dataset) -> None:
+    """Set what the macros of functional groups say."""
+    for macro in (element for item in groups for element in item if element.VR == "SQ" and element.value):
+        for element in macro.value[0]:
+            name = CLASSIC_NAMES.get(element.keyword)
+            if name:
+                setattr(into, name, element.value)
+            else:
+                into[element.tag] = element
+            if element.keyword == "ComplexImageComponent":
+                into.ImageType = [*image_type(into)[:2], str(element.value)]
+
+
+def image_type(header: Dataset) -> tuple[str, ...]:
+    value = header.get("ImageType") or ()
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def mosaic_tiles(header: Dataset, path: Path) -> Iterator[Slice]:
+    """The slices of a Siemens mosaic, whose number and normal are in its private (CSA) header alone."""
+    with warnings.catch_warnings():  # nibabel warns that its readers are experimental
+        warnings.simplefilter("ignore")
+        from nibabel.nicom.csareader import CSAReadError
+        from nibabel.nicom.dicomwrappers import MosaicWrapper, WrapperError
+    try:
+        whole = MosaicWrapper(read_dataset(path, stop_before_pixels=True))
+        step = whole.slice_normal * whole.voxel_sizes[2]
+    except (WrapperError, CSAReadError, KeyError, TypeError) as error:
+        message = f"found a Siemens mosaic without the private header that describes it; {CONVERT}"
+        raise Unusable(message, header, path) from error
+    header.Rows, header.Columns, count = whole.image_shape
+    for index in range(count):
+        header.ImagePositionPatient = list(whole.image_position + index * step)
+        yield slice_of(header, path, frame=index, mosaic=whole.mosaic_size)
+
+
+def slice_of(header: Dataset, path: Path, **place: int) -> Slice:
+    """The Slice of a flat header; Unusable where its geometry is missing or impossible."""
     spacing = numbers(header, "PixelSpacing", 2, path)
     if min(spacing) <= 0:
-        raise InputError(f"{path}: PixelSpacing: found {spacing.tolist()}, allowed are sizes above 0 mm")
+        message = f"PixelSpacing: found {spacing.tolist()}, allowed are sizes above 0 mm"
+        raise Unusable(message, header, path)
     orientation = numbers(header, "ImageOrientationPatient", 6, path).reshape(2, 3)
     if not np.allclose(orientation @ orientation.T, np.eye(2), atol=0.01):
         found = orientation.ravel().tolist()
-        raise InputError(
-            f"{path}: ImageOrientationPatient: found {found}, allowed are two perpendicular unit vectors"
-        )
+        message = f"ImageOrientationPatient: found {found}, allowed are two perpendicular unit vectors"
+        raise Unusable(message, header, path)
+    contrast = [number(header.get(key)) for key in CONTRAST]
+    if contrast[1] is None:
+        contrast[1] = private_b_value(header)
     return Slice(
         path,
-        str(header.get("SeriesInstanceUID", "")),
-        str(header.get("SeriesDescription", "no description")),
-        str(header.get("PatientID", "")),
+        group_of(header),
+        description_of(header),
         str(header.get("FrameOfReferenceUID", "")),
         orientation,
         numbers(header, "ImagePositionPatient", 3, path),
         (float(spacing[0]), float(spacing[1])),
         (int(header.Rows), int(header.Columns)),
-        tuple(None if header.get(key) in (None, "") else float(header[key].value) for key in PHASE_ORDER),
+        image_type(header)[2:],
+        tuple(contrast),
+        tuple(number(header.get(key)) for key in TIME_ORDER),
+        above_zero(header.get("SliceThickness")),
+        above_zero(header.get("SpacingBetweenSlices")),
+        (number(header.get("RescaleSlope")) or 1.0, number(header.get("RescaleIntercept")) or 0.0),
+        **place,
     )
 
 
-def numbers(header: Any, key: str, count: int, path: Path) -> np.ndarray:
-    """The `count` numbers of an attribute; InputError where they are missing or no numbers."""
+def number(value: Any) -> float | None:
+    """A header's value as a number, None where it is absent or none."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if np.isfinite(found) else None
+
+
+def above_zero(value: Any) -> float | None:
+    found = number(value)
+    return found if found is not None and found > 0 else None
+
+
+def private_b_value(header: Dataset) -> float | None:
+    """The b-value that Siemens, GE and Philips wrote before the standard had one; GE adds a multiple of 1e9."""
+    maker = str(header.get("Manufacturer", "")).upper()
+    tag = next((tag for name, tag in B_VALUES.items() if maker.startswith(name)), None)
+    if tag is None or tag not in header:
+        return None
+    value = header[tag].value
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace").split("\\")[0]
+    found = number(value if isinstance(value, str | int | float) else next(iter(value or []), None))
+    return None if found is None else found % 1e9
+
+
+def numbers(header: Dataset, key: str, count: int, path: Path) -> np.ndarray:
+    """The `count` numbers of an attribute; Unusable where they are missing or no numbers."""
     value = header.get(key)
     try:
         found = np.array(value, dtype=float)
     except (TypeError, ValueError):
         found = np.array([])
     if found.shape != (count,) or not np.isfinite(found).all():
-        raise InputError(f"{path}: {key}: found {value}, needed are {count} numbers")
+        raise Unusable(f"{key}: found {value}, needed are {count} numbers", header, path)
     return found

@@ -62,9 +62,16 @@ def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether a file has DICOM's preamble."""
+    """Whether a file has DICOM's preamble, or begins as one without it."""
     with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return file.read(132)[128:] == b"DICM" or begins_bare(path)
+
+
+def begins_bare(path: str | Path) -> bool:
+    """Whether a file begins with an element of group 2 or 8 (little endian), as old archives write DICOM."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    return len(start) == 4 and start[0] in (2, 8) and start[1] == 0 and start[3] == 0
 
 
 @contextmanager

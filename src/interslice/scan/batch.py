@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interslice import __version__
 from interslice.common.errors import InputError
@@ -15,7 +15,7 @@ from interslice.common.files import replacing
 from interslice.data.images import is_dicom
 from interslice.scan.bids import copy_companions, ignored_patterns, is_ignored, matcher, source_metadata, walk
 from interslice.scan.command import Options, Say, check_choices, check_writable, choose_factor, labels_said
-from interslice.scan.scans import Scan, read_scan, write_scan
+from interslice.scan.scans import OUTPUT_SUFFIXES, Scan, read_scan, scan_from_stack, write_scan
 from interslice.scan.upsampling import (
     Model,
     NothingToDo,
@@ -24,6 +24,9 @@ from interslice.scan.upsampling import (
     upsample_labels,
     upsample_scan,
 )
+
+if TYPE_CHECKING:
+    from interslice.data.dicom_series import Series
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".mgz", ".mgh")
 LABEL = "desc-interslice"
@@ -34,10 +37,11 @@ BIDS_VERSION = "1.9.0"
 
 @dataclass(frozen=True)
 class Job:
-    """One input, a file or the folder of a DICOM series, and its output."""
+    """One input, a file or a DICOM series and its folder, and its output."""
 
     source: Path
     target: Path
+    series: "Series | None" = None
 
     @property
     def sidecar(self) -> Path:
@@ -57,25 +61,47 @@ class Outcome:
     reason: str = ""
 
 
-def is_batch(source: Path) -> bool:
-    """Whether a folder is a dataset (it holds image files or a BIDS tree) rather than one DICOM series."""
+def is_batch(source: Path, output: Path | None = None, series: str | None = None) -> bool:
+    """Whether a folder is a dataset: a BIDS tree, or image files, or several DICOM series of which none is asked for.
+
+    One series may lie in several folders; that of several which the name of an output file is given for is chosen elsewhere.
+    """
     if not source.is_dir():
         return False
     if (source / "dataset_description.json").exists():
         return True
-    return (
-        any(image_stem(path) for path in source.rglob("*") if path.is_file())
-        or len(dicom_folders(source)) > 1
-    )
+    if any(image_stem(path) for path in source.rglob("*") if path.is_file()):
+        return True
+    single = series is not None or (output is not None and output.name.endswith(OUTPUT_SUFFIXES))
+    return not single and len(dicom_series(source, output)) > 1
 
 
-def dicom_folders(source: Path) -> list[Path]:
-    """The folders at or below `source` that directly hold DICOM files."""
-    found = set()
-    for path in sorted(source.rglob("*")):
-        if path.parent not in found and path.is_file() and is_dicom(path):
-            found.add(path.parent)
-    return sorted(found)
+def dicom_series(source: Path, output: Path | None = None) -> list["Series"]:
+    """The DICOM series of a folder that `dicom_series.choose` would take, without what is below `output`."""
+    paths = [
+        path
+        for path in walk(source)
+        if path.is_file() and is_dicom(path) and not (output and path.is_relative_to(output))
+    ]
+    if not paths:
+        return []
+    from interslice.data.dicom_series import is_main, list_series
+
+    found = list_series(paths)
+    return [one for one in found if is_main(one, found)]
+
+
+def dicom_jobs(source: Path, output: Path) -> list[Job]:
+    """A job for each series, named by its folder where it is alone there, else also by number and description."""
+    series = sorted(dicom_series(source, output), key=lambda one: one.slices[0].group)
+    folders = [Path(os.path.commonpath([image.path.parent for image in one.slices])) for one in series]
+    jobs = []
+    for number, (one, folder) in enumerate(zip(series, folders, strict=True), 1):
+        place = folder.relative_to(source)
+        if folder == source or folders.count(folder) > 1:
+            place = place / f"{number:02d}_{re.sub(r'[^A-Za-z0-9]+', '-', one.description).strip('-')}"
+        jobs.append(Job(folder, output / place.with_name(derivative_name(place.name)), one))
+    return jobs
 
 
 def image_stem(path: Path) -> str | None:
@@ -99,7 +125,7 @@ def find_jobs(source: Path, output: Path, include: str | None = None) -> list[Jo
     """Every image below `source` that the pattern matches, with its place below `output`, in order.
 
     include: a glob pattern; the default is the anatomical images of a BIDS dataset, all images of another
-    folder. Folders of DICOM files count as one image each. Earlier outputs are no inputs. Raises InputError
+    folder. A DICOM series counts as one image. Earlier outputs are no inputs. Raises InputError
     where nothing matches or two inputs would have one output.
     """
     bids = (source / "dataset_description.json").exists() or any(source.glob("sub-*"))
@@ -115,11 +141,7 @@ def find_jobs(source: Path, output: Path, include: str | None = None) -> list[Jo
         if stem and usable and LABEL not in stem.split("_") and wanted.fullmatch(relative.as_posix()):
             jobs.append(Job(path, output / relative.with_name(derivative_name(stem))))
     if not bids and include is None:
-        jobs += [
-            Job(folder, output / folder.relative_to(source).with_name(derivative_name(folder.name)))
-            for folder in dicom_folders(source)
-            if folder != source
-        ]
+        jobs += dicom_jobs(source, output)
     if not jobs:
         raise InputError(
             f"{source}: found no image that matches {pattern!r} ({', '.join(IMAGE_SUFFIXES)} or DICOM)"
@@ -195,7 +217,7 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
                 f"{job.source}: a link to a file that is not here ({os.readlink(job.source)}); "
                 "get it first (git annex get, datalad get)"
             )
-        scan = read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
+        scan = read_job(job, options)
         reason = label_reason(scan, options.label, options.method)
         factor = choose_factor(scan, options)
         fine = interpolated(scan, factor, model, options, reason)
@@ -212,8 +234,17 @@ def run_job(job: Job, model: Model, options: Options) -> Outcome:
         return Outcome(job, "failed", str(error))
     except Exception as error:
         return Outcome(job, "failed", f"{job.source}: {type(error).__name__}: {error}")
-    how = f"factor {factor}" + (f", {labels_said(reason)}" if reason else "")
+    remarks = [labels_said(reason), *scan.remarks] if reason else scan.remarks
+    how = ", ".join([f"factor {factor}", *remarks])
     return Outcome(job, "written", f"{job.target} ({how})")
+
+
+def read_job(job: Job, options: Options) -> Scan:
+    if job.series is None:
+        return read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
+    from interslice.data.dicom import read_own_series
+
+    return scan_from_stack(read_own_series(job.series), str(job.source), options.axis)
 
 
 def interpolated(scan: Scan, factor: int, model: Model, options: Options, reason: str) -> Scan:

@@ -163,6 +163,8 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     scan = read_scan(
         options.source, options.axis, trust=options.trust, nan=options.nan, series=options.series
     )
+    for remark in scan.remarks:
+        say(f"{scan.name}: {remark}")
     reason = label_reason(scan, options.label, options.method)
     if reason and (options.check or options.train_here or options.uncertainty or options.preview):
         raise InputError(

@@ -7,7 +7,7 @@ their codes and the units are those of the input.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -27,6 +27,9 @@ from interslice.data.images import (
 )
 from interslice.data.volumes import ANATOMICAL_AXES
 
+if TYPE_CHECKING:
+    from interslice.data.dicom import Stack
+
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 OUTPUT_SUFFIXES = (".nii", ".nii.gz")
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
@@ -41,7 +44,7 @@ class Scan:
 
     stored: (i, j, k) or (i, j, k, frame), any real type; intensity = slope * stored + inter. header: NIfTI-1
     or NIfTI-2 of exactly this grid. affine: 4x4, voxel to world in the header's unit. axis: the array axis
-    that counts slices.
+    that counts slices. thickness_mm: of a slice, None where nothing says it. remarks: what its reader should know.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Scan:
     header: nib.Nifti1Header
     affine: np.ndarray
     axis: int
+    thickness_mm: float | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -130,14 +135,20 @@ def read_scan(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir() or is_dicom(path):
-        from interslice.data.dicom import read_series_image
+        from interslice.data.dicom import read_own_series
 
-        return scan_from_image(read_series_image(path, series), str(path), axis)
+        return scan_from_stack(read_own_series(path, series), str(path), axis)
     image = open_image(path)
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
     with readable(path):
         return scan_from_image(image, str(path), axis, trust, nan)
+
+
+def scan_from_stack(stack: "Stack", name: str, axis: str | None = None) -> Scan:
+    """The Scan of a DICOM series; raises InputError as `check_scan`."""
+    scan = scan_from_image(stack.to_scanner(), name, axis)
+    return replace(scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks)
 
 
 def check_memory(needed: int, name: str) -> None:

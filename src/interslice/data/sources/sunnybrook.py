@@ -17,7 +17,8 @@ import SimpleITK as sitk
 
 from interslice.common.errors import InputError
 from interslice.data.dicom import LPS_TO_RAS, read_stack
-from interslice.data.dicom_headers import Series, Slice, list_series
+from interslice.data.dicom_headers import Slice
+from interslice.data.dicom_series import Series, list_series
 from interslice.data.sources import Found
 
 CASE = re.compile(r"SC-(HF-I|HF-NI|HYP|N)-0*(\d{1,2})(?!\d)")

@@ -1,0 +1,64 @@
+"""The pixels of DICOM images, of single ones, enhanced multi-frame objects and Siemens mosaics."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from interslice.common.errors import InputError
+from interslice.data.dicom_headers import Slice, read_dataset
+
+UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyError, NotImplementedError)
+
+
+def read_data(places: Sequence[Sequence[Slice]]) -> np.ndarray:
+    """The grey values (columns, rows, slices, volumes) float32 of sorted images; every file is read once."""
+    rows, columns = places[0][0].size
+    data = np.empty((columns, rows, len(places), len(places[0])), dtype=np.float32)
+    files: dict[Path, list[tuple[int, int, Slice]]] = defaultdict(list)
+    for index, place in enumerate(places):
+        for volume, image in enumerate(place):
+            files[image.path].append((index, volume, image))
+    for images in files.values():
+        for (index, volume, _), pixels in zip(
+            images, read_pixels([image for _, _, image in images]), strict=True
+        ):
+            data[:, :, index, volume] = pixels.T
+    return data
+
+
+def pixels_of(image: Slice) -> np.ndarray:
+    return next(read_pixels([image]))
+
+
+def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
+    """The grey values (rows, columns) float32 of images of one file, rescale slope and intercept applied."""
+    path = images[0].path
+    try:
+        dataset = read_dataset(path)
+        scaled = dataset.file_meta.TransferSyntaxUID.is_compressed
+        if scaled:
+            # SimpleITK carries the decoders (JPEG, JPEG 2000, RLE) that pydicom leaves to plug-ins; it
+            # rescales itself.
+            whole = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        else:
+            whole = dataset.pixel_array
+            whole = whole[np.newaxis] if whole.ndim == 2 else whole
+            if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # the largest value is black
+                top = (1 << int(dataset.BitsStored)) - 1 if not dataset.PixelRepresentation else -1
+                whole = top - whole.astype(np.int64)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: the pixels cannot be read ({' '.join(str(error).split())})") from error
+    for image in images:
+        if image.mosaic:
+            row, column = divmod(image.frame, image.mosaic)
+            rows, columns = image.size
+            pixels = whole[0, row * rows :, column * columns :][:rows, :columns]
+        else:
+            pixels = whole[image.frame] if image.frame < len(whole) else np.empty((0, 0))
+        if pixels.shape != image.size:
+            raise InputError(f"{path}: found {pixels.shape} pixels, the header says {image.size}")
+        slope, intercept = (1.0, 0.0) if scaled else image.scale
+        yield pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
