@@ -57,7 +57,7 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="SCAN",
         help="NIfTI, Analyze or MGH file, DICOM series folder, or dataset",
     )
-    add("-o", "--output", type=Path, help=".nii or .nii.gz; a folder for a dataset")
+    add("-o", "--output", type=Path, help=".nii or .nii.gz; a folder for a dataset or a DICOM series")
     add("--factor", metavar="K", help="K - 1 new slices per gap (default: nearest to isotropic)")
     add("--spacing", type=float, metavar="MM", help="take the factor nearest to this slice spacing")
     add(
@@ -72,6 +72,7 @@ def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="what says the voxel sizes where a NIfTI header contradicts itself",
     )
     add("--series", metavar="NAME", help="series of a DICOM folder: its number, description or UID")
+    add("--dicom", action="store_true", help="-o is a folder for a derived DICOM series (default for DICOM)")
     add("--list", action="store_true", help="list the series of a DICOM folder, and do nothing else")
     add(
         "--nan", choices=("keep", "zero", "refuse"), default="keep",
@@ -195,6 +196,8 @@ def run_upsample(arguments: argparse.Namespace) -> int:
 
         say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
         return 0
+    if arguments.source.name.upper() == "DICOMDIR":  # of a disc: its folder holds the series
+        given["source"] = arguments.source.parent
     options = Options(**given | {"also": tuple(arguments.also)})
     say = (lambda text: None) if quiet else say_to_stderr
     if not is_batch(options.source, options.output, options.series):

@@ -13,6 +13,7 @@ import pytest
 from finished_models import random_model
 from generators import edit_dicom, write_dicom_series
 from interslice.cli import main
+from interslice.scan.scans import read_scan
 from phantoms import ellipsoids
 from scan_files import PLAIN, SHAPE, nifti, saved, values
 
@@ -72,6 +73,29 @@ def test_a_label_map_is_interpolated_by_shape_and_said(tmp_path, capsys):
     assert (code, "is only interpolated; --no-label takes it for an image" in err) == (2, True)
     code, _, err = run(capsys, "upsample", source, "--factor", 2, "--no-label", "-o", tmp_path / "c.nii")
     assert (code, "label map" in err) == (0, False)
+
+
+def test_a_dicom_series_becomes_a_series(tmp_path, capsys):
+    """Into a folder as DICOM, into a file as NIfTI: the same voxels in the same place."""
+    write_dicom_series(tmp_path / "in", ellipsoids((6, 20, 18))[..., None], trigger=False)
+    for output in ("out", "out.nii"):
+        code, _, err = run(capsys, "upsample", tmp_path / "in", "--factor", 4, "-o", tmp_path / output)
+        assert code == 0, err
+    again, image = read_scan(tmp_path / "out"), nib.load(tmp_path / "out.nii")
+    np.testing.assert_array_equal(again.stored, np.asarray(image.dataobj))
+    np.testing.assert_allclose(again.affine, image.affine, atol=1e-5)
+    assert again.stored.shape[2] == 21
+    for arguments, sentence in (
+        ((tmp_path / "in", "-o", tmp_path / "out"), "holds a series already; --force overwrites it"),
+        ((tmp_path / "in", "-o", tmp_path / "in"), "allowed is a new or an empty folder for a DICOM series"),
+        (
+            (tmp_path / "out.nii", "--dicom", "-o", tmp_path / "b"),
+            "is no DICOM series, whose headers --dicom",
+        ),
+    ):
+        code, _, err = run(capsys, "upsample", *arguments, "--factor", 2)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert sentence in err
 
 
 def test_check_alone_writes_nothing(scan, tmp_path, capsys):

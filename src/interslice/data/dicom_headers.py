@@ -213,7 +213,7 @@ def mosaic_tiles(header: Dataset, path: Path) -> Iterator[Slice]:
         raise Unusable(message, header, path) from error
     header.Rows, header.Columns, count = whole.image_shape
     for index in range(count):
-        header.ImagePositionPatient = list(whole.image_position + index * step)
+        header.ImagePositionPatient = (whole.image_position + index * step).round(6).tolist()
         yield slice_of(header, path, frame=index, mosaic=whole.mosaic_size)
 
 

@@ -172,7 +172,7 @@ def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
     asked = f", {len(chosen)} of them for {wanted!r}" if wanted else ""
     raise InputError(
         f"{series[0].name}: found {len(series)} mixed series{asked} ({'; '.join(lines)}), allowed is one; "
-        "--series takes a number, a description or a UID"
+        "--series takes a number, a description or a UID, an output folder gets all of a folder"
     )
 
 

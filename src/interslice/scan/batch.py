@@ -171,7 +171,7 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     Returns an outcome per image. Raises InputError where the command as a whole cannot be carried out.
     """
     check_choices(options)
-    for name in ("train_here", "check", "uncertainty", "preview"):
+    for name in ("train_here", "check", "uncertainty", "preview", "dicom"):
         if getattr(options, name):
             raise InputError(
                 f"found --{name.replace('_', '-')} with a folder of scans, allowed is it for one scan"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from interslice import __version__
 from interslice.common.errors import InputError
+from interslice.data.images import is_dicom
 from interslice.scan.bids import copy_companions
 from interslice.scan.scans import OUTPUT_SUFFIXES, Scan, read_scan, write_scan
 from interslice.scan.upsampling import (
@@ -44,6 +46,7 @@ class Options:
     nan: str = "keep"
     label: bool | None = None
     series: str | None = None
+    dicom: bool = False
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -58,10 +61,18 @@ class Options:
     jobs: int = 1
     include: str | None = None
 
+    @property
+    def writes_dicom(self) -> bool:
+        """Whether the output is the folder of a derived series: asked for, or a folder's name for a DICOM source."""
+        if self.output is None or self.dicom:
+            return self.dicom
+        folder = self.output.is_dir() or not self.output.suffix
+        return folder and (self.source.is_dir() or (self.source.is_file() and is_dicom(self.source)))
+
     def outputs(self) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
         """Every file to write: its option, path and allowed suffixes."""
         for name, path, suffixes in (
-            ("output", self.output, OUTPUT_SUFFIXES),
+            ("output", None if self.writes_dicom else self.output, OUTPUT_SUFFIXES),
             ("uncertainty", self.uncertainty, OUTPUT_SUFFIXES),
             ("preview", self.preview, PREVIEW_SUFFIXES),
             ("save-model", self.save_model, (".pt",)),
@@ -90,6 +101,11 @@ def check_choices(options: Options) -> None:
 
 def check_outputs(options: Options) -> None:
     """Refuse paths that cannot or must not be written, before any work is done."""
+    if options.writes_dicom and options.output is not None:
+        from interslice.data.dicom_out import check_folder
+
+        check_folder(options.output, options.force)
+        check_writable(options.output / "series")
     inputs = [options.source, *options.also]
     seen: list[Path] = []
     for name, path, suffixes in options.outputs():
@@ -163,6 +179,8 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     scan = read_scan(
         options.source, options.axis, trust=options.trust, nan=options.nan, series=options.series
     )
+    if options.writes_dicom and scan.places is None:
+        raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
     for remark in scan.remarks:
         say(f"{scan.name}: {remark}")
     reason = label_reason(scan, options.label, options.method)
@@ -184,7 +202,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         say(geometry(scan, factor, options))
     if reason and options.output is not None:
         say(f"{scan.name}: {labels_said(reason)}")
-        write_scan(upsample_labels(scan, factor), options.output)
+        save(upsample_labels(scan, factor), "the shape of the labels", options)
         say(f"{options.output}: written by the shape of the labels")
         return
     if options.train_here:
@@ -213,6 +231,22 @@ def described(model: Model) -> str:
     return model.name + (f" ({model.file}, sha256 {model.sha256[:12]})" if model.sha256 else "")
 
 
+def save(scan: Scan, method: str, options: Options) -> None:
+    """Write the result as an image file, or as a series that says what it was derived from and with which method."""
+    assert options.output is not None
+    if not options.writes_dicom:
+        write_scan(scan, options.output)
+        return
+    if scan.places is None:
+        raise InputError(
+            f"{scan.name}: is no DICOM, whose headers --dicom needs; allowed are .nii and .nii.gz"
+        )
+    from interslice.data.dicom_out import write_series
+
+    how = f"Slices added between the acquired ones by interslice {__version__} ({method}); computed, not measured"
+    write_series(scan.stored, scan.affine, scan.places, options.output, how, scan.thickness_mm)
+
+
 def write_outputs(scan: Scan, factor: int, model: Model, options: Options) -> None:
     """The scan, and the map and picture that were asked for."""
     assert options.output is not None
@@ -225,7 +259,7 @@ def write_outputs(scan: Scan, factor: int, model: Model, options: Options) -> No
         from interslice.scan.preview import write_preview
 
         write_preview(scan, fine, factor, model.name, options.preview)
-    write_scan(fine, options.output)
+    save(fine, described(model), options)
 
 
 def say_to_stderr(text: str) -> None:

@@ -28,7 +28,7 @@ from interslice.data.images import (
 from interslice.data.volumes import ANATOMICAL_AXES
 
 if TYPE_CHECKING:
-    from interslice.data.dicom import Stack
+    from interslice.data.dicom import Places, Stack
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 OUTPUT_SUFFIXES = (".nii", ".nii.gz")
@@ -45,6 +45,7 @@ class Scan:
     stored: (i, j, k) or (i, j, k, frame), any real type; intensity = slope * stored + inter. header: NIfTI-1
     or NIfTI-2 of exactly this grid. affine: 4x4, voxel to world in the header's unit. axis: the array axis
     that counts slices. thickness_mm: of a slice, None where nothing says it. remarks: what its reader should know.
+    places: the DICOM images that it was read from, None for other files.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Scan:
     axis: int
     thickness_mm: float | None = None
     remarks: tuple[str, ...] = ()
+    places: "Places | None" = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -148,7 +150,7 @@ def read_scan(
 def scan_from_stack(stack: "Stack", name: str, axis: str | None = None) -> Scan:
     """The Scan of a DICOM series; raises InputError as `check_scan`."""
     scan = scan_from_image(stack.to_scanner(), name, axis)
-    return replace(scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks)
+    return replace(scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks, places=stack.places)
 
 
 def check_memory(needed: int, name: str) -> None:
