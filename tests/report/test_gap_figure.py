@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from interslice.common.errors import InputError
-from interslice.report.captions import figure_captions
+from interslice.report.captions import figure, figure_captions
 from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
 from phantoms import ramp
 from synthetic_scores import synthetic_scores
@@ -69,34 +69,47 @@ def test_no_other_ending(tmp_path):
         write_animation(ramp(3), [tmp_path / "gap.mp4"])
 
 
+def trained(*rows):
+    return pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
+
+
 def test_captions_say_dataset_n_k_protocol_budget_and_commit():
     scores = synthetic_scores(slices=3)
-    budgets = {
-        "CAE, t1_embedded, K = 2, seed 1": "CAE, 5,000 updates of 12 triplets",
-        "CAE, t1_embedded, K = 4, seed 1": "CAE, 250 updates of 12 triplets",
-    }
+    trainings = trained(
+        ("t1_embedded", 2, "cae", "CAE, 5,000 updates"), ("t1_embedded", 4, "cae", "CAE, 250 updates")
+    )
     environment = {"git": {"commit": "0123456789abcdef", "dirty": False}}
-    titles = {"boxes_whole_ssim": "SSIM per subject", "gap_t1_embedded_K4_cae": "One gap"}
+    figures = {
+        "boxes_whole_ssim": figure("boxes", ["cae", "lanczos"], metric="SSIM", region="whole image"),
+        "gap_t1_embedded_K4_cae": figure("gap", ["cae"], "t1_embedded", 4, label="CAE"),
+        "gap_t1_embedded_K4_lanczos": figure("gap", ["lanczos"], "t1_embedded", 4, label="Lanczos"),
+    }
     finished = {"lanczos": "Lanczos (its budget: there)", "absent": "Absent"}
-    text = figure_captions(titles, scores, budgets, environment, {}, finished)
-    both, four = (line for line in text.splitlines() if line.startswith("**Figure"))
+    text = figure_captions(figures, scores, trainings, environment, {}, finished)
+    both, four, lanczos = (line for line in text.splitlines() if line.startswith("**Figure"))
+    assert "SSIM per subject, whole image, with the tests." in both
     assert (
         "Dataset t1_embedded (n = 5 test subjects); K = 2 and 4; protocol strict; scored: all gaps." in both
     )
-    assert "Trainings: CAE, 250 updates of 12 triplets; CAE, 5,000 updates of 12 triplets." in both
-    assert "K = 4; protocol strict. Trainings: CAE, 250 updates of 12 triplets." in four
-    assert four.endswith("Not trained here: Lanczos (its budget: there). Made at commit 0123456789.")
-    changed = figure_captions(titles, scores[scores["subject"] != "sub-00"], {}, {"git": None}, {}, {})
+    assert "Trainings: CAE, 250 updates; CAE, 5,000 updates." in both
+    assert "K = 4; protocol strict. Trainings: CAE, 250 updates. Made at" in four, (
+        "no finished model is shown"
+    )
+    assert "Nothing that is shown was trained here. Finished models: Lanczos (its budget: there)." in lanczos
+    assert lanczos.endswith("Made at commit 0123456789.")
+    changed = figure_captions(
+        figures, scores[scores["subject"] != "sub-00"], trained(), {"git": None}, {}, {}
+    )
     assert "n = 4" in changed
-    assert "Nothing was trained. Made at no commit." in changed
+    assert "Made at no commit." in changed
 
 
 def test_a_caption_of_a_dataset_with_borrowed_models_names_it_alone_and_their_budget():
     scores = synthetic_scores(slices=3)
     scores = pd.concat([scores, scores.replace({"dataset": {"t1_embedded": "t1_embedded_shifted"}})])
-    budgets = {"CAE, t1_embedded, K = 4, seed 1": "CAE, 250 updates of 12 triplets"}
+    trainings = trained(("t1_embedded", 4, "cae", "CAE, 250 updates"))
     lenders = {"t1_embedded": "t1_embedded", "t1_embedded_shifted": "t1_embedded"}
-    titles = {"gap_t1_embedded_shifted_K4_cae": "One gap"}
-    text = figure_captions(titles, scores, budgets, {"git": None}, lenders, {})
-    assert "One gap. Dataset t1_embedded_shifted (n = 5 test subjects); K = 4; protocol strict." in text
-    assert "Trainings: CAE, 250 updates of 12 triplets." in text
+    figures = {"gap": figure("gap", ["cae"], "t1_embedded_shifted", 4, label="CAE")}
+    text = figure_captions(figures, scores, trainings, {"git": None}, lenders, {})
+    assert "Dataset t1_embedded_shifted (n = 5 test subjects); K = 4; protocol strict." in text
+    assert "Trainings: CAE, 250 updates." in text

@@ -2,7 +2,7 @@
 BRAIN = [name for name, dataset in STUDY.datasets.items() if dataset["anatomy"] == "brain"]
 AUDITED = [*TRAINED, *STUDY.named("baseline")]
 AUDIT_FIGURES = {
-    f"audit_{dataset}_{method}": f"{STUDY.labels[method]} on {dataset}: the difference to every baseline under each protocol"
+    f"audit_{dataset}_{method}": figure("audit", [method], dataset, label=STUDY.labels[method])
     for dataset in STUDY.datasets
     for method in TRAINED
 }
@@ -144,7 +144,7 @@ rule write_audit_page:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in AUDIT_FIGURES.items()},
+        figures=captions_of(AUDIT_FIGURES),
         labels=STUDY.labels,
         own=OWN_METHODS,
         study=config["study"],

@@ -1,11 +1,11 @@
 # The paper's figures and tables, one target each: `snakemake figures` makes them all.
 GAP_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] != "oracle"]
 EXAMPLES = {
-    f"examples_{dataset}_K{K}": f"Slices between two acquired neighbours at {K - 1} places, {dataset}"
+    f"examples_{dataset}_K{K}": figure("examples", shown_methods(dataset, K), dataset, K)
     for dataset, K in PLACES
 }
 GAPS = {
-    f"gap_{dataset}_K{K}_{method}": f"One gap interpolated by {STUDY.labels[method]}, {dataset}, as strip and animation"
+    f"gap_{dataset}_K{K}_{method}": figure("gap", [method], dataset, K, label=STUDY.labels[method])
     for dataset, K in PLACES
     for method in GAP_METHODS
 }
@@ -74,8 +74,8 @@ rule write_captions:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        trainings=[(title, label, path) for title, label, *_, path in trainings("provenance.json")],
-        titles=CAPTIONED,
+        trainings=[record for _, *record in trainings("provenance.json")],
+        figures=CAPTIONED,
         lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
         finished=FINISHED,
         code=digest_of("write_captions"),

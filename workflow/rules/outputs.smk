@@ -1,6 +1,8 @@
 # The names of what a study makes: tables, figures with their captions, trainings.
 import time
 
+from interslice.report.captions import figure
+
 STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
@@ -20,7 +22,6 @@ FINISHED = {
     for name, settings in STUDY.methods.items()
     if settings.get("checkpoint")
 }
-VIEWS = [f"{dataset}_K{K}" for dataset in STUDY.trained_datasets() for K in STUDY.factors(dataset)]
 
 
 def tables():
@@ -28,33 +29,36 @@ def tables():
 
 
 def metric_figures(kind):
-    """Name to caption of one kind of figure, for every region and metric."""
-    titles = {
-        "boxes": "{} per subject, {}, with the Wilcoxon tests",
-        "factor": "{} against the anisotropy factor, {}",
-    }
+    """Name to what is shown of one kind of figure, for every region and metric."""
     return {
-        f"{kind}_{region}_{metric}": titles[kind].format(METRICS[metric].label, where)
+        f"{kind}_{region}_{metric}": figure(kind, STUDY.methods, metric=METRICS[metric].label, region=where)
         for region, where in (("whole", "whole image"), ("foreground", "foreground"))
         for metric in config["evaluation"]["metrics"]
     }
 
 
 def figure_names():
-    """Every figure of the study with its caption."""
+    """Every figure of the study with what it shows."""
     panels = {
-        f"panel_{dataset}_K{K}": f"A synthesised slice and a through-plane view, {dataset}, K = {K}"
-        for dataset in STUDY.datasets
-        for K in STUDY.factors(dataset)
+        f"panel_{dataset}_K{K}": figure("panel", shown_methods(dataset, K), dataset, K)
+        for dataset, K in PLACES
     }
-    lesions = {"lesions": "What comes back of inserted lesions, against their size"} if LESIONS else {}
+    lesions = {"lesions": figure("lesions", STUDY.methods)} if LESIONS else {}
     return metric_figures("boxes") | metric_figures("factor") | lesions | panels
 
 
 def curve_names():
     return {
-        f"training_{view}": f"Training curves, {view.replace('_K', ', K = ')}" for view in VIEWS if TRAININGS
+        f"training_{dataset}_K{K}": figure("training", TRAININGS, dataset, K)
+        for dataset in STUDY.trained_datasets()
+        for K in STUDY.factors(dataset)
+        if TRAININGS
     }
+
+
+def captions_of(figures):
+    """PNG file to title."""
+    return {f"{RESULTS}/figures/{name}.png": about["title"] for name, about in figures.items()}
 
 
 def figures():
@@ -78,11 +82,14 @@ def figure_outputs(caption, *names):
     return [*(f"{stem}.pdf" for stem in stems), *shown]
 
 
+def shown_methods(dataset, factor):
+    """The methods of a panel that run on a dataset at K."""
+    return [method for method in STUDY.shown_methods if STUDY.runs(method, dataset, factor)]
+
+
 def panel_methods(wildcards):
-    """The methods of a panel that run on its dataset at its K."""
-    return [
-        method for method in STUDY.shown_methods if STUDY.runs(method, wildcards.dataset, int(wildcards.K))
-    ]
+    """Input for `params`: as shown_methods."""
+    return shown_methods(wildcards.dataset, int(wildcards.K))
 
 
 def panel_volumes(wildcards):

@@ -195,8 +195,8 @@ rule write_page:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        figures={f"{RESULTS}/figures/{name}.png": caption for name, caption in figure_names().items()},
-        curves={f"{RESULTS}/figures/{name}.png": caption for name, caption in curve_names().items()},
+        figures=captions_of(figure_names()),
+        curves=captions_of(curve_names()),
         trainings={title: path for title, *_, path in trainings("provenance.json")},
         benchmarks=["results/benchmarks", BENCHMARKS],
         study=RESOLVED,

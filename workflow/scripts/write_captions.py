@@ -11,7 +11,7 @@ with logged(snakemake.log[0]):
     write_captions(
         snakemake.input.scores,
         params.trainings,
-        params.titles,
+        params.figures,
         params.lenders,
         params.finished,
         snakemake.output[0],

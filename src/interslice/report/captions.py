@@ -1,6 +1,6 @@
-"""Captions of a study's figures: dataset, n, K, protocol, budget and commit, from the scores and the trainings' records."""
+"""Titles and captions of a study's figures: the one place that says what a figure shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,19 +9,37 @@ from interslice.report.formatting import gaps_text
 from interslice.report.methods_text import listed
 from interslice.scoring.longtable import gap_step
 
+TITLES = {
+    "boxes": "{metric} per subject, {region}, with the tests",
+    "factor": "{metric} against the anisotropy factor, {region}",
+    "lesions": "What comes back of inserted lesions, against their size",
+    "panel": "A synthesised slice and a through-plane view, {dataset}, K = {K}",
+    "training": "Training curves, {dataset}, K = {K}",
+    "examples": "Slices between two acquired neighbours, {dataset}, K = {K}",
+    "gap": "One gap interpolated by {label}, {dataset}, K = {K}, as strip and animation",
+    "audit": "{label} on {dataset}: the difference to every baseline under each protocol",
+}
+
+
+def figure(
+    kind: str, methods: Sequence[str], dataset: str | None = None, K: int | None = None, **words: str
+) -> dict[str, Any]:
+    """What a figure is about: its title, and the dataset, K (None: all of the study) and methods that it shows."""
+    title = TITLES[kind].format(dataset=dataset, K=K, **words)
+    return {"title": title, "dataset": dataset, "K": K, "methods": list(methods)}
+
 
 def figure_captions(
-    titles: Mapping[str, str],
+    figures: Mapping[str, Mapping[str, Any]],
     scores: pd.DataFrame,
-    budgets: Mapping[str, str],
+    trainings: pd.DataFrame,
     environment: Mapping[str, Any],
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
 ) -> str:
     """Markdown with a caption per figure.
 
-    titles: file name of a figure to what it shows; a name that has a dataset or K of the study in it is about that one
-    alone, any other about all. scores: the long table; budgets: training to what it cost, its label naming dataset and K;
+    figures: file name to what `figure` says of it; scores: the long table; trainings: dataset, K, method and budget in words;
     environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another;
     finished: methods that come with a finished model, to their label and where its budget is written.
     """
@@ -32,41 +50,31 @@ def figure_captions(
         else "no commit"
     )
     lines = ["# Captions\n"]
-    for number, (name, title) in enumerate(titles.items(), start=1):
-        lines.append(
-            f"**Figure {number}** (`{name}`). {title}. {_extent(name, scores, budgets, lenders, finished)} Made at {commit}.\n"
-        )
+    for number, (name, about) in enumerate(figures.items(), start=1):
+        extent = _extent(about, scores, trainings, lenders, finished)
+        lines.append(f"**Figure {number}** (`{name}`). {about['title']}. {extent} Made at {commit}.\n")
     return "\n".join(lines)
 
 
 def _extent(
-    name: str,
+    about: Mapping[str, Any],
     scores: pd.DataFrame,
-    budgets: Mapping[str, str],
+    trainings: pd.DataFrame,
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
 ) -> str:
-    own = scores
-    for column, marks in (("dataset", "{}"), ("K", "K{}")):
-        named = [value for value in own[column].unique() if f"_{marks.format(value)}_" in f"_{name}_"]
-        # The name of one dataset may begin with another's: t1_shifted is not t1.
-        named = [
-            one for one in named if not any(one != other and f"_{one}_" in f"_{other}_" for other in named)
-        ]
-        own = own[own[column].isin(named)] if named else own
+    own = scores[scores["method"].isin(about["methods"])]
+    for column in ("dataset", "K"):
+        own = own[own[column] == about[column]] if about[column] is not None else own
     sizes = own.groupby("dataset")["subject"].nunique()
     datasets = listed(f"{dataset} (n = {n} test subjects)" for dataset, n in sizes.items())
-    factors = listed(sorted(own["K"].unique()))
-    kinds = {
-        f", {lenders.get(d, d)}, K = {K}, "
-        for d, K in own[["dataset", "K"]].drop_duplicates().itertuples(index=False)
-    }
-    used = sorted({text for label, text in budgets.items() if any(kind in label for kind in kinds)})
-    budget = f"Trainings: {'; '.join(used)}." if used else "Nothing was trained."
+    shown = own[["dataset", "K", "method"]].drop_duplicates().replace({"dataset": dict(lenders)})
+    used = sorted(set(trainings.merge(shown, on=["dataset", "K", "method"])["budget"]))
+    budget = f"Trainings: {'; '.join(used)}." if used else "Nothing that is shown was trained here."
     ready = [text for method, text in finished.items() if method in set(own["method"])]
     if ready:
-        budget += f" Not trained here: {'; '.join(ready)}."
-    protocol = listed(sorted(own["protocol"].unique()))
+        budget += f" Finished models: {'; '.join(ready)}."
     found = (gap_step(part) for _, part in own.groupby(["dataset", "K"]))
     gaps = "".join(f"; scored: {gaps_text(step)}" for step in sorted({step for step in found if step}))
+    factors, protocol = (listed(sorted(own[column].unique())) for column in ("K", "protocol"))
     return f"Dataset {datasets}; K = {factors}; protocol {protocol}{gaps}. {budget}"

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from interslice.common.provenance import environment_record
 from interslice.report.captions import figure_captions
@@ -51,21 +54,19 @@ def plot_gap(
 
 def write_captions(
     scores: str,
-    trainings: Sequence[tuple[str, str, str]],
-    titles: Mapping[str, str],
+    trainings: Sequence[tuple[str, str, int, str, str]],
+    figures: Mapping[str, Mapping[str, Any]],
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
     output: str,
 ) -> None:
-    """Write the captions. trainings: title and label of each with its provenance.json; titles: figure to what it shows;
-    lenders: dataset to the one whose models it has; finished: as in `figure_captions`."""
-    budgets = {}
-    for title, label, path in trainings:
+    """Write the captions. trainings: label, dataset, K, method and provenance.json of each; others: `figure_captions`."""
+    rows = []
+    for label, dataset, factor, method, path in trainings:
         settings = json.loads(Path(path).read_text())["settings"]
-        training = settings["training"]
-        batch = f"{training['batch']} {examples_of(settings)}"
-        budgets[title] = f"{label}, {read_record(Path(path)).sentence(batch)}"
-    text = figure_captions(
-        titles, read_scores(Path(scores)), budgets, environment_record(), lenders, finished
-    )
+        batch = f"{settings['training']['batch']} {examples_of(settings)}"
+        budget = f"{label}, {read_record(Path(path)).sentence(batch)}"
+        rows.append({"dataset": dataset, "K": factor, "method": method, "budget": budget})
+    table = pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
+    text = figure_captions(figures, read_scores(Path(scores)), table, environment_record(), lenders, finished)
     write_text(text, Path(output))
