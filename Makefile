@@ -7,6 +7,9 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 CORES ?= all
 ARGS ?=
 
+# Every job of a study is a Python of its own, which starts in half the time from modules that stay compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-cluster chaos bench lint lock envs eclare docs pretrained clean
 .DEFAULT_GOAL := demo
 
