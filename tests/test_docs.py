@@ -178,7 +178,7 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL):
         exec(block, names)
-    assert nib.load(tmp_path / "fine.nii.gz").shape == (20, 18, 25)
+    assert nib.load(tmp_path / "fine.nii.gz").shape == names["voxels"].shape == (20, 18, 31)
     assert names["fine_volume"].shape == (17, 32, 32)
     assert {"value", "slices", "nonfinite", "seed_sd"} <= set(names["means"].columns)
 

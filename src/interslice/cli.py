@@ -1,16 +1,21 @@
 """The command line: one sub-command per task. Options are read here, everything else is elsewhere."""
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.extras import require
+from interslice.scan.arguments import add_bids, add_upsample
 
-BAD_INPUT, SOME_FAILED, INTERRUPTED = 2, 1, 130
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,16 +26,41 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 (some files of a dataset failed) or 2 (bad input)."""
+    """Run a command; returns the exit code: 0, 1 (some files of a dataset failed), 2 (bad input), 130 or 143 (stopped)."""
     try:
-        options = build_parser().parse_args(arguments)
-        return int(options.run(options))
+        with sigterm_as_exception():
+            options = build_parser().parse_args(arguments)
+            return int(options.run(options))
     except InputError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, from `timeout`, `kill` or a cluster: what was begun is cleaned up as after Ctrl-C."""
+
+
+@contextmanager
+def sigterm_as_exception() -> Iterator[None]:
+    """SIGTERM raises Terminated; only where signals can be handled, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def build_parser() -> Parser:
@@ -39,74 +69,10 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"interslice {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     add_upsample(commands)
+    add_bids(commands)
     add_reader_study(commands)
     add_reader_analysis(commands)
     return parser
-
-
-def add_upsample(commands: "argparse._SubParsersAction[Parser]") -> None:
-    command = commands.add_parser(
-        "upsample",
-        help="add slices to a scan of your own",
-        description="Add slices between those of a thick-slice scan. Not a medical device.",
-    )
-    add = command.add_argument
-    add(
-        "source",
-        type=Path,
-        metavar="SCAN",
-        help="NIfTI, Analyze or MGH file, DICOM series folder, or dataset",
-    )
-    add("-o", "--output", type=Path, help=".nii or .nii.gz; a folder for a dataset or a DICOM series")
-    add("--factor", metavar="K", help="K - 1 new slices per gap (default: nearest to isotropic)")
-    add("--spacing", type=float, metavar="MM", help="take the factor nearest to this slice spacing")
-    add(
-        "--method",
-        help="bspline (default), lanczos, linear, nearest, registration, or a trained one such as cae",
-    )
-    add("--model", metavar="FILE", help="checkpoint of a trained method, or the name of a pretrained one")
-    add("--axis", help="slice axis: i, j, k, sagittal, coronal or axial (default: largest spacing)")
-    add(
-        "--trust",
-        choices=("sform", "qform", "pixdim"),
-        help="what says the voxel sizes where a NIfTI header contradicts itself",
-    )
-    add("--series", metavar="NAME", help="series of a DICOM folder: its number, description or UID")
-    add("--dicom", action="store_true", help="-o is a folder for a derived DICOM series (default for DICOM)")
-    add("--list", action="store_true", help="list the series of a DICOM folder, and do nothing else")
-    add(
-        "--nan", choices=("keep", "zero", "refuse"), default="keep",
-        help="voxels that are NaN stay so and are not spread (keep, default), become 0, or are refused",
-    )  # fmt: skip
-    add(
-        "--label", action=argparse.BooleanOptionalAction, default=None,
-        help="it is a label map (default: by header, name _dseg or _mask, or values)",
-    )  # fmt: skip
-    add(
-        "--keep-original", action=argparse.BooleanOptionalAction, default=True,
-        help="copy the original slices bit by bit (default)",
-    )  # fmt: skip
-    add("--force", action="store_true", help="overwrite what exists")
-    add("--quiet", action="store_true", help="say nothing but errors and the result of --check")
-    trust = command.add_argument_group("how far to trust it")
-    trust.add_argument("--check", action="store_true", help="hold out every second slice and predict it back")
-    trust.add_argument("--uncertainty", type=Path, metavar="FILE", help="map of where methods disagree")
-    trust.add_argument("--preview", type=Path, metavar="FILE", help="picture of before and after (.png)")
-    training = command.add_argument_group("training on the scan itself (--method cae)")
-    training.add_argument("--train-here", action="store_true", help="train on this scan, then interpolate it")
-    training.add_argument(
-        "--also", type=Path, nargs="+", default=[], metavar="SCAN", help="train on these too"
-    )
-    training.add_argument("--minutes", type=float, default=10.0, help="time for the training (default: 10)")
-    training.add_argument(
-        "--loss", default="mse", help="synthesis loss: mse (default) or lpips (the paper's)"
-    )
-    training.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
-    training.add_argument("--save-model", type=Path, metavar="FILE.pt", help="keep the model for --model")
-    dataset = command.add_argument_group("a dataset: a folder of images or a BIDS tree")
-    dataset.add_argument("--jobs", type=int, default=1, metavar="N", help="files at a time (default: 1)")
-    dataset.add_argument("--include", metavar="GLOB", help="which files (default: anat/ of BIDS, else all)")
-    command.set_defaults(run=run_upsample)
 
 
 def add_reader_study(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -183,35 +149,6 @@ def run_reader_analysis(arguments: argparse.Namespace) -> int:
         with replacing(arguments.output) as temporary:
             reader_rates(items, answers, arguments.confidence).to_csv(temporary, index=False)
     return 0
-
-
-def run_upsample(arguments: argparse.Namespace) -> int:
-    from interslice.scan.batch import is_batch, run_batch
-    from interslice.scan.command import Options, run_one, say_to, say_to_stderr
-
-    given = vars(arguments).copy()
-    quiet, _, only_list = given.pop("quiet"), given.pop("run"), given.pop("list")
-    if only_list:
-        from interslice.data.dicom_series import described, list_series
-
-        say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
-        return 0
-    if arguments.source.name.upper() == "DICOMDIR":  # of a disc: its folder holds the series
-        given["source"] = arguments.source.parent
-    options = Options(**given | {"also": tuple(arguments.also)})
-    say = (lambda text: None) if quiet else say_to_stderr
-    if not is_batch(options.source, options.output, options.series):
-        run_one(options, say, answer=lambda text: say_to(sys.stdout, text))
-        return 0
-    outcomes = run_batch(options, say)
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    for outcome in failed:
-        print(outcome.reason, file=sys.stderr)
-    counts = {
-        state: sum(one.state == state for one in outcomes) for state in ("written", "skipped", "failed")
-    }
-    say(", ".join(f"{count} {state}" for state, count in counts.items()))
-    return SOME_FAILED if failed else 0
 
 
 if __name__ == "__main__":

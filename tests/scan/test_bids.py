@@ -1,14 +1,19 @@
 """A BIDS tree as people have it: links, ignored files, diffusion, echoes and phases, metadata beside the images."""
 
+import base64
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
+from html.parser import HTMLParser
 from typing import ClassVar
 
 import nibabel as nib
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 import interslice
 from interslice.cli import main
@@ -32,7 +37,7 @@ def add(root, *names):
 
 
 def run(capsys, *arguments):
-    code = main(["upsample", *(str(argument) for argument in arguments), "--factor", "2"])
+    code = main(["upsample", *(str(argument) for argument in arguments), "--factor", "2", "--fast"])
     return code, capsys.readouterr().err
 
 
@@ -65,6 +70,102 @@ def test_gradients_come_along(tree, tmp_path, capsys):
     _, err = run(capsys, tree / "sub-1/dwi/sub-1_dwi.nii.gz", "-o", tmp_path / "one.nii.gz")
     assert (tmp_path / "one.bval").read_text() == "0 1000\n"
     assert "one.bval: copied" in err
+
+
+def test_metadata_of_folders_above_holds_where_nothing_nearer_says_otherwise(tree, tmp_path, capsys):
+    add(tree, "sub-1/ses-a/anat/sub-1_ses-a_acq-thick_T2w.nii.gz", "sub-2/anat/sub-2_T2w.nii.gz")
+    for name, content in {
+        "T2w.json": {"EchoTime": 0.1, "FlipAngle": 90, "Manufacturer": "A"},
+        "acq-thick_T2w.json": {"FlipAngle": 120},
+        "acq-thin_T2w.json": {"FlipAngle": 1},
+        "T1w.json": {"FlipAngle": 2},
+        "sub-1/ses-a/anat/sub-1_ses-a_acq-thick_T2w.json": {"EchoTime": 0.2},
+    }.items():
+        (tree / name).write_text(json.dumps(content))
+    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
+    made = [
+        json.loads((tmp_path / "out" / name).read_text())
+        for name in (
+            "sub-1/ses-a/anat/sub-1_ses-a_acq-thick_desc-interslice_T2w.json",
+            "sub-2/anat/sub-2_desc-interslice_T2w.json",
+        )
+    ]
+    found = [[one[key] for key in ("EchoTime", "FlipAngle", "Manufacturer")] for one in made]
+    assert found == [[0.2, 120, "A"], [0.1, 90, "A"]]
+
+
+def test_events_of_a_run_come_along_under_their_own_name(tree, tmp_path, capsys):
+    add(tree, "sub-1/func/sub-1_task-rest_bold.nii.gz")
+    (tree / "sub-1/func/sub-1_task-rest_events.tsv").write_text("onset\tduration\n1\t2\n")
+    assert run(capsys, tree, "--include", "sub-*/func/*_bold.nii.gz", "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out/sub-1/func/sub-1_task-rest_events.tsv").read_text() == "onset\tduration\n1\t2\n"
+
+
+def test_it_is_called_as_bids_apps_are(tree, tmp_path, capsys):
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz", "sub-2/anat/sub-2_T2w.nii.gz", "sub-3/anat/sub-3_T2w.nii.gz")
+    command = ["bids", str(tree), str(tmp_path / "out"), "participant", "--participant_label", "1", "sub-3"]
+    assert main([*command, "--spacing", "2", "--fast"]) == 0
+    assert "2 written, 0 skipped, 0 failed" in capsys.readouterr().err
+    assert images(tmp_path / "out") == [
+        "sub-1/anat/sub-1_desc-interslice_T2w.nii.gz",
+        "sub-3/anat/sub-3_desc-interslice_T2w.nii.gz",
+    ]
+    assert main(["bids", str(tree), str(tmp_path / "out"), "group"]) == 2
+    assert "invalid choice: 'group'" in capsys.readouterr().err
+    assert main(["bids", str(tmp_path / "none"), str(tmp_path / "out"), "participant"]) == 2
+    assert "none: found no folder, allowed is a BIDS dataset" in capsys.readouterr().err
+
+
+class Cells(HTMLParser):
+    """The rows of a table: the text of every cell, and how many pictures a row has."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.pictures = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self.rows.append([])
+            self.pictures.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "img":
+            self.pictures[-1].append(dict(attributes)["src"])
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_a_page_shows_every_image_of_a_run(tree, tmp_path, capsys):
+    """What was written with picture, method and gain, what failed with its sentence; it asks no network for anything."""
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz", "sub-2/anat/sub-2_T2w.nii.gz")
+    (tree / "sub-3/anat").mkdir(parents=True)
+    (tree / "sub-3/anat/sub-3_<b>T2w.nii.gz").write_text("no image")
+    arguments = ["upsample", str(tree), "-o", str(tmp_path / "out"), "--factor", "2", "--check"]
+    assert main([*arguments, "--preview", str(tmp_path / "pictures")]) == 1
+    capsys.readouterr()
+    page = Cells()
+    text = (tmp_path / "out" / "report.html").read_text()
+    page.feed(text)
+    heads, first, second, third = page.rows
+    assert heads[:4] == ["image", "state", "method", "gain over the spline (dB)"]
+    made = json.loads((tmp_path / "out/sub-1/anat/sub-1_desc-interslice_T2w.json").read_text())
+    scores = made["HeldOutPSNR"]
+    assert first[:3] == ["sub-1/anat/sub-1_T2w.nii.gz", "written", made["InterpolationMethod"]]
+    assert first[3:6] == [f"{max(scores.values()) - scores['bspline']:.2f}", "5.0", "2.5"]
+    assert second[1] == "written"
+    assert third[:2] == ["sub-3/anat/sub-3_<b>T2w.nii.gz", "failed"]
+    assert "not a readable image" in third[7]
+    assert [len(found) for found in page.pictures] == [0, 1, 1, 0]
+    picture = imread(io.BytesIO(base64.b64decode(page.pictures[1][0].partition(",")[2])))
+    assert max(picture.shape[:2]) > 100
+    assert np.ptp(picture[..., 0]) > 0.5
+    assert "http" not in text
+    assert any("recommended for this scan" in line for line in made["Check"])
+    assert (tmp_path / "out" / ".bidsignore").read_text() == "report.html\n"
+    picture = tmp_path / "pictures/sub-1/anat/sub-1_desc-interslice_T2w.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_link_to_nothing_is_named_and_stops_nothing_else(tree, tmp_path, capsys):

@@ -37,13 +37,15 @@ def test_a_scan_in_a_scan_out(scan, tmp_path, capsys):
     assert nib.load(tmp_path / "new" / "fine.nii.gz").shape == (20, 18, 31)
 
 
-def test_the_factor_taken_for_a_spacing_is_said(scan, tmp_path, capsys):
-    code, _, err = run(capsys, "upsample", scan, "--spacing", 1.2, "-o", tmp_path / "fine.nii")
+def test_what_is_taken_is_said(scan, tmp_path, capsys):
+    code, _, err = run(capsys, "upsample", scan, "--spacing", 0.8, "-o", tmp_path / "fine.nii")
     assert code == 0
-    assert "factor 4 (nearest to 1.2 mm): 25 slices, 1.25 mm apart" in err
-    code, _, err = run(capsys, "upsample", scan, "-o", tmp_path / "isotropic.nii")
-    assert code == 0
-    assert "factor 5 (nearest to 1 mm)" in err
+    assert "to 38 slices, 0.8 mm apart; 2 of the 7 lie on this grid and stay" in err
+    assert "it ends 0.4 mm before the last one" in err
+    code, _, err = run(capsys, "upsample", scan, "--isotropic", "-o", tmp_path / "isotropic.nii")
+    assert (code, "factor 5: 31 slices, 1 mm apart" in err) == (0, True)
+    code, _, err = run(capsys, "upsample", scan, "-o", tmp_path / "default.nii")
+    assert (code, "factor 5: 31 slices, 1 mm apart" in err) == (0, True)
 
 
 @pytest.mark.parametrize("method", ["bspline", "lanczos", "linear", "nearest"])
@@ -100,8 +102,9 @@ def test_a_dicom_series_becomes_a_series(tmp_path, capsys):
 
 def test_check_alone_writes_nothing(scan, tmp_path, capsys):
     code, out, err = run(capsys, "upsample", scan, "--check")
-    assert (code, err) == (0, "")
-    assert "bspline" in out
+    assert (code, err.count("\n")) == (0, 1)
+    assert "method bspline: best of 3 on 5 held-out slice(s)" in err
+    assert "recommended for this scan: bspline" in out
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
 
 
@@ -117,13 +120,13 @@ def test_a_trained_checkpoint(scan, tmp_path, capsys):
 
 
 def test_a_pretrained_name_is_looked_up_in_the_repository(scan, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("interslice.scan.upsampling.PRETRAINED", tmp_path)
+    monkeypatch.setattr("interslice.scan.models.PRETRAINED", tmp_path)
     random_model(tmp_path / "small.pt")
     arguments = ("upsample", scan, "--factor", 2, "-o", tmp_path / "fine.nii", "--model")
     assert run(capsys, *arguments, "small")[0] == 0
     code, _, err = run(capsys, *arguments, "large", "--force")
     assert code == 2
-    assert "models known by name: small" in err
+    assert "models known by name: cae_K2, cae_K4" in err
 
 
 def test_training_here(tmp_path, capsys, monkeypatch):
@@ -156,7 +159,16 @@ def test_conventional_methods_do_not_wait_for_torch(scan, tmp_path):
         "import sys; from interslice.cli import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
-    arguments = ["upsample", str(scan), "--factor", "2", "-o", str(tmp_path / "fine.nii"), "--quiet"]
+    arguments = [
+        "upsample",
+        str(scan),
+        "--factor",
+        "2",
+        "-o",
+        str(tmp_path / "fine.nii"),
+        "--fast",
+        "--quiet",
+    ]
     done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -271,8 +283,8 @@ BAD_SCANS = {
     "1d": (image(np.arange(9, dtype=np.int16)), "found 1-D data of shape (9,)"),
     "2d": (image(np.zeros((9, 9), np.int16)), "found 2-D data of shape (9, 9)"),
     "5d": (image(np.zeros((4, 4, 4, 2, 2), np.int16)), "found 5-D data of shape (4, 4, 4, 2, 2)"),
+    "vectors": (image(np.zeros((4, 4, 4, 1, 3), np.int16)), "found 5-D data of shape (4, 4, 4, 1, 3)"),
     "colour": (colour, "found colour voxels (R, G, B)"),
-    "complex": (image(np.ones(SHAPE, np.complex64)), "found voxels of type complex64"),
     "empty": (header_bytes(dim=(1, 0)), "bad.nii: "),
     "one_slice": (image(np.arange(81, dtype=np.int16).reshape(9, 9, 1)), "found 1 slice along axis k"),
     "nan": (image(np.full(SHAPE, np.nan, np.float32)), "every voxel is NaN"),
@@ -332,16 +344,21 @@ BAD_CHOICES = {
     "spacing_0": (["--spacing", 0], "spacing: found 0, allowed are millimetres above 0"),
     "spacing_text": (["--spacing", "x"], "argument --spacing: invalid float value: 'x'"),
     "spacing_coarser": (["--spacing", 5], "the slices are 5 mm apart already"),
-    "spacing_and_factor": (["--spacing", 1, "--factor", 2], "found both --factor and --spacing"),
+    "spacing_finest": (["--spacing", 0.01], "5 mm to 0.01 mm is a factor of 500, allowed is up to 32"),
+    "isotropic_and_factor": (["--isotropic", "--factor", 2], "found more than one of --factor, --spacing"),
+    "spacing_and_factor": (
+        ["--spacing", 1, "--factor", 2],
+        "found more than one of --factor, --spacing and --isotropic",
+    ),
     "axis": (["--axis", "z"], "axis: found 'z', allowed are i, j, k, sagittal, coronal, axial"),
     "method": (
         ["--method", "magic"],
-        "method: found 'magic', allowed are bspline, lanczos, linear, nearest",
+        "method: found 'magic', allowed are auto, bspline, lanczos, linear, nearest",
     ),
     "control": (["--method", "oracle"], "method: found 'oracle', allowed"),
     "no_model": (
         ["--method", "cae"],
-        "method cae: is a trained method, it needs --model FILE or --train-here",
+        "method cae: is a trained method, it needs --train-here or --model, a file or one of cae_K2, cae_K4",
     ),
     "model_missing": (["--model", "none.pt"], "model: found no file none.pt"),
     "model_and_training": (["--model", "x.pt", "--train-here"], "found both --model and --train-here"),
@@ -350,7 +367,10 @@ BAD_CHOICES = {
     "train_bspline": (["--train-here", "--method", "bspline"], "--train-here: found method bspline"),
     "minutes": (["--train-here", "--minutes", -1], "minutes: found -1, allowed"),
     "few_slices": (["--train-here", "--check"], "found 7 slices, training on it needs at least 9"),
-    "suffix": (["-o", "fine.png"], "output: found fine.png, allowed are names that end in .nii, .nii.gz"),
+    "suffix": (
+        ["-o", "fine.png"],
+        "output: found fine.png, allowed are names that end in .nii, .nii.gz, .mgz",
+    ),
     "preview_suffix": (["--preview", "p.bmp"], "preview: found p.bmp, allowed are names that end in .png"),
     "unknown_option": (["--colour"], "unrecognized arguments: --colour"),
 }

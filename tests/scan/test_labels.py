@@ -6,6 +6,7 @@ import pytest
 
 import interslice
 from interslice.common.errors import InputError
+from interslice.data.volumes import output_positions
 from interslice.scan.batch import run_batch
 from interslice.scan.command import Options
 from interslice.scan.labels import interpolate_labels, why_labels
@@ -41,7 +42,7 @@ def save(data, path, affine=THICK, intent=None):
 @pytest.mark.parametrize("factor", [2, 4, 5])
 def test_a_cone_gets_its_radii_in_between(factor):
     """A disc that shrinks from 16 to 8 pixels: its area half-way is that of 12, which neither slice has."""
-    fine = interpolate_labels(discs([16, 8]), factor)
+    fine = interpolate_labels(discs([16, 8]), output_positions(2, factor))
     for index in range(factor + 1):
         radius = 16 - 8 * index / factor
         smallest, largest = (discs([radius + margin]) for margin in (-0.6, 0.6))
@@ -50,7 +51,7 @@ def test_a_cone_gets_its_radii_in_between(factor):
 
 
 def test_a_label_that_ends_does_so_half_way():
-    fine = interpolate_labels(discs([12, 0]), 8)
+    fine = interpolate_labels(discs([12, 0]), output_positions(2, 8))
     areas = [(part == 7).sum() for part in fine]
     assert areas == sorted(areas, reverse=True)
     assert areas[3] > 0
@@ -59,7 +60,7 @@ def test_a_label_that_ends_does_so_half_way():
 
 def test_every_voxel_has_a_label_of_a_slice_beside_it_and_slices_stay():
     frame = np.moveaxis(segmentation(), 2, 0)
-    fine = interpolate_labels(frame, 3)
+    fine = interpolate_labels(frame, output_positions(8, 3))
     np.testing.assert_array_equal(fine[::3], frame)
     for index in range(len(frame) - 1):
         between = fine[3 * index : 3 * index + 4]
@@ -136,12 +137,12 @@ def with_nan():
 
 def test_nan_stays_where_it_is_and_is_not_spread():
     data, absent = with_nan()
-    fine = np.asarray(interslice.upsample(nib.Nifti1Image(data, THICK), 4).dataobj)
+    fine = np.asarray(interslice.upsample(nib.Nifti1Image(data, THICK), 4, "bspline").dataobj)
     np.testing.assert_array_equal(fine[:, :, ::4], data)
     np.testing.assert_array_equal(np.isnan(fine[:, :, 1::4]), absent[:, :, :-1])
     np.testing.assert_array_equal(np.isnan(fine[:, :, 3::4]), absent[:, :, 1:])
     known = np.where(absent, ellipsoids((24, 22, 9)), data)
-    whole = np.asarray(interslice.upsample(nib.Nifti1Image(known, THICK), 4).dataobj)
+    whole = np.asarray(interslice.upsample(nib.Nifti1Image(known, THICK), 4, "bspline").dataobj)
     far = ~np.isnan(fine)
     far[9:15, 9:15] = False  # beside the hole, what is in it matters to a spline
     np.testing.assert_allclose(fine[far], whole[far], atol=1e-6)

@@ -9,6 +9,7 @@ import torch
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.scan import own_training
+from interslice.scan.models import load_model
 from interslice.scan.own_training import (
     HERE,
     METHODS_HERE,
@@ -20,7 +21,6 @@ from interslice.scan.own_training import (
     validation_pairs,
 )
 from interslice.scan.scans import scan_from_image
-from interslice.scan.upsampling import load_model
 from interslice.training.loop import train
 from phantoms import ellipsoids
 from scan_files import PLAIN

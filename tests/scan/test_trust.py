@@ -5,12 +5,14 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.common.errors import InputError
 from interslice.methods.base import Method
+from interslice.scan.grid import Grid
+from interslice.scan.models import Model, conventional
 from interslice.scan.own_training import hold_out
 from interslice.scan.preview import preview_figure, turned_to_ras
 from interslice.scan.scans import read_scan, scan_from_image
 from interslice.scan.trust import Score as S
 from interslice.scan.trust import check_methods, check_report, disagreement, recommendation
-from interslice.scan.upsampling import Model, conventional, upsample_scan
+from interslice.scan.upsampling import upsample_scan
 from phantoms import ellipsoids, ramp
 from scan_files import FILES, PLAIN, ROTATED, nifti, saved
 
@@ -18,6 +20,10 @@ from scan_files import FILES, PLAIN, ROTATED, nifti, saved
 def scan_of(slices, affine=PLAIN):
     """A scan of float32 slices (n, rows, columns)."""
     return scan_from_image(nib.Nifti1Image(np.moveaxis(slices, 0, 2), affine), "phantom")
+
+
+def grid_of(scan, factor):
+    return Grid(scan.stored.shape[scan.axis], factor)
 
 
 class Watcher(Method):
@@ -97,10 +103,10 @@ def test_check_of_a_perfect_prediction_is_infinite_and_of_few_slices_refused():
 def test_disagreement_is_the_standard_deviation_of_the_methods():
     scan = scan_of(100 * ellipsoids((7, 16, 16)) + 50)
     model = conventional("nearest")
-    fine = upsample_scan(scan, 2, model.method)
-    found = disagreement(scan, model, fine, 2, keep_original=True)
+    fine = upsample_scan(scan, grid_of(scan, 2), model.method)
+    found = disagreement(scan, model, fine, grid_of(scan, 2), keep_original=True)
     guesses = [
-        upsample_scan(scan, 2, conventional(name).method).stored
+        upsample_scan(scan, grid_of(scan, 2), conventional(name).method).stored
         for name in ("nearest", "linear", "bspline", "lanczos")
     ]
     np.testing.assert_allclose(found.stored, np.std(guesses, axis=0), atol=1e-3)
@@ -113,8 +119,8 @@ def test_methods_agree_on_a_ramp_and_the_map_is_a_float_image_on_the_same_grid(t
     data = np.round(ramp(9) * 1000).astype(np.int16)
     scan = scan_of(data, ROTATED)
     model = conventional("linear")
-    fine = upsample_scan(scan, 2, model.method)
-    spread = disagreement(scan, model, fine, 2, keep_original=False).nifti()
+    fine = upsample_scan(scan, grid_of(scan, 2), model.method)
+    spread = disagreement(scan, model, fine, grid_of(scan, 2), keep_original=False).nifti()
     nib.save(spread, tmp_path / "map.nii")
     loaded = nib.load(tmp_path / "map.nii")
     assert loaded.get_data_dtype() == np.float32
@@ -129,9 +135,9 @@ def test_a_trained_method_is_also_asked_backward_and_mirrored():
 
     method = Trained()
     scan = scan_of(ellipsoids((5, 16, 12)))
-    fine = upsample_scan(scan, 2, method)
+    fine = upsample_scan(scan, grid_of(scan, 2), method)
     method.seen.clear()
-    disagreement(scan, Model("cae", method), fine, 2, keep_original=False)
+    disagreement(scan, Model("cae", method), fine, grid_of(scan, 2), keep_original=False)
     volumes = [volume for volume, _ in method.seen]
     forward = volumes[0]
     np.testing.assert_array_equal(volumes[1], forward[::-1])
@@ -142,8 +148,8 @@ def test_a_trained_method_is_also_asked_backward_and_mirrored():
 @pytest.mark.parametrize("name", ["plain", "sagittal", "flipped", "oblique", "series_4d"])
 def test_preview_is_true_to_scale_and_upright(tmp_path, name):
     scan = read_scan(FILES[name](tmp_path))
-    fine = upsample_scan(scan, 4, conventional("bspline").method)
-    figure = preview_figure(scan, fine, 4, "bspline")
+    fine = upsample_scan(scan, grid_of(scan, 4), conventional("bspline").method)
+    figure = preview_figure(scan, fine, grid_of(scan, 4), "bspline")
     assert len(figure.axes) == 6
     scales = []
     for axes in figure.axes:
@@ -198,8 +204,8 @@ def test_held_out_slices_leave_every_one_its_neighbours_and_a_triplet_to_train_o
 
 def test_saved_scan_round_trip_of_the_map(tmp_path):
     scan = read_scan(saved(nifti(scaling=(0.037, -12.5)), tmp_path / "scan.nii"))
-    fine = upsample_scan(scan, 2, conventional("bspline").method)
-    image = disagreement(scan, conventional("bspline"), fine, 2, keep_original=True).nifti()
+    fine = upsample_scan(scan, grid_of(scan, 2), conventional("bspline").method)
+    image = disagreement(scan, conventional("bspline"), fine, grid_of(scan, 2), keep_original=True).nifti()
     nib.save(image, tmp_path / "map.nii.gz")
     loaded = nib.load(tmp_path / "map.nii.gz")
     assert (loaded.dataobj.slope, loaded.dataobj.inter) == (1, 0)

@@ -9,16 +9,11 @@ from finished_models import random_model
 from generators import write_dicom_series
 from interslice.common.errors import InputError
 from interslice.methods.base import Method
-from interslice.scan.scans import read_scan, write_scan
-from interslice.scan.upsampling import (
-    NothingToDo,
-    conventional,
-    factor_for,
-    interpolate_frame,
-    load_model,
-    parse_factor,
-    upsample_scan,
-)
+from interslice.scan.formats import write_scan
+from interslice.scan.grid import Grid, grid_for
+from interslice.scan.models import conventional, load_model
+from interslice.scan.scans import read_scan
+from interslice.scan.upsampling import interpolate_frame, upsample_scan
 from phantoms import ellipsoids
 from scan_files import FILES, LEFT_HANDED, OBLIQUE, PLAIN, nifti, saved
 
@@ -28,7 +23,7 @@ NIFTI = [name for name in FILES if not name.startswith(("dicom", "analyze", "mgh
 
 def upsampled(source, target, method="bspline", factor=FACTOR, axis=None, **options):
     scan = read_scan(source, axis)
-    write_scan(upsample_scan(scan, factor, conventional(method).method, **options), target)
+    write_scan(upsample_scan(scan, grid_for(scan, factor), conventional(method).method, **options), target)
     return scan
 
 
@@ -157,18 +152,6 @@ def test_the_slice_axis_is_that_of_the_largest_spacing_or_the_given_one(tmp_path
         read_scan(source, "z")
 
 
-def test_the_factor_for_a_spacing(tmp_path):
-    scan = read_scan(saved(nifti(), tmp_path / "scan.nii"))
-    assert [factor_for(scan, mm) for mm in (1.0, 1.2, 2.4, 0.5)] == [5, 4, 2, 10]
-    assert factor_for(scan) == 5
-    assert factor_for(read_scan(FILES["microns"](tmp_path)), 1.0) == 5
-    with pytest.raises(NothingToDo, match="5 mm apart already"):
-        factor_for(scan, 4.0)
-    with pytest.raises(InputError, match="a factor of 500, allowed is up to 32"):
-        factor_for(scan, 0.01)
-    assert [parse_factor(text) for text in ("2", "4.0", 32)] == [2, 4, 32]
-
-
 def test_acquisition_times_of_slices_are_not_claimed_for_new_ones(tmp_path):
     upsampled(FILES["extended"](tmp_path), tmp_path / "fine.nii")
     header = nib.load(tmp_path / "fine.nii").header
@@ -181,8 +164,8 @@ def test_without_keeping_a_trained_method_redraws_the_original_slices(tmp_path):
     source = saved(nifti(kind=np.float32), tmp_path / "scan.nii")
     model = load_model(random_model(tmp_path / "model.pt"))
     scan = read_scan(source)
-    kept = upsample_scan(scan, 2, model.method)
-    redrawn = upsample_scan(scan, 2, model.method, keep_original=False)
+    kept = upsample_scan(scan, grid_for(scan, 2), model.method)
+    redrawn = upsample_scan(scan, grid_for(scan, 2), model.method, keep_original=False)
     np.testing.assert_array_equal(kept.stored[..., ::2], scan.stored)
     assert not np.array_equal(redrawn.stored[..., ::2], scan.stored)
     assert not np.array_equal(redrawn.stored[..., 1::2], kept.stored[..., 1::2])
@@ -208,7 +191,7 @@ def bright_frame():
 def test_a_trained_method_is_corrected_by_its_error_at_the_original_slices():
     """An error that is linear in the intensity is then gone; 5000 is out of the network's range."""
     frame = bright_frame()
-    result = interpolate_frame(Blurred({}), frame, 2, keep_original=True)
+    result = interpolate_frame(Blurred({}), frame, Grid(6, 2), keep_original=True)
     np.testing.assert_allclose(result[::2], frame, rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(result[1::2], (frame[:-1] + frame[1:]) / 2, rtol=1e-5, atol=1e-3)
 
@@ -216,7 +199,7 @@ def test_a_trained_method_is_corrected_by_its_error_at_the_original_slices():
 def test_without_keeping_only_what_the_percentiles_cut_off_is_added():
     frame = bright_frame()
     low, high = np.percentile(frame, (1, 99.8))
-    result = interpolate_frame(Blurred({}), frame, 2, keep_original=False)
+    result = interpolate_frame(Blurred({}), frame, Grid(6, 2), keep_original=False)
     seen = np.clip((frame - low) / (high - low), 0, 1)
     expected = low + (high - low) * (0.25 + 0.5 * seen) + (frame - (low + (high - low) * seen))
     np.testing.assert_allclose(result[::2], np.clip(expected, frame.min(), frame.max()), atol=0.01)
@@ -247,7 +230,7 @@ def test_in_memory_types_that_nifti_lacks():
 
 
 def test_python_api_refuses_with_the_same_sentences():
-    with pytest.raises(InputError, match="found ndarray, allowed is a nibabel image"):
+    with pytest.raises(InputError, match="found ndarray, allowed is a nibabel or SimpleITK image"):
         interslice.upsample(np.zeros((3, 3, 3)), factor=2)
     with pytest.raises(InputError, match="found 2-D data"):
         interslice.upsample(nib.Nifti1Image(np.zeros((3, 3), np.float32), np.eye(4)), factor=2)

@@ -7,3 +7,7 @@ class InputError(Exception):
     The message is one sentence that names the file or key, what was found and what is allowed. Command lines print
     it without a traceback and exit with code 2.
     """
+
+
+class NothingToDo(InputError):
+    """The scan is as fine already as was asked for."""

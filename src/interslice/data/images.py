@@ -39,7 +39,7 @@ def open_image(path: str | Path) -> SpatialImage:
         shape = getattr(image, "shape", ())
         if not isinstance(image, SpatialImage):
             raise InputError(f"{path}: found {type(image).__name__}, allowed are 3-D and 4-D volumes")
-        if len(shape) not in (3, 4) or 0 in shape:
+        if len(significant(shape)) not in (3, 4) or 0 in shape:
             raise InputError(
                 f"{path}: found {len(shape)}-D data of shape {tuple(shape)}, allowed are 3-D and 4-D volumes"
             )
@@ -58,7 +58,17 @@ def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
             header.set_xyzt_units("mm", header.get_xyzt_units()[1])
         image = type(image)(image.dataobj, affine, header, file_map=image.file_map)
     with readable(path, "the voxels cannot be read"):  # turning the axes reads them
+        while len(image.shape) > 4:
+            image = image.slicer[..., 0]
         return nib.as_closest_canonical(image)
+
+
+def significant(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without the axes of length 1 that some programs write after the fourth."""
+    kept = len(shape)
+    while kept > 4 and shape[kept - 1] == 1:
+        kept -= 1
+    return tuple(shape[:kept])
 
 
 def is_dicom(path: str | Path) -> bool:
@@ -100,7 +110,7 @@ def check_header(image: SpatialImage, path: Path) -> None:
     if not isinstance(image, nib.AnalyzeImage) or source is None or image.get_data_dtype().fields:
         return
     promised = bytes_of(image)
-    held = Path(source).stat().st_size * (GZIP_MOST if str(source).endswith("gz") else 1)
+    held = Path(source).stat().st_size * (GZIP_MOST if str(source).lower().endswith("gz") else 1)
     if promised > held:
         shape = "x".join(map(str, image.shape))
         raise InputError(
@@ -127,7 +137,7 @@ def stored_spacing(image: SpatialImage) -> tuple[float, ...]:
 
 def check_gzip(path: str | Path) -> None:
     """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
-    if Path(path).name.endswith(("gz", "mgz")):
+    if Path(path).name.lower().endswith("gz"):
         with readable(path), gzip.open(path) as file:
             while file.read(1 << 20):
                 pass

@@ -13,8 +13,8 @@ from interslice.data.volumes import output_size
 class Method:
     """Interpolates along the slice axis on the aligned grid: output slice i * K lies on input slice i.
 
-    Subclasses write `_interpolate` and set the flags: trained (needs a checkpoint), supervised (has seen
-    high-resolution training volumes), needs_reference (a control that is given the answer).
+    Subclasses write `_interpolate`, and `_interpolate_at` where they can, and set the flags: trained (needs a checkpoint),
+    supervised (has seen high-resolution training volumes), needs_reference (a control that is given the answer).
     """
 
     trained: ClassVar[bool] = False
@@ -57,6 +57,25 @@ class Method:
 
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
         return self._interpolate(volume, factor)
+
+    def interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """(n, rows, columns) float32 in [0, 1] to (len(positions), rows, columns), for grids that are no whole factor.
+
+        positions: increasing, in units of input slices; whole ones give what `interpolate` gives there. Raises InputError
+        where the method cannot (`anywhere` is False).
+        """
+        if not self.anywhere:
+            raise InputError(f"{type(self).__name__} interpolates by whole factors alone")
+        result = self._interpolate_at(np.asarray(volume, dtype=np.float32), np.asarray(positions))
+        return result.astype(np.float32, copy=False)
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether slices at any position can be asked for, not only at whole fractions of the gaps."""
+        return type(self)._interpolate_at is not Method._interpolate_at
+
+    def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} has no _interpolate_at")
 
     def load(self, checkpoint: Path) -> None:
         """Read trained weights; only trained methods have any."""

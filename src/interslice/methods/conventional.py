@@ -37,8 +37,7 @@ class Conventional(Method):
         """(len(positions), slices) float64; positions in units of input slices."""
         raise TypeError(f"{type(self).__name__} has no weights: a conventional method must write them")
 
-    def interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """(slices, rows, columns) float32 at `positions`, in units of input slices: (len(positions), rows, columns)."""
+    def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         weights = self.weights(volume.shape[0], positions).astype(np.float32)
         return (weights @ volume.reshape(volume.shape[0], -1)).reshape(-1, *volume.shape[1:])
 

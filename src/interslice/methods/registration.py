@@ -18,7 +18,7 @@ SMALLEST_SIDE = 8  # pixels of an image that is still worth a level of its own
 
 
 class Registration(Method):
-    """x_j(p) = (1 - a) x_i(p - a v(p)) + a x_(i+1)(p + (1 - a) v(p)), a = j / K, with the displacement v from x_i to x_(i+1).
+    """x_a(p) = (1 - a) x_i(p - a v(p)) + a x_(i+1)(p + (1 - a) v(p)), 0 < a < 1, v the displacement from x_i to x_(i+1).
 
     v is half the difference of the displacements found in both directions, so that the result does not depend on the
     direction in which the slices are counted. Input slices come back as they were.
@@ -28,18 +28,29 @@ class Registration(Method):
         return self._interpolate_gaps(volume, factor, range(len(volume)))
 
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        count, rows, columns = volume.shape
-        places = np.mgrid[:rows, :columns].astype(np.float32)
-        result = np.full((output_size(count, factor), rows, columns), np.nan, dtype=np.float32)
+        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
         result[::factor] = volume
-        for index in (gap for gap in gaps if gap < count - 1):  # gap n - 1 is the last slice alone
+        inner = [gap * factor + step for gap in gaps if gap < len(volume) - 1 for step in range(1, factor)]
+        result[inner] = self._interpolate_at(volume, np.array(inner) / factor)
+        return result
+
+    def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        places = np.mgrid[: volume.shape[1], : volume.shape[2]].astype(np.float32)
+        result = np.empty((len(positions), *volume.shape[1:]), dtype=np.float32)
+        found = -1  # the gap whose displacement is at hand
+        for number, position in enumerate(positions):
+            index = int(position)
+            alpha = position - index
+            if alpha == 0:
+                result[number] = volume[index]
+                continue
             before, after = volume[index], volume[index + 1]
-            moved = 0.5 * (self.displacement(before, after) - self.displacement(after, before))
-            for step in range(1, factor):
-                alpha = step / factor
-                first = sample(before, places - alpha * moved)
-                second = sample(after, places + (1 - alpha) * moved)
-                result[index * factor + step] = (1 - alpha) * first + alpha * second
+            if index != found:
+                moved = 0.5 * (self.displacement(before, after) - self.displacement(after, before))
+                found = index
+            first = sample(before, places - alpha * moved)
+            second = sample(after, places + (1 - alpha) * moved)
+            result[number] = (1 - alpha) * first + alpha * second
         return result
 
     def displacement(self, fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:

@@ -14,10 +14,9 @@ from interslice.common.files import replacing
 
 # Of the acquired slices: not true of slices that are computed.
 DROPPED = ("SliceTiming", "SliceEncodingDirection")
-COMPANIONS = (
-    ".bval",
-    ".bvec",
-)  # of diffusion images: one entry a volume, which interpolation along slices does not change
+SUFFIX = re.compile(r"\.(nii|hdr|img|mgh|mgz|nrrd|nhdr|mha|mhd)(\.gz)?$")  # of the images that are read
+GRADIENTS = (".bval", ".bvec")  # one entry a volume, which interpolation along slices does not change
+EVENTS = ("_events.tsv", "_events.json")
 
 
 def walk(source: Path) -> Iterator[Path]:
@@ -64,29 +63,51 @@ def is_ignored(relative: Path, patterns: Sequence[str]) -> bool:
 
 def beside(image: Path, ending: str) -> Path:
     """The file of an image's name with another ending."""
-    return image.with_name(re.sub(r"\.(nii|hdr|img|mgh|mgz)(\.gz)?$", "", image.name) + ending)
+    return image.with_name(SUFFIX.sub("", image.name) + ending)
 
 
-def source_metadata(image: Path) -> dict[str, Any]:
-    """What the JSON beside an image says and is still true of the interpolated one; nothing where there is none."""
-    file = beside(image, ".json")
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise InputError(f"{file}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: found {type(content).__name__}, allowed is a JSON object")
-    return {key: value for key, value in content.items() if key not in DROPPED}
+def inherited(image: Path, root: Path, ending: str) -> list[Path]:
+    """The files of an ending that hold for an image of a BIDS tree, the nearest last: those of its suffix in its folder and the
+    folders above, up to root, whose entities it has (the inheritance principle); outside a tree the one of its name."""
+    *entities, suffix = SUFFIX.sub("", image.name).split("_")
+    above = [folder for folder in (image.parent, *image.parents) if folder == root or root in folder.parents]
+    found = []
+    for folder in reversed(list(dict.fromkeys(above)) or [image.parent]):
+        for file in sorted(folder.glob(f"*{ending}"), key=lambda file: (file.name.count("_"), file.name)):
+            *own, kind = file.name.removesuffix(ending).split("_")
+            if kind == suffix and set(own) <= set(entities) and file.is_file():
+                found.append(file)
+    return found
 
 
-def copy_companions(image: Path, target: Path) -> list[Path]:
-    """Copy the files that belong to a diffusion image to the name of the interpolated one; those that were copied."""
+def source_metadata(image: Path, root: Path) -> dict[str, Any]:
+    """What the JSON files of an image say and is still true of the interpolated one; nothing where there are none."""
+    known: dict[str, Any] = {}
+    for file in inherited(image, root, ".json"):
+        try:
+            content = json.loads(file.read_text())
+        except (ValueError, OSError) as error:
+            raise InputError(f"{file}: not readable as JSON ({error})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{file}: found {type(content).__name__}, allowed is a JSON object")
+        known |= content
+    return {key: value for key, value in known.items() if key not in DROPPED}
+
+
+def copy_companions(image: Path, target: Path, root: Path | None = None) -> list[Path]:
+    """Copy what belongs to an image and holds for the interpolated one: its gradients, under the name of target, and in a tree
+    (root) the events of its run, under their own; those that were copied."""
+    pairs = []
+    for ending in GRADIENTS:
+        held = inherited(image, root, ending) if root else [beside(image, ending)]
+        pairs += [(file, beside(target, ending)) for file in held[-1:]]
+    stem = SUFFIX.sub("", image.name).rpartition("_")[0]
+    if root and stem:
+        pairs += [(image.with_name(stem + name), target.with_name(stem + name)) for name in EVENTS]
     copied = []
-    for ending in COMPANIONS:
-        if beside(image, ending).is_file() and beside(image, ending) != beside(target, ending):
-            with replacing(beside(target, ending)) as temporary:
-                shutil.copyfile(beside(image, ending), temporary)
-            copied.append(beside(target, ending))
+    for file, goal in pairs:
+        if file.is_file() and file.resolve() != goal.resolve():
+            with replacing(goal) as temporary:
+                shutil.copyfile(file, temporary)
+            copied.append(goal)
     return copied

@@ -11,20 +11,15 @@ from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
 from interslice.scan.bids import copy_companions
-from interslice.scan.scans import OUTPUT_SUFFIXES, Scan, read_scan, write_scan
-from interslice.scan.upsampling import (
-    Model,
-    check_fits,
-    check_method_name,
-    choose_model,
-    factor_for,
-    label_reason,
-    parse_factor,
-    upsample_labels,
-    upsample_scan,
-)
+from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
+from interslice.scan.grid import Grid, described, grid_for, parse_factor
+from interslice.scan.itk import has_suffix
+from interslice.scan.models import FAST, Model, chosen_model
+from interslice.scan.scans import Scan, read_scan
+from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
 if TYPE_CHECKING:
+    from interslice.scan.auto import Choice
     from interslice.scan.own_training import Trained
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
@@ -39,7 +34,9 @@ class Options:
     output: Path | None = None
     factor: str | None = None
     spacing: float | None = None
+    isotropic: bool = False
     method: str | None = None
+    fast: bool = False
     model: str | None = None
     axis: str | None = None
     trust: str | None = None
@@ -60,6 +57,13 @@ class Options:
     force: bool = False
     jobs: int = 1
     include: str | None = None
+    exclude: tuple[str, ...] = ()
+    participants: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> str | None:
+        """The method that is asked for by name."""
+        return FAST if self.fast else self.method
 
     @property
     def writes_dicom(self) -> bool:
@@ -83,10 +87,10 @@ class Options:
 
 def check_choices(options: Options) -> None:
     """Refuse options that contradict each other or are never allowed, before a file is read."""
-    if options.method is not None:
-        check_method_name(options.method)
-    if options.factor is not None and options.spacing is not None:
-        raise InputError("found both --factor and --spacing, allowed is one of them")
+    if sum((options.factor is not None, options.spacing is not None, options.isotropic)) > 1:
+        raise InputError("found more than one of --factor, --spacing and --isotropic, allowed is one of them")
+    if options.fast and (options.method or options.model or options.train_here):
+        raise InputError("found --fast with another method, allowed is one of them: it is --method bspline")
     if options.factor is not None:
         parse_factor(options.factor)
     if options.train_here and options.model is not None:
@@ -96,7 +100,7 @@ def check_choices(options: Options) -> None:
     if options.save_model and not options.train_here:
         raise InputError("found --save-model without --train-here: there is no model to save")
     if not options.train_here and options.model is None:
-        choose_model(options.method, None)
+        chosen_model(options.named, None)
 
 
 def check_outputs(options: Options) -> None:
@@ -109,7 +113,7 @@ def check_outputs(options: Options) -> None:
     inputs = [options.source, *options.also]
     seen: list[Path] = []
     for name, path, suffixes in options.outputs():
-        if not path.name.endswith(suffixes) or path.name in suffixes:
+        if not has_suffix(path, suffixes):
             raise InputError(f"{name}: found {path}, allowed are names that end in {', '.join(suffixes)}")
         if any(same_file(path, other) for other in inputs):
             raise InputError(f"{name}: {path} is an input, allowed is another file")
@@ -139,27 +143,17 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot be written, because {folder} {reason}")
 
 
-def choose_factor(scan: Scan, options: Options) -> int:
-    """The factor that was given, or the one for a spacing."""
-    return parse_factor(options.factor) if options.factor else factor_for(scan, options.spacing)
+def choose_grid(scan: Scan, options: Options) -> Grid:
+    """The slices that are asked for."""
+    return grid_for(scan, options.factor, options.spacing, options.isotropic)
 
 
-def geometry(scan: Scan, factor: int, options: Options) -> str:
-    """What is taken: slices and spacing before and after, and the factor."""
-    before, count = scan.slice_spacing_mm, scan.stored_frame(0).shape[0]
-    frames = f"{scan.frames} frames of " if scan.frames > 1 else ""
-    how = "" if options.factor else f" (nearest to {options.spacing or min(scan.spacing_mm):.4g} mm)"
-    return (
-        f"{scan.name}: {frames}{count} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
-        f"factor {factor}{how}: {(count - 1) * factor + 1} slices, {before / factor:.4g} mm apart"
-    )
-
-
-def prepare_training(scans: list[Scan], options: Options) -> "Callable[[TextIO | None], Trained]":
+def prepare_training(scan: Scan, options: Options) -> "Callable[[TextIO | None], Trained]":
     """The training, checked but not begun; it takes the stream of its progress bar."""
     from interslice.scan.own_training import check_training, train_here
 
-    method = options.method or "cae"
+    others = [read_scan(path, options.axis, trust=options.trust, nan=options.nan) for path in options.also]
+    method, scans = options.method or "cae", [scan, *others]
     check_training(scans, options.minutes, method, options.loss, options.check)
     return lambda progress: train_here(
         scans, options.minutes, method=method, loss=options.loss, seed=options.seed, with_check=options.check,
@@ -181,43 +175,53 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     )
     if options.writes_dicom and scan.places is None:
         raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
-    for remark in scan.remarks:
-        say(f"{scan.name}: {remark}")
-    reason = label_reason(scan, options.label, options.method)
+    reason = label_reason(scan, options.label, options.named)
     if reason and (options.check or options.train_here or options.uncertainty or options.preview):
         raise InputError(
             f"{scan.name}: a label map ({reason}) is only interpolated; --no-label takes it for an image"
         )
-    if options.output is not None:
-        factor = choose_factor(scan, options)
-        check_fits(scan, factor)
-    if options.train_here:
-        others = [
-            read_scan(path, options.axis, trust=options.trust, nan=options.nan) for path in options.also
-        ]
-        training = prepare_training([scan, *others], options)
-    else:
-        model, held_out = choose_model(options.method, options.model), None
-    if options.output is not None:
-        say(geometry(scan, factor, options))
-    if reason and options.output is not None:
+    grid = None if options.output is None else choose_grid(scan, options)
+    chosen = None if options.train_here or reason else chosen_model(options.named, options.model)
+    if grid is not None:
+        check_fits(scan, grid)
+        if chosen is not None:
+            check_makes(chosen.method, grid)
+    training = prepare_training(scan, options) if options.train_here else None
+    for remark in scan.remarks:
+        say(f"{scan.name}: {remark}")
+    if grid is not None:
+        say(described(scan, grid))
+    if reason and grid is not None and options.output is not None:
         say(f"{scan.name}: {labels_said(reason)}")
-        save(upsample_labels(scan, factor), "the shape of the labels", options)
+        save(upsample_labels(scan, grid), "the shape of the labels", options)
         say(f"{options.output}: written by the shape of the labels")
         return
-    if options.train_here:
+    held_out = None
+    if training is not None:
         trained = training(progress)
-        model, held_out = trained.model, trained.held_out.check or None
+        chosen, held_out = trained.model, trained.held_out.check or None
         say(trained.summary)
+    model = chosen or best(scan, grid, options, say).model
+    if grid is not None and (remark := model.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)):
+        say(remark)
     if options.check:
         from interslice.scan.trust import check_report
 
-        answer(check_report(scan, model, held_out, options.keep_original))
-    if options.output is not None:
-        write_outputs(scan, factor, model, options)
-        say(f"{options.output}: written with {described(model)}")
-        for copied in copy_companions(options.source, options.output):
+        answer(check_report(scan.parts()[0], model, held_out, options.keep_original))
+    if grid is not None:
+        write_outputs(scan, grid, model, options)
+        say(f"{options.output}: written with {credited(model)}")
+        for copied in copy_companions(options.source, Path(str(options.output))):
             say(f"{copied}: copied, it holds for the new slices too")
+
+
+def best(scan: Scan, grid: Grid | None, options: Options, say: Say) -> "Choice":
+    """What `--method auto` takes, and says."""
+    from interslice.scan.auto import choose_best
+
+    choice = choose_best(scan, grid, options.keep_original)
+    say(choice.summary)
+    return choice
 
 
 def labels_said(reason: str) -> str:
@@ -227,7 +231,7 @@ def labels_said(reason: str) -> str:
     )
 
 
-def described(model: Model) -> str:
+def credited(model: Model) -> str:
     return model.name + (f" ({model.file}, sha256 {model.sha256[:12]})" if model.sha256 else "")
 
 
@@ -235,31 +239,30 @@ def save(scan: Scan, method: str, options: Options) -> None:
     """Write the result as an image file, or as a series that says what it was derived from and with which method."""
     assert options.output is not None
     if not options.writes_dicom:
-        write_scan(scan, options.output)
+        write_scan(scan, options.output, options.force)
         return
     if scan.places is None:
-        raise InputError(
-            f"{scan.name}: is no DICOM, whose headers --dicom needs; allowed are .nii and .nii.gz"
-        )
+        raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
     from interslice.data.dicom_out import write_series
 
     how = f"Slices added between the acquired ones by interslice {__version__} ({method}); computed, not measured"
     write_series(scan.stored, scan.affine, scan.places, options.output, how, scan.thickness_mm)
 
 
-def write_outputs(scan: Scan, factor: int, model: Model, options: Options) -> None:
+def write_outputs(scan: Scan, grid: Grid, model: Model, options: Options) -> None:
     """The scan, and the map and picture that were asked for."""
     assert options.output is not None
-    fine = upsample_scan(scan, factor, model.method, options.keep_original)
+    fine = upsample_scan(scan, grid, model.method, options.keep_original)
     if options.uncertainty is not None:
         from interslice.scan.trust import disagreement
 
-        write_scan(disagreement(scan, model, fine, factor, options.keep_original), options.uncertainty)
+        spread = disagreement(scan.parts()[0], model, fine.parts()[0], grid, options.keep_original)
+        write_scan(spread, options.uncertainty, options.force)
     if options.preview is not None:
         from interslice.scan.preview import write_preview
 
-        write_preview(scan, fine, factor, model.name, options.preview)
-    save(fine, described(model), options)
+        write_preview(scan.parts()[0], fine.parts()[0], grid, model.name, options.preview)
+    save(fine, credited(model), options)
 
 
 def say_to_stderr(text: str) -> None:

@@ -57,31 +57,38 @@ def has_label_values(scan: Scan) -> bool:
     return len(found) == 2 or (2 < len(found) <= MOST_LABELS and same >= FLAT * labelled)
 
 
-def interpolate_labels(frame: np.ndarray, factor: int) -> np.ndarray:
-    """Labels (n, rows, columns) to ((n - 1) K + 1, rows, columns); slices 0, K, 2 K, ... are those of `frame`.
+def interpolate_labels(frame: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Labels (n, rows, columns) at increasing `positions`, in units of slices; at whole ones they are those of `frame`.
 
     Every new voxel has a label of one of the two slices around it. A label that the other slice lacks ends half-way.
     """
-    result = np.empty(((len(frame) - 1) * factor + 1, *frame.shape[1:]), dtype=frame.dtype)
-    result[::factor] = frame
-    below: dict[float, np.ndarray] = {}
-    for index in range(len(frame) - 1):
-        labels = np.union1d(frame[index], frame[index + 1])
-        above = {label: signed_distance(frame[index + 1] == label) for label in np.unique(frame[index + 1])}
-        if not below:
-            below = {label: signed_distance(frame[index] == label) for label in np.unique(frame[index])}
-        first = [ending(below, above, label) for label in labels]
-        last = [ending(above, below, label) for label in labels]
-        for step in range(1, factor):
-            part = step / factor
-            best = np.full(frame.shape[1:], -np.inf, dtype=np.float32)
-            for label, start, stop in zip(labels, first, last, strict=True):
-                depth = (1 - part) * start + part * stop
-                deeper = depth > best
-                result[index * factor + step][deeper] = label
-                best = np.where(deeper, depth, best)
-        below = above
+    result = np.empty((len(positions), *frame.shape[1:]), dtype=frame.dtype)
+    around = -1  # the slice before the gap whose distances are at hand
+    for number, position in enumerate(positions):
+        index = int(position)
+        part = position - index
+        if part == 0:
+            result[number] = frame[index]
+            continue
+        if index != around:
+            below, above = distances(frame[index]), distances(frame[index + 1])
+            ends = [
+                (label, ending(below, above, label), ending(above, below, label))
+                for label in np.union1d(frame[index], frame[index + 1])
+            ]
+            around = index
+        best = np.full(frame.shape[1:], -np.inf, dtype=np.float32)
+        for label, start, stop in ends:
+            depth = (1 - part) * start + part * stop
+            deeper = depth > best
+            result[number][deeper] = label
+            best = np.where(deeper, depth, best)
     return result
+
+
+def distances(labels: np.ndarray) -> dict[float, np.ndarray]:
+    """Label to `signed_distance`, of every label of a slice."""
+    return {label: signed_distance(labels == label) for label in np.unique(labels)}
 
 
 def ending(here: dict[float, np.ndarray], there: dict[float, np.ndarray], label: float) -> np.ndarray:

@@ -19,9 +19,10 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.extras import require
 from interslice.methods.shipped import read_settings
+from interslice.scan.models import TRAINED_HERE, Model, load_model
 from interslice.scan.scans import Scan, check_memory, without_nan
 from interslice.scan.trust import spread_over
-from interslice.scan.upsampling import Model, limits_of, load_model
+from interslice.scan.upsampling import limits_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -197,7 +198,7 @@ def settings_here(method: str) -> dict[str, Any]:
     """The study's settings of a method, with a schedule for one scan."""
     settings = read_settings(method)
     training = {key: value for key, value in settings["training"].items() if key not in LEFT_OUT}
-    return settings | {"label": f"{settings['label']}, trained here", "training": training | HERE}
+    return settings | {"label": settings["label"] + TRAINED_HERE, "training": training | HERE}
 
 
 def fitted_settings(method: str, loss: str, volumes: Sequence[np.ndarray]) -> dict[str, Any]:

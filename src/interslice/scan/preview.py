@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from interslice.report.style import STYLE, WIDTH_INCHES, save
+from interslice.scan.grid import Grid
 from interslice.scan.scans import Scan
 
 PLANES = ("sagittal", "coronal", "axial")  # the plane that a fixed R, A or S index shows
@@ -29,7 +30,7 @@ def turned_to_ras(scan: Scan) -> tuple[np.ndarray, np.ndarray, int]:
     return turned, sizes, int(orientation[scan.axis, 0])
 
 
-def preview_figure(before: Scan, after: Scan, factor: int, label: str) -> Figure:
+def preview_figure(before: Scan, after: Scan, grid: Grid, label: str) -> Figure:
     """Before (left) and after (right): the slice half-way between two original ones, and two reformats.
 
     Top is anterior or superior, right is right or anterior, 1 mm is equally long everywhere; pixels are drawn
@@ -39,7 +40,9 @@ def preview_figure(before: Scan, after: Scan, factor: int, label: str) -> Figure
     centre = bright_centre(first)
     gap = min(centre[axis], first.shape[axis] - 2)
     indices = [centre, list(centre)]
-    indices[0][axis], indices[1][axis] = gap, gap * factor + factor // 2
+    off_centre = np.abs(grid.positions - gap - 0.5)
+    off_centre[list(grid.kept)] = np.inf
+    indices[0][axis], indices[1][axis] = gap, (new := int(off_centre.argmin()))
     planes = [axis, *sorted({0, 1, 2} - {axis}, reverse=True)]
     window = tuple(np.nanpercentile(first, WINDOW))
     fields = shown_fields(first, sizes, axis, window)
@@ -61,13 +64,13 @@ def preview_figure(before: Scan, after: Scan, factor: int, label: str) -> Figure
                 axes.set(xlim=horizontal, ylim=vertical)
                 mark(axes, plane)
                 if plane == axis:
-                    place = f"{factor // 2}/{factor} of the way to the next"
+                    place = f"{grid.positions[new] - gap:.2g} of the way to the next"
                     axes.set_title(f"new slice, {place}" if column else "original slice", pad=3)
                 if column == 0:
                     axes.set_ylabel(PLANES[plane])
             top += size[1] + GAP
         spacing = f"{before.slice_spacing_mm:.3g} mm to {after.slice_spacing_mm:.3g} mm"
-        title = f"{Path(before.name).name}: {label}, factor {factor}, {spacing}"
+        title = f"{Path(before.name).name}: {label}, {spacing}"
         figure.suptitle(title, fontsize=8, y=1 - 0.08 / total, va="top")
     return figure
 
@@ -130,6 +133,6 @@ def mark(axes: Axes, plane: int) -> None:
     axes.text(0.5, 0.99, vertical[1], ha="center", va="top", **style)
 
 
-def write_preview(before: Scan, after: Scan, factor: int, label: str, path: str | Path) -> None:
+def write_preview(before: Scan, after: Scan, grid: Grid, label: str, path: str | Path) -> None:
     """Draw and write `preview_figure`; .png, .pdf or .svg."""
-    save(preview_figure(before, after, factor, label), path)
+    save(preview_figure(before, after, grid, label), path)

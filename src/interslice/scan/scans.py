@@ -15,7 +15,6 @@ import psutil
 from scipy import ndimage
 
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
 from interslice.data.images import (
     MM_PER_UNIT,
     bytes_of,
@@ -23,15 +22,16 @@ from interslice.data.images import (
     is_dicom,
     open_image,
     readable,
+    significant,
     voxel_affine,
 )
 from interslice.data.volumes import ANATOMICAL_AXES
+from interslice.scan.itk import ITK_SUFFIXES, has_suffix, read_itk
 
 if TYPE_CHECKING:
     from interslice.data.dicom import Places, Stack
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
-OUTPUT_SUFFIXES = (".nii", ".nii.gz")
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
 NAN = ("keep", "zero", "refuse")
 LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
@@ -60,10 +60,14 @@ class Scan:
     places: "Places | None" = None
 
     @property
+    def unit_mm(self) -> float:
+        """The millimetres of the header's unit of length."""
+        return MM_PER_UNIT[self.header.get_xyzt_units()[0]]
+
+    @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along the three array axes in mm."""
-        unit = MM_PER_UNIT[self.header.get_xyzt_units()[0]]
-        i, j, k = (float(size) * unit for size in nib.affines.voxel_sizes(self.affine))
+        i, j, k = (float(size) * self.unit_mm for size in nib.affines.voxel_sizes(self.affine))
         return i, j, k
 
     @property
@@ -77,6 +81,14 @@ class Scan:
     @property
     def is_label_map(self) -> bool:
         return int(self.header["intent_code"]) == LABEL_INTENT
+
+    def parts(self) -> list["Scan"]:
+        """The scans of real numbers that this one is made of: itself, or of complex voxels the real and the imaginary part."""
+        if self.stored.dtype.kind != "c":
+            return [self]
+        return [
+            replace(self, stored=np.ascontiguousarray(part)) for part in (self.stored.real, self.stored.imag)
+        ]
 
     def stored_frame(self, frame: int) -> np.ndarray:
         """A view (slices, rows, columns) of the stored values of one frame."""
@@ -95,14 +107,14 @@ class Scan:
             values = np.clip(np.rint(values), limits.min, limits.max)
         return values.astype(self.stored.dtype)
 
-    def finer(self, stored: np.ndarray, factor: int) -> "Scan":
-        """`stored` on the grid with `factor` times the slices: the first slice stays where it is."""
+    def finer(self, stored: np.ndarray, ratio: float) -> "Scan":
+        """`stored` on the grid with gaps `ratio` times as small: the first slice stays where it is."""
         header, affine = self.header.copy(), self.affine.copy()
-        affine[:3, self.axis] /= factor
+        affine[:3, self.axis] /= ratio
         header["dim"][1 + self.axis] = stored.shape[self.axis]
-        header["pixdim"][1 + self.axis] /= factor
+        header["pixdim"][1 + self.axis] /= ratio
         for row in ("srow_x", "srow_y", "srow_z"):
-            header[row][self.axis] = float(header[row][self.axis]) / factor
+            header[row][self.axis] = float(header[row][self.axis]) / ratio
         # The order and time in which slices were acquired says nothing about slices that were not.
         for field in ("slice_code", "slice_start", "slice_end", "slice_duration"):
             header[field] = 0
@@ -126,7 +138,7 @@ def read_scan(
     nan: str = "keep",
     series: str | None = None,
 ) -> Scan:
-    """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...) or a folder that is one DICOM series.
+    """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...), NRRD, MetaImage, or a folder that is one DICOM series.
 
     axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
     sizes where the header contradicts itself, see `images.voxel_affine`. nan: keep (NaN stays where it is and is not spread),
@@ -140,6 +152,8 @@ def read_scan(
         from interslice.data.dicom import read_own_series
 
         return scan_from_stack(read_own_series(path, series), str(path), axis)
+    if has_suffix(path, ITK_SUFFIXES):
+        return scan_from_image(read_itk(path), str(path), axis, trust, nan)
     image = open_image(path)
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
@@ -170,7 +184,8 @@ def scan_from_image(
     nan: str = "keep",
 ) -> Scan:
     """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_scan`."""
-    if len(image.shape) not in (3, 4):
+    shape = significant(image.shape)
+    if len(shape) not in (3, 4):
         raise InputError(
             f"{name}: found {len(image.shape)}-D data of shape {image.shape}, allowed are 3-D and 4-D images"
         )
@@ -179,7 +194,9 @@ def scan_from_image(
         stored, slope, inter = proxy.get_unscaled(), float(proxy.slope), float(proxy.inter)
     else:
         stored, slope, inter = np.asanyarray(proxy), 1.0, 0.0
-    stored = stored.astype(UNWRITABLE_TYPES.get(stored.dtype.name, stored.dtype), copy=False)
+    stored = stored.reshape(shape, order="A").astype(
+        UNWRITABLE_TYPES.get(stored.dtype.name, stored.dtype), copy=False
+    )
     affine = voxel_affine(image, name, trust)
     header = nifti_header(image, stored)
     if trust is not None:  # the file that is written contradicts itself no more
@@ -187,7 +204,7 @@ def scan_from_image(
         header.set_sform(affine, int(header["sform_code"]))
     scan = Scan(name, np.asarray(stored), slope, inter, header, affine, 0)
     check_scan(scan, nan)
-    if nan == "zero" and scan.stored.dtype.kind == "f":
+    if nan == "zero" and scan.stored.dtype.kind in "fc":
         scan = replace(scan, stored=np.nan_to_num(scan.stored, nan=0.0))
     scan = replace(scan, axis=choose_axis(scan, axis))
     if scan.stored.shape[scan.axis] < 2:
@@ -217,13 +234,13 @@ def check_scan(scan: Scan, nan: str = "keep") -> None:
         raise InputError(
             f"{name}: found colour voxels ({', '.join(stored.dtype.fields)}), allowed are real numbers"
         )
-    if kind not in "iufb":
-        raise InputError(f"{name}: found voxels of type {stored.dtype}, allowed are real numbers")
+    if kind not in "iufbc":
+        raise InputError(f"{name}: found voxels of type {stored.dtype}, allowed are numbers")
     if stored.size == 0:
         raise InputError(
             f"{name}: found an empty image of shape {stored.shape}, allowed are images with voxels"
         )
-    if kind == "f":
+    if kind in "fc":
         check_finite(stored, name, nan)
 
 
@@ -244,8 +261,9 @@ def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
 
 def check_contrast(scan: Scan) -> None:
     """Refuse an image that is the same everywhere."""
-    low, high = np.nanmin(scan.stored), np.nanmax(scan.stored)
-    if low == high:
+    stored = scan.parts()[0].stored
+    low, high = np.nanmin(stored), np.nanmax(stored)
+    if low == high and scan.stored.dtype.kind != "c":
         raise InputError(f"{scan.name}: every voxel is {low * scan.slope + scan.inter:g}, contrast is needed")
 
 
@@ -276,17 +294,3 @@ def choose_axis(scan: Scan, setting: str | None) -> int:
     if recorded in largest:
         return int(recorded)
     return int(max(largest, key=lambda axis: anatomical[axis]))
-
-
-def write_scan(scan: Scan, path: str | Path) -> None:
-    """Write a .nii or .nii.gz, whole or not at all; InputError where folder or disk do not allow it."""
-    write_image(scan.nifti(), path)
-
-
-def write_image(image: Any, path: str | Path) -> None:
-    """Write any nibabel image, whole or not at all."""
-    try:
-        with replacing(path) as temporary:
-            nib.save(image, temporary)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -9,15 +9,10 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.similarity import decibels, ssim
 from interslice.methods.base import Method
+from interslice.scan.grid import Grid
+from interslice.scan.models import CONVENTIONAL, Model, conventional
 from interslice.scan.scans import Scan, without_nan
-from interslice.scan.upsampling import (
-    CONVENTIONAL,
-    Model,
-    conventional,
-    interpolate_frame,
-    limits_of,
-    predict,
-)
+from interslice.scan.upsampling import interpolate_frame, limits_of, predict
 
 FRAMES_CHECKED = 5
 COMPARED = ("linear", "bspline", "lanczos")
@@ -61,7 +56,8 @@ def check_methods(
                 chosen = [held for held in held_out if held % 2 != start]
                 if not chosen:
                     continue
-                result = np.clip(predict(method, data[start::2], 2, keep_original), 0, 1)
+                stack = data[start::2]
+                result = np.clip(predict(method, stack, Grid(len(stack), 2), keep_original), 0, 1)
                 for held in chosen:
                     guess, truth = result[held - start], data[held]
                     errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
@@ -112,7 +108,7 @@ def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
     return f"recommended for this scan: {other} (the measures disagree, and it needs no trust in a training)"
 
 
-def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_original: bool) -> Scan:
+def disagreement(scan: Scan, model: Model, fine: Scan, grid: Grid, keep_original: bool) -> Scan:
     """The standard deviation of several predictions of every voxel of `fine`, in its intensities.
 
     Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the
@@ -125,7 +121,7 @@ def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_origina
     result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
     for index in range(scan.frames):
         frame = scan.frame(index)
-        guesses = predictions(model, frame, factor, keep_original)
+        guesses = predictions(model, frame, grid, keep_original)
         count, mean = 1, next(guesses)
         spread = np.zeros_like(mean)
         for guess in guesses:  # Welford's running variance
@@ -135,17 +131,17 @@ def disagreement(scan: Scan, model: Model, fine: Scan, factor: int, keep_origina
             spread += delta * (guess - mean)
         deviation = np.sqrt(np.maximum(spread, 0) / count)
         if keep_original:
-            deviation[::factor] = 0
+            deviation[list(grid.kept)] = 0
         result.stored_frame(index)[...] = deviation
     return result
 
 
-def predictions(model: Model, frame: np.ndarray, factor: int, keep_original: bool) -> Iterator[np.ndarray]:
+def predictions(model: Model, frame: np.ndarray, grid: Grid, keep_original: bool) -> Iterator[np.ndarray]:
     """The predictions that `disagreement` compares, one after another."""
-    yield interpolate_frame(model.method, frame, factor, keep_original)
+    yield interpolate_frame(model.method, frame, grid, keep_original)
     for name in COMPARED:
         if name != model.name:
-            yield interpolate_frame(conventional(name).method, frame, factor, keep_original)
+            yield interpolate_frame(conventional(name).method, frame, grid, keep_original)
     if model.method.trained:
-        yield interpolate_frame(model.method, frame[::-1], factor, keep_original)[::-1]
-        yield interpolate_frame(model.method, frame[:, :, ::-1], factor, keep_original)[:, :, ::-1]
+        yield interpolate_frame(model.method, frame[::-1], grid, keep_original)[::-1]
+        yield interpolate_frame(model.method, frame[:, :, ::-1], grid, keep_original)[:, :, ::-1]

@@ -1,6 +1,6 @@
 """What every trained method shares, and the latent interpolation of every autoencoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -138,23 +138,34 @@ class Autoencoder(TrainedMethod):
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         return self._interpolate_gaps(volume, factor, range(len(volume)))
 
-    @torch.no_grad()
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
         """Gap n - 1 is the last slice alone."""
-        with self.autocast():
-            return self._decode_gaps(volume, factor, gaps)
+        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
+        asked = [
+            gap * factor + step for gap in gaps for step in range(factor) if gap * factor + step < len(result)
+        ]
+        result[asked] = self._interpolate_at(volume, np.array(asked) / factor)
+        return result
 
-    def _decode_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
+    @torch.no_grad()
+    def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        with self.autocast():
+            return self._decode_at(volume, positions)
+
+    def _decode_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         count, height, width = volume.shape
-        result = np.full((output_size(count, factor), height, width), np.nan, dtype=np.float32)
+        result = np.empty((len(positions), height, width), dtype=np.float32)
+        before = np.floor(positions).astype(int)
+        alphas = positions - before
         reach = self.neighbours // 2
+        gaps = np.unique(before)
         slices: dict[int, tuple[Tensor, Tensor]] = {}  # image and latent of those around the gaps
         for start in range(0, len(gaps), GAPS_AT_ONCE):
-            batch = np.array(gaps[start : start + GAPS_AT_ONCE])
-            inner = batch[batch < count - 1]
+            asked = np.flatnonzero(np.isin(before, gaps[start : start + GAPS_AT_ONCE]))
+            whole, inner = asked[alphas[asked] == 0], asked[alphas[asked] > 0]
             # Beyond the ends the last slice is taken again, as in training.
-            around = [np.clip(inner + offset, 0, count - 1) for offset in range(1 - reach, reach + 1)]
-            needed = sorted({int(index) for index in np.concatenate([batch, *around])})
+            around = [np.clip(before[inner] + offset, 0, count - 1) for offset in range(1 - reach, reach + 1)]
+            needed = sorted({int(index) for index in np.concatenate([before[whole], *around])})
             slices = {index: slices[index] for index in needed if index in slices}
             fresh = [index for index in needed if index not in slices]
             if fresh:
@@ -162,17 +173,30 @@ class Autoencoder(TrainedMethod):
                     torch.tensor(volume[fresh][:, np.newaxis], device=self.device), self.stride
                 )
                 latents = self.encode(images)
-                result[np.array(fresh) * factor] = crop_to(self.kept(images, latents), height, width)
                 slices |= {index: (images[n : n + 1], latents[n : n + 1]) for n, index in enumerate(fresh)}
-            pairs = [[slices[int(index)] for index in indices] for indices in around]
-            for step in range(1, factor) if len(inner) else ():
+            if len(whole):
+                own = [slices[int(index)] for index in before[whole]]
+                kept = self.kept(*(torch.cat(parts) for parts in zip(*own, strict=True)))
+                result[whole] = crop_to(kept, height, width)
+            for chosen in one_per_gap(before, inner):
+                places = np.searchsorted(inner, chosen)
+                pairs = [[slices[int(index)] for index in indices[places]] for indices in around]
                 synthesised = self.between(
                     [torch.cat([image for image, _ in pair]) for pair in pairs],
                     [torch.cat([latent for _, latent in pair]) for pair in pairs],
-                    torch.tensor(step / factor, device=self.device),
+                    torch.tensor(alphas[chosen], dtype=torch.float32, device=self.device).reshape(
+                        -1, 1, 1, 1
+                    ),
                 )
-                result[inner * factor + step] = crop_to(synthesised, height, width)
+                result[chosen] = crop_to(synthesised, height, width)
         return result
+
+
+def one_per_gap(before: np.ndarray, inner: np.ndarray) -> Iterator[np.ndarray]:
+    """`inner`, indices of positions, in parts that have one of every gap at most: the first of each, the second, ..."""
+    ranks = np.arange(len(inner)) - np.searchsorted(before[inner], before[inner])
+    for rank in range(ranks.max(initial=-1) + 1):
+        yield inner[ranks == rank]
 
 
 def cubic(images: Sequence[Tensor], alpha: Tensor) -> Tensor:

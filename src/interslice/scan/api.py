@@ -1,0 +1,84 @@
+"""What the functions of `import interslice` do; see there."""
+
+from pathlib import Path
+
+import nibabel as nib
+
+from interslice.common.errors import InputError, NothingToDo
+from interslice.scan.auto import choose_best
+from interslice.scan.grid import grid_for
+from interslice.scan.itk import image_from_itk
+from interslice.scan.models import FAST, chosen_model, conventional
+from interslice.scan.scans import Scan, read_scan, scan_from_image
+from interslice.scan.trust import Score, check_methods
+from interslice.scan.upsampling import label_reason, upsample_labels, upsample_scan
+
+Image = nib.spatialimages.SpatialImage
+
+
+def scan_of(image: Image | str | Path, axis: str | None, trust: str | None, nan: str) -> Scan:
+    """The scan of a nibabel or SimpleITK image, or of whatever the command line reads from a path."""
+    if isinstance(image, str | Path):
+        return read_scan(image, axis, trust=trust, nan=nan)
+    if type(image).__module__.startswith("SimpleITK"):
+        image = image_from_itk(image, "image")
+    if not isinstance(image, Image):
+        raise InputError(
+            f"image: found {type(image).__name__}, allowed is a nibabel or SimpleITK image, or the path of an image file or a "
+            "DICOM folder; for an array nibabel.Nifti1Image(array, affine) says where its voxels are"
+        )
+    return scan_from_image(image, image.get_filename() or "image", axis, trust, nan)
+
+
+def upsample_image(
+    image: Image | str | Path,
+    factor: int | None,
+    method: str | None,
+    spacing: float | None,
+    isotropic: bool,
+    axis: str | None,
+    model: str | Path | None,
+    keep_original: bool,
+    trust: str | None,
+    label: bool | None,
+    nan: str,
+) -> nib.Nifti1Image:
+    """What `interslice.upsample` does."""
+    scan = scan_of(image, axis, trust, nan)
+    grid = grid_for(scan, factor, spacing, isotropic)
+    chosen = chosen_model(method, model)
+    if label_reason(scan, label, method):
+        return image_of(upsample_labels(scan, grid))
+    found = chosen or choose_best(scan, grid, keep_original).model
+    return image_of(upsample_scan(scan, grid, found.method, keep_original))
+
+
+def check_image(
+    image: Image | str | Path,
+    method: str | None,
+    axis: str | None,
+    model: str | Path | None,
+    trust: str | None,
+    nan: str,
+) -> dict[str, Score]:
+    """What `interslice.check` does."""
+    scan = scan_of(image, axis, trust, nan).parts()[0]
+    try:
+        grid = grid_for(scan)
+    except NothingToDo:
+        grid = None
+    found = chosen_model(method, model) or choose_best(scan, grid).model
+    other = "linear" if found.name == FAST else FAST
+    return check_methods(scan, {found.shown: found.method, other: conventional(other).method})
+
+
+def image_of(scan: Scan) -> nib.Nifti1Image:
+    """The NIfTI image of a scan, in memory."""
+    if (scan.slope, scan.inter) == (1, 0):
+        header = scan.header.copy()
+        return (nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image)(
+            scan.stored, scan.affine, header
+        )
+    # Scaled integers: only an image that reads from a file (here bytes) keeps values and scaling apart.
+    written = scan.nifti()
+    return type(written).from_bytes(written.to_bytes())

@@ -1,0 +1,76 @@
+"""What stands beside an interpolated image in a folder of BIDS derivatives, and in that folder itself."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from interslice import __version__
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.scan.auto import Choice
+from interslice.scan.grid import Grid
+from interslice.scan.scans import Scan
+
+BIDS_VERSION = "1.9.0"
+PAGE = "report.html"
+
+
+def sidecar(source: Path, scan: Scan, grid: Grid, keep_original: bool) -> dict[str, Any]:
+    """What made the file, for its JSON; source: relative to its dataset. Spacings in mm."""
+    return {
+        "Description": "Slices added between the acquired ones by interpolation; not a medical device",
+        "Sources": [f"bids:raw:{source.as_posix()}"],
+        "InterpolationFactor": grid.factor or round(grid.ratio, 6),
+        "InterpolationAxis": "ijk"[scan.axis],
+        "SliceSpacingBefore": round(scan.slice_spacing_mm, 6),
+        "SliceSpacingAfter": round(scan.slice_spacing_mm / grid.ratio, 6),
+        "OriginalSlicesKept": keep_original,
+        "OriginalSlicesOnGrid": f"{len(grid.kept)} of {grid.slices}",
+        "SoftwareName": "interslice",
+        "SoftwareVersion": __version__,
+    }
+
+
+def credit(choice: Choice) -> dict[str, Any]:
+    """The method and where it comes from, for the JSON."""
+    model = choice.model
+    record: dict[str, Any] = {"InterpolationMethod": model.name}
+    if model.sha256:
+        record |= {"ModelFile": model.file, "ModelSHA256": model.sha256}
+    if choice.scores:
+        record["HeldOutPSNR"] = {name: round(value, 2) for name, value in choice.scores.items()}
+    return record
+
+
+def write_folder_files(source: Path, output: Path) -> None:
+    """dataset_description.json, and .bidsignore for the page, of the derivatives of a folder."""
+    write_json(description(source, output), output / "dataset_description.json")
+    ignored = output / ".bidsignore"
+    if not ignored.exists():
+        with replacing(ignored) as temporary:
+            temporary.write_text(f"{PAGE}\n")
+
+
+def description(source: Path, output: Path) -> dict[str, Any]:
+    """dataset_description.json of the derivatives."""
+    link = os.path.relpath(source.resolve(), output.resolve())
+    return {
+        "Name": f"{source.resolve().name}, through-plane interpolation",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {"Name": "interslice", "Version": __version__, "Description": "interslice upsample"},
+        ],
+        "SourceDatasets": [{"URL": link}],
+        "DatasetLinks": {"raw": link},
+    }
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write JSON, whole or not at all; InputError where it cannot be written."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,111 @@
+"""Formats: NRRD and MetaImage by SimpleITK, NIfTI, its pairs and MGH by nibabel; written whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from interslice.common.errors import InputError
+from interslice.common.files import NO_SPACE, replacing
+from interslice.scan.itk import LPS_TO_RAS, has_suffix, itk_format
+from interslice.scan.scans import Scan
+
+NIFTI, MGH, PAIR = (".nii", ".nii.gz"), (".mgz", ".mgh"), (".img", ".hdr")
+OUTPUT_SUFFIXES = (*NIFTI, *MGH, ".nrrd", ".mha", ".mhd", *PAIR)
+MGH_TYPES = (np.uint8, np.int16, np.int32, np.float32)
+
+
+def write_scan(scan: Scan, path: str | Path, overwrite: bool = True) -> None:
+    """Write in the format of the suffix, whole or not at all; InputError where folder, disk or another file do not allow it."""
+    path = Path(path)
+    try:
+        if has_suffix(path, (*PAIR, ".mhd")):
+            write_parts(scan, path, overwrite)
+            return
+        with replacing(path) as temporary:
+            save(scan, temporary)
+            check_still_absent(path, overwrite)
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) in NO_SPACE:
+            raise InputError(f"{path}: not written, its file system is full or a quota is reached") from error
+        raise InputError(
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})"
+        ) from error
+
+
+def check_still_absent(path: Path, overwrite: bool) -> None:
+    """Refuse to replace what another run has written since this one began."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: was written by something else meanwhile; --force overwrites it")
+
+
+def write_parts(scan: Scan, path: Path, overwrite: bool) -> None:
+    """A format of two files, header and voxels: the one that is named appears last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        save(scan, Path(folder) / path.name)
+        check_still_absent(path, overwrite)
+        for part in sorted(Path(folder).iterdir(), key=lambda part: part.name == path.name):
+            os.replace(part, path.parent / part.name)
+
+
+def save(scan: Scan, path: Path) -> None:
+    """Write the format of the suffix."""
+    if has_suffix(path, NIFTI):
+        nib.save(scan.nifti(), path)
+    elif has_suffix(path, PAIR):
+        pair = nib.Nifti1Pair(scan.stored, scan.affine, scan.header)
+        pair.header.set_slope_inter(scan.slope, scan.inter)
+        nib.save(pair, path)
+    elif has_suffix(path, MGH):
+        nib.save(mgh_image(scan), path)
+    else:
+        write_itk(scan, path)
+
+
+def in_mm(scan: Scan) -> np.ndarray:
+    """Voxel to world in mm, whatever the unit of the scan's header."""
+    affine = scan.affine.copy()
+    affine[:3] *= scan.unit_mm
+    return affine
+
+
+def intensities(scan: Scan) -> np.ndarray:
+    """The values that a format without a scaling of its own holds: as stored where that is what they are, else float32."""
+    stored = scan.stored.astype(scan.stored.dtype.newbyteorder("="), copy=False)
+    if (scan.slope, scan.inter) == (1, 0):
+        return stored
+    return (stored * scan.slope + scan.inter).astype(np.float32)
+
+
+def mgh_image(scan: Scan) -> nib.MGHImage:
+    """MGH knows four types: the first that holds every value; InputError where none does."""
+    values = intensities(scan)
+    for kind in (values.dtype.type, *MGH_TYPES):
+        if kind in MGH_TYPES and np.array_equal(
+            values.astype(kind), values, equal_nan=values.dtype.kind == "f"
+        ):
+            image = nib.MGHImage(values.astype(kind), in_mm(scan))
+            image.header.set_zooms(tuple(scan.spacing_mm) + tuple(scan.header.get_zooms()[3 : values.ndim]))
+            return image
+    raise InputError(f"{scan.name}: MGH files hold no {values.dtype} values; .nii.gz does")
+
+
+def write_itk(scan: Scan, path: Path) -> None:
+    """NRRD or MetaImage, compressed."""
+    import SimpleITK as sitk
+
+    values = intensities(scan)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T), isVector=False)
+    extra = values.ndim - 3
+    affine = LPS_TO_RAS @ in_mm(scan)
+    sizes = nib.affines.voxel_sizes(affine)
+    direction = np.eye(values.ndim)
+    direction[:3, :3] = affine[:3, :3] / sizes
+    image.SetSpacing([*sizes.tolist(), *map(float, scan.header.get_zooms()[3 : values.ndim])])
+    image.SetOrigin([*affine[:3, 3].tolist(), *([0.0] * extra)])
+    image.SetDirection(direction.ravel().tolist())
+    compressed = not has_suffix(path, (".mhd",))
+    sitk.WriteImage(image, str(path), useCompression=compressed, imageIO=itk_format(path))

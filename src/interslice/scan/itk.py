@@ -1,0 +1,52 @@
+"""NRRD and MetaImage, by SimpleITK, as NIfTI images."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from interslice.common.errors import InputError
+
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def has_suffix(path: str | Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file name, not all of it, ends in one of the suffixes, in whatever case."""
+    name = Path(path).name.lower()
+    return name.endswith(suffixes) and name not in suffixes
+
+
+def read_itk(path: Path) -> nib.Nifti1Image:
+    """Read NRRD or MetaImage; InputError where it is not readable."""
+    import SimpleITK as sitk
+
+    try:
+        return image_from_itk(sitk.ReadImage(str(path), imageIO=itk_format(path)), str(path))
+    except RuntimeError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"{path}: not a readable image ({lines[-1].strip()})") from error
+
+
+def itk_format(path: Path) -> str:
+    """ITK's name of the format: it does not know suffixes in capitals."""
+    return "NrrdImageIO" if has_suffix(path, (".nrrd", ".nhdr")) else "MetaImageIO"
+
+
+def image_from_itk(image: Any, name: str) -> nib.Nifti1Image:
+    """A SimpleITK image of 3 or 4 dimensions, or 3 with several values a voxel, as NIfTI in mm with RAS axes' affine."""
+    import SimpleITK as sitk
+
+    dimensions, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
+    array = sitk.GetArrayFromImage(image)  # counts z, y, x, and the values last
+    if values > 1 and (dimensions > 3 or array.dtype == np.uint8):
+        raise InputError(f"{name}: found colour voxels ({values} values each), allowed are real numbers")
+    data = np.ascontiguousarray(array.transpose(2, 1, 0, 3) if values > 1 else array.T)
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
+    affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
+    affine[:3, 3] = image.GetOrigin()[:3]
+    found = nib.Nifti1Image(data, LPS_TO_RAS @ affine)
+    found.header.set_xyzt_units("mm", "sec" if data.ndim == 4 else None)
+    return found

@@ -1,0 +1,143 @@
+"""Formats in and out: other programs find the same values at the same places; complex voxels; axes of length 1."""
+
+import itertools
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import interslice
+from interslice.cli import main
+from interslice.common.errors import InputError
+from interslice.scan.formats import write_scan
+from interslice.scan.scans import read_scan, scan_from_image
+from scan_files import FILES, PLAIN, ROTATED, SHAPE, nifti, saved, values
+
+ITK = (".nrrd", ".mha", ".mhd")
+WRITTEN = (*ITK, ".mgz", ".mgh", ".img", ".hdr", ".nii", ".nii.gz")
+
+
+def upsample(*arguments):
+    return main(["upsample", *map(str, arguments), "--factor", "2", "--fast", "--quiet"])
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("name", ["oblique", "series_4d", "scaled"])
+def test_what_is_written_is_what_nifti_would_have_been(tmp_path, suffix, name):
+    """Read by SimpleITK where it is its format, by nibabel where it is its; corners of the grid in mm of the world."""
+    source = FILES[name](tmp_path)
+    target = tmp_path / "made" / f"fine{suffix}"
+    assert upsample(source, "-o", target) == 0
+    assert upsample(source, "-o", tmp_path / "fine.nii.gz") == 0
+    expected = nib.load(tmp_path / "fine.nii.gz")
+    corners = list(itertools.product(*((0, length - 1) for length in expected.shape[:3])))
+    places = nib.affines.apply_affine(expected.affine, corners)
+    if suffix in ITK:
+        found = sitk.ReadImage(str(target))
+        time = [0] * (found.GetDimension() - 3)
+        shown = [found.TransformIndexToPhysicalPoint([*corner, *time])[:3] for corner in corners]
+        np.testing.assert_allclose(np.array(shown) * [-1, -1, 1], places, atol=1e-3)
+        data = sitk.GetArrayFromImage(found).T
+    else:
+        found = nib.load(target)
+        np.testing.assert_allclose(nib.affines.apply_affine(found.affine, corners), places, atol=1e-3)
+        data = found.get_fdata()
+    np.testing.assert_allclose(data, expected.get_fdata(), rtol=1e-6)
+    assert {path.name for path in target.parent.iterdir()} <= {"fine" + end for end in (*WRITTEN, ".raw")}
+
+
+@pytest.mark.parametrize("suffix", ITK)
+@pytest.mark.parametrize("name", ["oblique", "flipped_slices", "uint16", "float64"])
+def test_other_formats_are_read_as_their_nifti(tmp_path, suffix, name):
+    source = FILES[name](tmp_path)
+    image = sitk.ReadImage(str(source))
+    for key in image.GetMetaDataKeys():  # of NIfTI, which NRRD would carry along
+        image.EraseMetaData(key)
+    sitk.WriteImage(image, str(tmp_path / f"scan{suffix}"))
+    for file, target in ((source, "a.nii.gz"), (tmp_path / f"scan{suffix}", "b.nii.gz")):
+        assert upsample(file, "-o", tmp_path / target) == 0
+    first, second = (nib.load(tmp_path / f"{letter}.nii.gz") for letter in "ab")
+    np.testing.assert_allclose(second.affine, first.affine, atol=1e-4)
+    np.testing.assert_array_equal(np.asarray(second.dataobj), np.asarray(first.dataobj))
+    assert second.get_data_dtype() == first.get_data_dtype()
+
+
+def test_frames_of_slicer_are_values_of_a_voxel_and_colours_are_refused(tmp_path):
+    frames = sitk.Compose([sitk.GetImageFromArray(values().T * (1 + frame)) for frame in range(4)])
+    sitk.WriteImage(frames, str(tmp_path / "series.nrrd"))
+    scan = read_scan(tmp_path / "series.nrrd", "k")
+    np.testing.assert_array_equal(scan.stored, np.stack([values() * (1 + frame) for frame in range(4)], 3))
+    colour = sitk.Compose([sitk.GetImageFromArray(values(np.uint8).T)] * 3)
+    sitk.WriteImage(colour, str(tmp_path / "colour.mha"))
+    with pytest.raises(InputError, match=r"colour.mha: found colour voxels \(3 values each\)"):
+        read_scan(tmp_path / "colour.mha")
+    (tmp_path / "bad.nrrd").write_text("NRRD0004\nnonsense")
+    with pytest.raises(InputError, match="bad.nrrd: not a readable image"):
+        read_scan(tmp_path / "bad.nrrd")
+
+
+def test_a_simpleitk_image_is_taken_as_it_is(tmp_path):
+    source = FILES["oblique"](tmp_path)
+    fine = interslice.upsample(sitk.ReadImage(str(source)), 2, "linear")
+    expected = interslice.upsample(source, 2, "linear")
+    np.testing.assert_array_equal(np.asarray(fine.dataobj), np.asarray(expected.dataobj))
+    np.testing.assert_allclose(fine.affine, expected.affine, atol=1e-4)
+
+
+def test_mgh_holds_every_value_or_says_that_it_cannot(tmp_path):
+    large = scan_from_image(nib.Nifti1Image(values(np.uint16) + np.uint16(60000), PLAIN), "large")
+    write_scan(large, tmp_path / "large.mgz")
+    found = nib.load(tmp_path / "large.mgz")
+    assert found.get_data_dtype() == np.dtype(">i4")
+    np.testing.assert_array_equal(np.asarray(found.dataobj), large.stored)
+    fine = scan_from_image(nib.Nifti1Image(np.random.default_rng(0).random(SHAPE), PLAIN), "fine")
+    with pytest.raises(InputError, match="MGH files hold no float64 values"):
+        write_scan(fine, tmp_path / "fine.mgz")
+    assert [path.name for path in tmp_path.iterdir()] == ["large.mgz"]
+
+
+def test_complex_voxels_are_interpolated_as_real_and_imaginary_part(tmp_path):
+    real, imaginary = values(np.float32), values(np.float32)[::-1, :, ::-1].copy()
+    wave = nib.Nifti1Image((real + 1j * imaginary).astype(np.complex64), ROTATED)
+    fine = interslice.upsample(wave, spacing=1.7, method="bspline")
+    assert fine.get_data_dtype() == np.complex64
+    parts = [
+        interslice.upsample(nib.Nifti1Image(part, ROTATED), spacing=1.7, method="bspline").get_fdata()
+        for part in (real, imaginary)
+    ]
+    found = np.asarray(fine.dataobj)
+    np.testing.assert_array_equal(found.real, parts[0])
+    np.testing.assert_array_equal(found.imag, parts[1])
+    source = saved(wave, tmp_path / "wave.nii.gz")
+    options = [
+        "--factor",
+        "2",
+        "--check",
+        "--preview",
+        tmp_path / "p.png",
+        "--uncertainty",
+        tmp_path / "u.nii",
+    ]
+    assert (
+        main(["upsample", str(source), "-o", str(tmp_path / "fine.nii"), *map(str, options), "--quiet"]) == 0
+    )
+    assert nib.load(tmp_path / "fine.nii").get_data_dtype() == np.complex64
+
+
+@pytest.mark.parametrize("extra", [(1,), (1, 1), (3, 1), (3, 1, 1)])
+def test_axes_of_length_one_after_the_fourth_do_not_matter(tmp_path, extra):
+    frames = np.stack([values()] * extra[0], 3).reshape(*SHAPE, *extra)
+    fine = interslice.upsample(saved(nib.Nifti1Image(frames, PLAIN), tmp_path / "a.nii"), 2, "linear")
+    assert fine.shape == (*SHAPE[:2], 13, *extra[:1])
+    np.testing.assert_array_equal(np.asarray(fine.dataobj)[:, :, ::2, 0], values())
+
+
+def test_suffixes_in_capitals_are_suffixes(tmp_path):
+    saved(nifti(), tmp_path / "a.nii.gz").rename(tmp_path / "SCAN.NII.GZ")
+    assert upsample(tmp_path / "SCAN.NII.GZ", "-o", tmp_path / "FINE.NII.GZ") == 0
+    (tmp_path / "FINE.NII.GZ").rename(tmp_path / "b.nii.gz")
+    assert nib.load(tmp_path / "b.nii.gz").shape == (*SHAPE[:2], 13)
+    sitk.WriteImage(sitk.GetImageFromArray(values().T), str(tmp_path / "s.mha"))
+    (tmp_path / "s.mha").rename(tmp_path / "S.MHA")
+    assert upsample(tmp_path / "S.MHA", "-o", tmp_path / "S.NRRD", "--axis", "k") == 0
