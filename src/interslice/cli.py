@@ -14,7 +14,6 @@ from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.extras import require
 from interslice.scan.arguments import add_bids, add_upsample
-from interslice.steps.commands import add_commands
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -73,7 +72,6 @@ def build_parser() -> Parser:
     add_bids(commands)
     add_reader_study(commands)
     add_reader_analysis(commands)
-    add_commands(commands)
     return parser
 
 

@@ -117,7 +117,10 @@ def test_phase_beside_magnitude_is_a_series_of_its_own(tmp_path):
         "1: CINESAX magnitude, 5 images", "2: CINESAX phase, 5 images",
     ]  # fmt: skip
     chosen = only_series(tmp_path)
-    assert "left out, --series takes them: 2: CINESAX phase, 5 images" in chosen.remarks
+    (remark,) = chosen.remarks
+    assert remark.startswith(
+        "taken is 1: CINESAX magnitude, 5 images; left out, --series takes them: 2: CINESAX phase"
+    )
     np.testing.assert_array_equal(read_stack(chosen).data[..., 0], whole[..., 0])
     phase = read_stack(only_series(tmp_path, "CINESAX phase"))
     np.testing.assert_array_equal(phase.data[..., 0], whole[..., 1])
@@ -181,7 +184,7 @@ def test_every_image_twice_under_new_numbers_is_one_volume(tmp_path):
         copy.save_as(path.with_suffix(".again"))
     stack = read_own_series(tmp_path / "a")
     np.testing.assert_array_equal(stack.data, whole)
-    assert any("the 2 images of every slice are the same" in remark for remark in stack.remarks)
+    assert any("1 of 2 volumes, whose images are all the same" in remark for remark in stack.remarks)
 
 
 def test_trigger_times_become_the_time_of_a_frame(tmp_path):

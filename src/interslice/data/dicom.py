@@ -124,7 +124,7 @@ def read_stack(series: Series, *, unequal: bool = False, fill: bool = False) -> 
     if volumes > 1 and order == ("InstanceNumber",) and (data == data[..., :1]).all():
         # Exported twice under new numbers: images of a moving or a noisy body are never the same.
         places, data = [place[:1] for place in places], data[..., :1]
-        remarks.append(f"left out: the {volumes} images of every slice are the same, one is taken")
+        remarks.append(f"left out: {volumes - 1} of {volumes} volumes, whose images are all the same")
     elif volumes > 1:
         remarks.append(f"{volumes} images of every slice, in the order of {' and '.join(order)}")
     seconds = volume_seconds(places) if "TriggerTime" in order else 0.0

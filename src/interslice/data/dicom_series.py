@@ -158,8 +158,8 @@ def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
     if wanted is None:
         chosen = [one for one in series if is_main(one, series)]
         if len(chosen) == 1 and len(series) > 1:
-            left = "; ".join(line for line, one in zip(lines, series, strict=True) if one is not chosen[0])
-            remark = f"left out, --series takes them: {left}"
+            taken = lines.pop(next(index for index, one in enumerate(series) if one is chosen[0]))
+            remark = f"taken is {taken}; left out, --series takes them: {'; '.join(lines)}"
             return replace(chosen[0], remarks=(*chosen[0].remarks, remark))
     else:
         chosen = [

@@ -108,6 +108,11 @@ def add_choices(command: argparse.ArgumentParser) -> None:
         "--keep-original", action=argparse.BooleanOptionalAction, default=True,
         help="copy the original slices bit by bit, where the new ones meet them (default)",
     )  # fmt: skip
+    add("--thickness", type=float, metavar="MM", help="thickness of a slice (default: as the headers say)")
+    add(
+        "--correct-motion", action="store_true",
+        help="move the odd slices back where something moved between the passes of an interleaved acquisition",
+    )  # fmt: skip
     add("--check", action="store_true", help="hold out every second slice and predict it back")
     add(
         "--preview",

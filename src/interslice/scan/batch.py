@@ -10,12 +10,21 @@ from typing import Any
 from interslice.common.errors import InputError, NothingToDo
 from interslice.scan.auto import Choice, choose_best
 from interslice.scan.bids import copy_companions, source_metadata, walk
-from interslice.scan.command import Options, Say, check_choices, check_writable, choose_grid, labels_said
+from interslice.scan.command import (
+    Options,
+    Say,
+    check_choices,
+    check_writable,
+    choose_grid,
+    labels_said,
+    prepared,
+)
 from interslice.scan.derivatives import PAGE, credit, sidecar, write_folder_files, write_json
 from interslice.scan.formats import write_scan
 from interslice.scan.grid import Grid
 from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
 from interslice.scan.models import Model, chosen_model
+from interslice.scan.motion import write_transform
 from interslice.scan.page import thumbnail, write_page
 from interslice.scan.scans import Scan, read_scan, scan_from_stack
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
@@ -119,12 +128,16 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
         )
     assert options.output is not None
     scan = read_job(job, options)
+    reason = label_reason(scan, options.label, options.named)
+    scan, transform = (scan, None) if reason else prepared(scan, options)
     grid = choose_grid(scan, options)
-    fine, record, said = interpolated(scan, grid, asked, options)
+    fine, record, said = interpolated(scan, grid, asked, options, reason)
     known = source_metadata(job.source, options.source)
     record = sidecar(job.source.relative_to(options.source), scan, grid, options.keep_original) | record
     job.sidecar.unlink(missing_ok=True)
     write_scan(fine, job.target)
+    if transform is not None:
+        write_transform(scan, transform, job.target)
     copy_companions(job.source, job.target, options.source)
     if options.preview is not None:
         from interslice.scan.preview import write_preview
@@ -147,10 +160,13 @@ def read_job(job: Job, options: Options) -> Scan:
 
 
 def interpolated(
-    scan: Scan, grid: Grid, asked: Model | None, options: Options
+    scan: Scan, grid: Grid, asked: Model | None, options: Options, reason: str
 ) -> tuple[Scan, dict[str, Any], str]:
-    """The result, what its JSON says of the method, and a remark for the person. asked: None lets the tool choose."""
-    if reason := label_reason(scan, options.label, options.named):
+    """The result, what its JSON says of the method, and a remark for the person.
+
+    asked: None lets the tool choose. reason: why it is a label map.
+    """
+    if reason:
         return upsample_labels(scan, grid), {"InterpolationMethod": "shape of labels"}, labels_said(reason)
     choice = Choice(asked, {}, "") if asked else choose_best(scan, grid, options.keep_original)
     model = choice.model

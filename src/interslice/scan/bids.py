@@ -111,3 +111,21 @@ def copy_companions(image: Path, target: Path, root: Path | None = None) -> list
                 shutil.copyfile(file, temporary)
             copied.append(goal)
     return copied
+
+
+def slice_facts(image: Path, spacing_mm: float) -> tuple[float | None, tuple[str, ...]]:
+    """SliceThickness in mm of an image's JSON, None where it says none; and what is to be said of the JSON."""
+    image = image.absolute()
+    trees = (folder for folder in image.parents if (folder / "dataset_description.json").is_file())
+    try:
+        known = source_metadata(image, next(trees, image.parent))
+    except InputError as error:
+        return None, (f"slice thickness not known: {error}",)
+    thickness, stated = (
+        float(value) if isinstance(value, int | float) and value > 0 else None
+        for value in (known.get("SliceThickness"), known.get("SpacingBetweenSlices"))
+    )
+    if stated is None or abs(stated - spacing_mm) <= max(0.02, 0.02 * spacing_mm):
+        return thickness, ()
+    remark = f"SpacingBetweenSlices of the JSON says {stated:.4g} mm, the header {spacing_mm:.4g} mm: the header is taken"
+    return thickness, (remark,)

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, TextIO
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
+from interslice.scan.acquired import with_thickness, without_motion
 from interslice.scan.bids import copy_companions
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid, described, grid_for, parse_factor
 from interslice.scan.itk import has_suffix
 from interslice.scan.models import FAST, Model, chosen_model
+from interslice.scan.motion import write_transform
 from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
 if TYPE_CHECKING:
+    import SimpleITK
+
     from interslice.scan.auto import Choice
     from interslice.scan.own_training import Trained
 
@@ -44,6 +48,8 @@ class Options:
     label: bool | None = None
     series: str | None = None
     dicom: bool = False
+    thickness: float | None = None
+    correct_motion: bool = False
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -180,6 +186,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         raise InputError(
             f"{scan.name}: a label map ({reason}) is only interpolated; --no-label takes it for an image"
         )
+    scan, transform = (scan, None) if reason else prepared(scan, options)
     grid = None if options.output is None else choose_grid(scan, options)
     chosen = None if options.train_here or reason else chosen_model(options.named, options.model)
     if grid is not None:
@@ -211,8 +218,17 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     if grid is not None:
         write_outputs(scan, grid, model, options)
         say(f"{options.output}: written with {credited(model)}")
+        if transform is not None:
+            say(
+                f"{write_transform(scan, transform, Path(str(options.output)))}: how the odd slices were moved"
+            )
         for copied in copy_companions(options.source, Path(str(options.output))):
             say(f"{copied}: copied, it holds for the new slices too")
+
+
+def prepared(scan: Scan, options: Options) -> "tuple[Scan, SimpleITK.Euler3DTransform | None]":
+    """The scan with its thickness, looked at for movement between its passes; the transform where that was undone."""
+    return without_motion(with_thickness(scan, options.thickness), options.correct_motion)
 
 
 def best(scan: Scan, grid: Grid | None, options: Options, say: Say) -> "Choice":

@@ -26,6 +26,7 @@ from interslice.data.images import (
     voxel_affine,
 )
 from interslice.data.volumes import ANATOMICAL_AXES
+from interslice.scan.bids import slice_facts
 from interslice.scan.itk import ITK_SUFFIXES, has_suffix, read_itk
 
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ def read_scan(
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
     with readable(path):
-        return scan_from_image(image, str(path), axis, trust, nan)
+        scan = scan_from_image(image, str(path), axis, trust, nan)
+    thickness, remarks = slice_facts(path, scan.slice_spacing_mm)
+    return replace(scan, thickness_mm=thickness, remarks=remarks)
 
 
 def scan_from_stack(stack: "Stack", name: str, axis: str | None = None) -> Scan:
