@@ -108,6 +108,19 @@ def test_what_is_not_installed_is_one_sentence(plain, scan, tmp_path, arguments,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_containers_install_as_the_readme_says():
+    """Neither can be built here; what they run is the README's command, on all that the wheel is made of."""
+    assert "`pip install '.[model]'`" in (ROOT / "README.md").read_text()
+    docker, apptainer = ((ROOT / name).read_text() for name in ("Dockerfile", "apptainer.def"))
+    for text in (docker, apptainer):
+        assert "pip install --no-cache-dir '.[model]'" in text
+        for name in ("pyproject.toml", "README.md", "LICENSE", "src"):
+            assert (ROOT / name).exists()
+            assert name in text.replace("by the steps of README.md", "")
+    assert 'ENTRYPOINT ["interslice"]' in docker
+    assert 'exec interslice "$@"' in apptainer
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel of this project, unpacked as pip would."""

@@ -166,7 +166,7 @@ def run_bids(arguments: argparse.Namespace) -> int:
 
 
 def run_folder(arguments: argparse.Namespace) -> int:
-    """A dataset; 1 where an image failed."""
+    """A dataset; 1 where an image failed, or none was there."""
     from interslice.scan.batch import run_batch
 
     say = say_of(arguments)
@@ -175,8 +175,10 @@ def run_folder(arguments: argparse.Namespace) -> int:
     for outcome in failed:
         print(outcome.reason, file=sys.stderr)
     states = [outcome.state for outcome in outcomes]
-    say(", ".join(f"{states.count(state)} {state}" for state in ("written", "skipped", "failed")))
-    return SOME_FAILED if failed else 0
+    counts = [f"{states.count(state)} {state}" for state in ("written", "skipped", "failed")]
+    absent = states.count("absent")
+    say(", ".join([*counts, *([f"{absent} not here, only a link to each"] if absent else [])]))
+    return SOME_FAILED if failed or absent == len(states) else 0
 
 
 def options_of(arguments: argparse.Namespace) -> Any:

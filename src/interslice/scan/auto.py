@@ -22,7 +22,9 @@ HELD_OUT = 8  # slices that are predicted back, over all frames
 FRAMES = 3  # of a series that they are taken from
 SIDE = 192  # pixels of the central square that is predicted
 REACH = 4  # slices on either side of a held-out one that it is predicted from
-MOST_REGISTERED = 40e6  # pixels of all gaps of a scan; above, registration is left out of the choice
+MOST_REGISTERED = (
+    4e6  # voxels of a scan, some 10 CPU seconds a million; above, registration is left out of the choice
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ def candidates(scan: Scan, grid: Grid | None) -> tuple[list[Model], list[str]]:
     models, left_out = [], []
     for name in UNTRAINED:
         if name == "registration" and scan.stored.size > MOST_REGISTERED:
-            left_out.append("registration not tried, it would take long (--method registration)")
+            left_out.append("registration not tried, it would take minutes (--method registration)")
         else:
             models.append(conventional(name))
-    fitting = [] if grid is None else [
-        name for name, known in FINISHED.items() if not known.strange(grid.ratio, scan.slice_spacing_mm)
-    ]  # fmt: skip
+    fitting = [
+        name
+        for name, known in FINISHED.items()
+        if known.tried and grid is not None and not known.strange(grid.ratio, scan.slice_spacing_mm)
+    ]
     if fitting and find_spec("torch") is None:
         left_out.append(f"{', '.join(fitting)} not tried without torch (pip install 'interslice[model]')")
     elif fitting:

@@ -109,6 +109,9 @@ def run_job(job: Job, asked: Model | None, options: Options) -> Outcome:
     """One image. Any error is the job's alone: hundreds of others may be waiting."""
     if job.done and not options.force:
         return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
+    if job.source.is_symlink() and not job.source.exists():
+        reason = f"{job.source}: a link to a file that is not here ({os.readlink(job.source)})"
+        return Outcome(job, "absent", f"{reason}; get it first (git annex get, datalad get)")
     try:
         return written(job, asked, options)
     except NothingToDo as error:
@@ -121,11 +124,6 @@ def run_job(job: Job, asked: Model | None, options: Options) -> Outcome:
 
 def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     """Interpolate one image and write it, with its JSON last: it says that all is there."""
-    if job.source.is_symlink() and not job.source.exists():
-        raise InputError(
-            f"{job.source}: a link to a file that is not here ({os.readlink(job.source)}); "
-            "get it first (git annex get, datalad get)"
-        )
     assert options.output is not None
     scan = read_job(job, options)
     reason = label_reason(scan, options.label, options.named)

@@ -41,7 +41,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: "written", "skipped" or "failed", and why; for the page its record and a picture (PNG)."""
+    """What became of a job: "written", "skipped", "failed" or "absent" (a link to nothing), and why.
+
+    For the page its record and a picture (PNG).
+    """
 
     job: Job
     state: str

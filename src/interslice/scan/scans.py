@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-import psutil
 from scipy import ndimage
 
 from interslice.common.errors import InputError
+from interslice.common.memory import available_bytes
 from interslice.data.images import (
     MM_PER_UNIT,
     bytes_of,
@@ -172,7 +172,7 @@ def scan_from_stack(stack: "Stack", name: str, axis: str | None = None) -> Scan:
 
 def check_memory(needed: int, name: str) -> None:
     """Refuse what would not fit into the memory that is free, before anything is allocated."""
-    free = psutil.virtual_memory().available
+    free = available_bytes()
     if needed > free:
         raise InputError(
             f"{name}: {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free"
