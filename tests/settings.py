@@ -1,14 +1,14 @@
 """Small method settings for tests: the real settings files with a smaller network and a short schedule."""
 
-import functools
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from interslice.common.schemas import read_yaml
 from interslice.config import Study, load_method_settings, load_study
+from interslice.methods.method_files import SCHEMA, completed
 
 ROOT = Path(__file__).parent.parent
 SMALL_NETWORK = {"depth": 8, "latent": 8}
@@ -44,12 +44,27 @@ NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 
 def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
+    if method == "external":
+        return external(ROOT / "tests" / "stand_in_program.py")
+    if method == "precomputed":  # of no study, so it can be built and no more
+        return {
+            "method": method,
+            "label": "Elsewhere",
+            "role": "baseline",
+            "learns_from": "nothing",
+            "results": "{subject}",
+        }
     settings = load_method_settings(method, ROOT)
-    if method == "eclare":
-        return settings | {
-            "command": stand_in_for_eclare(),
-            "cpu_precision": "float32",
-        }  # torch takes seconds to load
+    if method == "eclare":  # in float32, because torch takes seconds to load
+        command = settings["command"].replace("bfloat16", "float32")
+        program = f"{sys.executable} -P"
+        return with_block_defaults(
+            settings
+            | {
+                "command": command.replace(".eclare/bin/python -P", program)
+                + f" --program {stand_in_for_eclare()}"
+            }
+        )
     if settings["role"] != "trained":
         return settings | SHORT_SELF_TRAINING.get(method, {})
     if method in SMALL_SUPERVISED:
@@ -65,13 +80,20 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
     }
 
 
-@functools.cache
+def external(program: Path, options: str = "", **changes: Any) -> dict[str, Any]:
+    """The settings of a program from elsewhere, one of tests/."""
+    command = f"{sys.executable} {program} {{input}} {{output}} {{factor}} {options}"
+    names = {"method": "external", "label": "A program", "role": "baseline", "learns_from": "nothing"}
+    return with_block_defaults({**names, "command": command, **changes})
+
+
+def with_block_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    return completed(settings, read_yaml(ROOT / SCHEMA))
+
+
 def stand_in_for_eclare() -> str:
-    """The path of tests/stand_in_eclare.py as a program that runs in this environment."""
-    program = Path(tempfile.mkdtemp()) / "run-eclare"
-    program.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "stand_in_eclare.py").read_text())
-    program.chmod(0o755)
-    return str(program)
+    """The path of tests/stand_in_eclare.py, which the adapter runs in its own process."""
+    return str(ROOT / "tests" / "stand_in_eclare.py")
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.extras import require
 from interslice.scan.arguments import add_bids, add_upsample
+from interslice.steps.commands import add_commands
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -72,6 +73,7 @@ def build_parser() -> Parser:
     add_bids(commands)
     add_reader_study(commands)
     add_reader_analysis(commands)
+    add_commands(commands)
     return parser
 
 

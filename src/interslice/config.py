@@ -13,7 +13,13 @@ from interslice.common.errors import InputError
 from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
 from interslice.data.splits import declared_splits
-from interslice.methods.method_files import SCHEMA, absent_program, check_method, load_method_settings
+from interslice.methods.method_files import (
+    SCHEMA,
+    absent_program,
+    check_method,
+    completed,
+    load_method_settings,
+)
 from interslice.scoring.registry import METRICS
 
 # Keys whose change makes no other results: where files lie, and what a job may use.
@@ -27,7 +33,7 @@ class Study:
 
     methods are compared with each other; ablations, variants of one of them, with their base alone. variants: (method,
     dataset) to the settings of either that differ for a dataset. left_out: optional methods whose program is not
-    installed, with its path.
+    installed, with its name and how to install it.
     """
 
     config: dict[str, Any]
@@ -163,8 +169,8 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     for entry in config["methods"]:
         name = Path(entry).stem
         settings = method_settings(entry, config, method_schema, root)
-        if absent_program(settings, name, root):
-            left_out[name] = settings["command"]
+        if absent := absent_program(settings, name, root):
+            left_out[name] = absent
             continue
         (ablations if entry in config["ablation"]["variants"] else methods)[name] = settings
         for dataset in (one["name"] for one in datasets):
@@ -178,6 +184,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check_splits_to_train_on(study)
     check_checkpoints(study, root)
     check_gpus(study)
+    check_precomputed(study)
     check_ablation(study, method_schema, root)
     check_comparisons(study, root)
     return study
@@ -251,12 +258,22 @@ def check_splits_to_train_on(study: Study) -> None:
 
 
 def check_gpus(study: Study) -> None:
-    """A method whose settings name a GPU needs evaluations to be given one."""
+    """A method whose settings ask for a GPU needs evaluations to be given one."""
     for name, settings in study.methods.items():
-        if settings.get("gpu") is not None and not study.config["gpus"]["evaluate"]:
+        if settings.get("gpu") and not study.config["gpus"]["evaluate"]:
             raise InputError(
-                f"method {name}: key gpu: found {settings['gpu']}, but evaluations are given no GPU; set gpus.evaluate to 1"
+                f"method {name}: key gpu: found true, but evaluations are given no GPU; set gpus.evaluate to 1"
             )
+
+
+def check_precomputed(study: Study) -> None:
+    """Results that were made elsewhere are of the test volumes as they are: there are none with lesions in them."""
+    lesions = [one for one in study.config["evaluation"]["metrics"] if METRICS[one].needs == "lesions"]
+    elsewhere = [name for name, settings in study.methods.items() if "results" in settings]
+    if lesions and elsewhere:
+        raise InputError(
+            f"method {elsewhere[0]}: is made elsewhere, and {lesions[0]} needs volumes with lesions in them; leave one out"
+        )
 
 
 def check_checkpoints(study: Study, root: Path) -> None:
@@ -343,6 +360,7 @@ def method_settings(
         name += f" ({relative(locate(entry, 'methods', root), root)})"
     if settings.get("role") == "trained":
         settings["training"] = merge(settings.get("training", {}), config["training"])
+    settings = completed(settings, schema)
     check_method(settings, schema, name + (f", dataset {dataset}" if dataset else ""))
     return settings
 

@@ -92,12 +92,14 @@ def test_slices_are_not_touched_by_resampling():
 def test_scaling_per_frame_and_per_volume():
     data = np.stack([ellipsoids((4, 20, 20)) * brightness for brightness in (100, 300)])
     setting = {"scaling": "percentile", "low": 1, "high": 99}
-    per_frame = scale_frames(data, setting | {"per": "frame"}, "scan")
+    per_frame, limits = scale_frames(data, setting | {"per": "frame"}, "scan")
     np.testing.assert_allclose(per_frame[0], per_frame[1], atol=1e-6)
     for frame, scaled in zip(data, per_frame, strict=True):
         low, high = np.percentile(frame, (1, 99))
+        assert (low, high) in limits
         np.testing.assert_allclose(scaled, np.clip((frame - low) / (high - low), 0, 1), atol=1e-6)
-    per_volume = scale_frames(data, setting | {"per": "volume"}, "scan")
+    per_volume, limits = scale_frames(data, setting | {"per": "volume"}, "scan")
+    assert limits == (tuple(np.percentile(data, (1, 99))),) * 2
     assert per_volume[0].max() < 0.5
     assert per_volume[1].max() == 1
 

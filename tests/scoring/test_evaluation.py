@@ -140,6 +140,7 @@ def interpolate_shard(shard, tmp_path, monkeypatch):
         monkeypatch.setattr(step, "load_method", lambda settings, checkpoint: method)
         options = {
             "settings": small_settings("nearest"),
+            "told": {},
             "lesions": None,
             "unseen_of": None,
             "digest": "code",

@@ -237,11 +237,11 @@ def test_keys_that_change_no_result_need_none():
 
 def test_a_method_on_a_gpu_needs_evaluations_with_one(tmp_path):
     content = yaml.safe_load((ROOT / "config/methods/eclare.yaml").read_text()) | {
-        "command": "true",
-        "gpu": 0,
+        "command": "true {input} {output}",
+        "gpu": True,
     }
     config = method_file(tmp_path, content)
-    with pytest.raises(InputError, match=r"method variant: key gpu: found 0, .* set gpus.evaluate to 1"):
+    with pytest.raises(InputError, match=r"method variant: key gpu: found true, .* set gpus.evaluate to 1"):
         load_study(config, ROOT)
     load_study(config | {"gpus": {"train": 1, "evaluate": 1}}, ROOT)
 

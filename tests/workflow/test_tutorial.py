@@ -60,7 +60,9 @@ def close(said: str, found: str, share: float) -> bool:
 @pytest.mark.timeout(1800)  # half a minute of work, on a machine that has nothing else to do
 def test_the_tutorial_runs_and_prints_what_it_says(tmp_path):
     copy_of_the_code(tmp_path)
-    assert write_files(tmp_path) == ["mine/draw.py", "mine/balls.yaml", "mine/narrow.yaml", "mine/study.yaml"]
+    assert write_files(tmp_path) == [
+        "mine/draw.py", "mine/balls.yaml", "mine/narrow.yaml", "mine/quadratic.py", "mine/quadratic.yaml", "mine/study.yaml",
+    ]  # fmt: skip
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",

@@ -1,5 +1,6 @@
 # Configuration checks, wildcard constraints, input functions, code digests.
 import functools
+import glob
 import hashlib
 import os
 import sys
@@ -17,7 +18,7 @@ from interslice.data.index import is_converted, split_files
 from interslice.common.errors import InputError
 from interslice.common.gpus import visible_gpus
 from interslice.common.files import link_folder, sha256_of
-from interslice.methods.registry import METHODS, OWN, SUPERVISED
+from interslice.methods.registry import METHODS, OWN, SUPERVISED, is_supervised
 from interslice.common.code import code_digest, reaches, script_entries
 from interslice.scoring.registry import LINE_METRICS, METRICS
 
@@ -39,8 +40,8 @@ except InputError as error:
 if workflow.is_main_process:
     if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources and visible_gpus():
         workflow.register_resource("gpu", len(visible_gpus()))
-    for name, command in STUDY.left_out.items():
-        print(f"interslice: {name} is left out, {command} is not installed (make eclare)", file=sys.stderr)
+    for name, program in STUDY.left_out.items():
+        print(f"interslice: {name} is left out, not installed is {program}", file=sys.stderr)
 
 # A metric's function counts for its scores, and what its entry says for what shows them: another metric reruns neither.
 UNSHOWN = ("interpolate_volumes", "score_method", "score_as_published")

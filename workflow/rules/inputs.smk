@@ -73,6 +73,21 @@ def run_settings(wildcards):
     return to_interpolate(STUDY.settings(run_of(wildcards)[0], wildcards.dataset))
 
 
+def run_told(wildcards):
+    """What a method is told that changes none of its volumes: its label, for messages, and its limits."""
+    settings = STUDY.settings(run_of(wildcards)[0], wildcards.dataset)
+    named = {"dataset": wildcards.dataset} if "results" in settings else {}
+    return named | {key: settings[key] for key in ("label", *LIMITS) if key in settings}
+
+
+def run_results(wildcards):
+    """The files that a method brings which were made elsewhere."""
+    settings = STUDY.settings(run_of(wildcards)[0], wildcards.dataset)
+    place = {"dataset": wildcards.dataset, "K": wildcards.K, "subject": "*"}
+    pattern = settings.get("results", "").format(**place)
+    return sorted(glob.glob(pattern)) if pattern else []
+
+
 def run_model(wildcards):
     method, seed, _ = run_of(wildcards)
     return model_of(method, wildcards.dataset, int(wildcards.K), seed)

@@ -6,6 +6,7 @@ rule interpolate_volumes:
         normalised=lambda wildcards: normalised(wildcards.dataset)[int(wildcards.shard)],
         low=lambda wildcards: low(wildcards.dataset, wildcards.K)[int(wildcards.shard)],
         checkpoint=run_model,
+        results=run_results,
     output:
         directory(f"{INTERPOLATION}/{{shard}}"),
     log:
@@ -21,6 +22,7 @@ rule interpolate_volumes:
         gpu=config["gpus"]["evaluate"],
     params:
         settings=run_settings,
+        told=unrecorded(run_told),
         lesions=lambda wildcards: lesions_of(wildcards.dataset) if run_of(wildcards)[2] else None,
         unseen_of=unseen_of,
         # Not an output, as for a training: Snakemake deletes the outputs of a failed job.

@@ -5,7 +5,7 @@ from interslice.report.captions import figure
 
 STARTED = time.time()
 in_report = report  # snakefmt may start a line with it, and Snakemake would read that as its directive
-SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] in SUPERVISED]
+SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if is_supervised(settings)]
 OWN_METHODS = [name for name, settings in STUDY.every_method.items() if settings["method"] in OWN]
 DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": SUPERVISED_METHODS}
 RESOLVED = STUDY.resolved
@@ -154,12 +154,12 @@ def score_files(folder, methods, places):
 
 
 def cost_runs():
-    """[dataset, K, method, folders] of what each method made with its first seed. A control is no rival."""
+    """[dataset, K, method, folders] of what each method made here with its first seed. A control is no rival."""
     return [
         [dataset, K, method, interpolated(method, dataset, K)]
         for dataset, K in PLACES
         for method in STUDY.methods
-        if method not in DISPLAY["controls"]
+        if method not in DISPLAY["controls"] and "results" not in STUDY.methods[method]
     ]
 
 

@@ -7,7 +7,9 @@ PART = "{dataset}/{split}-{made}"
 LOW = "results/decimate_volumes/{dataset}/{split}-{low}/K{K}/{shard}"
 TRAINING = "results/train_method/{dataset}/K{K}/{training}"
 INTERPOLATION = "results/interpolate_volumes/{dataset}/K{K}/{run}"
-SHOWN = ("label", "role", "optional", "checkpoint")  # keys of a method that change none of its volumes
+# Keys of a method that change none of its volumes.
+LIMITS = ("timeout_minutes", "memory_mb")
+SHOWN = ("label", "role", "optional", "checkpoint", "learns_from", "install", "gpu", *LIMITS)
 OF_WEIGHTS = (
     "crop",
     "depth",
@@ -67,7 +69,12 @@ def to_interpolate(settings):
     if settings["role"] == "trained":
         used["training"] = {key: value for key, value in settings["training"].items() if key in OF_WEIGHTS}
         used.pop("synthesis", None)
+    if used.get("files"):
+        used["files"] = {file: digest_of_file(file) for file in used["files"]}
     return used
+
+
+digest_of_file = functools.cache(sha256_of)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ with logged(snakemake.log[0]):
         *map(Path, (given.normalised, given.low)),
         next(map(Path, given.checkpoint), None),
         factor=int(snakemake.wildcards.K),
-        **{name: params[name] for name in ("settings", "lesions", "unseen_of")},
+        **{name: params[name] for name in ("settings", "told", "lesions", "unseen_of")},
         threads=snakemake.threads,
         digest=params.code,
         resume=Path(params.resume),

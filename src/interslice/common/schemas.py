@@ -109,6 +109,17 @@ def override(
     return {**deepcopy(dict(base)), **deepcopy(dict(changes)), **nested}
 
 
+def with_defaults(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with the `default` of every key of the schema that it lacks, mapping by mapping."""
+    filled = deepcopy(dict(content))
+    for key, rule in schema.get("properties", {}).items():
+        if key not in filled and "default" in rule:
+            filled[key] = deepcopy(rule["default"])
+        if isinstance(filled.get(key), Mapping):
+            filled[key] = with_defaults(filled[key], rule)
+    return filled
+
+
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the keys of `changes` replaced or added."""
     return {**base, **changes}

@@ -1,12 +1,11 @@
 """Dataset files, config/datasets/NAME.yaml: read, completed from their base and the schema's defaults, checked."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError
-from interslice.common.schemas import check, locate, override, read_yaml, relative
+from interslice.common.schemas import check, locate, override, read_yaml, relative, with_defaults
 from interslice.data.sources import SPLITS
 from interslice.data.splits import REST
 
@@ -25,17 +24,6 @@ def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str,
     dataset["splits"] = complete_splits(dataset["splits"])
     check_splits(dataset, name)
     return dataset
-
-
-def with_defaults(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` with the `default` of every key of the schema that it lacks, mapping by mapping."""
-    filled = deepcopy(dict(content))
-    for key, rule in schema.get("properties", {}).items():
-        if key not in filled and "default" in rule:
-            filled[key] = deepcopy(rule["default"])
-        if isinstance(filled.get(key), Mapping):
-            filled[key] = with_defaults(filled[key], rule)
-    return filled
 
 
 def check_source(dataset: Mapping[str, Any], name: str) -> None:

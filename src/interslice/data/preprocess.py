@@ -15,7 +15,7 @@ import scipy
 
 from interslice.data.masks import foreground_mask
 from interslice.data.sources import Case
-from interslice.data.volumes import Volume, crop, foreground_box, read_volume, scale_intensities
+from interslice.data.volumes import Volume, crop, foreground_box, intensity_limits, read_volume, scale_between
 
 
 def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
@@ -24,7 +24,8 @@ def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
     volume = read_volume(case.path, case.slice_axis, frames, case.trust or None)
     if dataset["in_plane_mm"] is not None:
         volume = resample_in_plane(volume, dataset["in_plane_mm"])
-    volume = replace(volume, data=scale_frames(volume.data, dataset["intensity"], case.path))
+    scaled, limits = scale_frames(volume.data, dataset["intensity"], case.path)
+    volume = replace(volume, data=scaled)
     settings = dataset["crop"]
     if settings["margin_mm"] is not None or dataset["background"] == "zero":
         still = volume.data.mean(axis=0)
@@ -36,15 +37,21 @@ def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
         volume = fit_in_plane(volume, settings["centre_px"], shrink=True)
     if dataset["pad_px"] is not None:
         volume = fit_in_plane(volume, dataset["pad_px"], shrink=False)
-    return volume
+    return replace(volume, limits=limits)
 
 
-def scale_frames(data: np.ndarray, intensity: Mapping[str, Any], name: str) -> np.ndarray:
-    """(frames, slices, rows, columns) to [0, 1] by the percentiles of the whole volume, or of each frame."""
+def scale_frames(
+    data: np.ndarray, intensity: Mapping[str, Any], name: str
+) -> tuple[np.ndarray, tuple[tuple[float, float], ...]]:
+    """(frames, slices, rows, columns) to [0, 1] by the limits of the volume or of each frame, and every frame's limits."""
     if intensity["per"] == "volume":
-        return scale_intensities(data, intensity, name)
-    return np.stack(
-        [scale_intensities(frame, intensity, f"frame {index} of {name}") for index, frame in enumerate(data)]
+        limits = intensity_limits(data, intensity, name)
+        return scale_between(data, *limits), (limits,) * len(data)
+    each = [
+        intensity_limits(frame, intensity, f"frame {index} of {name}") for index, frame in enumerate(data)
+    ]
+    return np.stack([scale_between(*one) for one in zip(data, *zip(*each, strict=True), strict=True)]), tuple(
+        each
     )
 
 

@@ -5,6 +5,7 @@ header's dim_info. In memory `data` is a view of shape (frames, slices, rows, co
 is 1.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from interslice.data.masks import foreground_mask
 
 ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # slice axis in RAS order
 FWHM_PER_SIGMA = 2.355
+COMMENT, LIMITS = 6, "interslice limits "  # NIfTI's code of a comment, and how ours begins
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class Volume:
     """A volume in memory.
 
     data: (frames, slices, rows, columns) float32, possibly memory-mapped. affine: 4x4, voxel (i, j, k) of the
-    RAS array on disk to mm. slice_axis: 0, 1 or 2 of that array.
+    RAS array on disk to mm. slice_axis: 0, 1 or 2 of that array. limits: of each frame the intensities of the scan that became
+    0 and 1, where they are known.
     """
 
     data: np.ndarray
     affine: np.ndarray
     slice_axis: int
+    limits: tuple[tuple[float, float], ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -74,7 +78,21 @@ def open_volume(path: str | Path) -> Volume:
         raise InputError(f"{path}: no slice axis in the header, found dim_info 0; normalise the volume first")
     data = np.asanyarray(image.dataobj)
     data = data[..., np.newaxis] if data.ndim == 3 else data
-    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis)
+    return Volume(np.moveaxis(data, (3, slice_axis), (0, 1)), image.affine, slice_axis, stored_limits(image))
+
+
+def stored_limits(image: Any) -> tuple[tuple[float, float], ...]:
+    """The limits that `write_volume` put into a header; none where another program wrote it."""
+    for extension in getattr(image.header, "extensions", ()):
+        if extension.get_code() == COMMENT and extension.text.startswith(LIMITS):
+            return tuple((low, high) for low, high in json.loads(extension.text.removeprefix(LIMITS)))
+    return ()
+
+
+def in_frame_order(volume: Volume) -> np.ndarray:
+    """The affine, voxel to mm, of a frame's array as (rows, columns, slices)."""
+    rows, columns = (axis for axis in range(3) if axis != volume.slice_axis)
+    return volume.affine[:, [rows, columns, volume.slice_axis, 3]]
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
@@ -83,14 +101,32 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     image = nib.Nifti1Image(array[..., 0] if array.shape[3] == 1 else array, volume.affine)
     image.header.set_dim_info(slice=volume.slice_axis)
     image.header.set_xyzt_units("mm", "sec")
+    if volume.limits:
+        text = LIMITS + json.dumps(volume.limits)
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", text.encode()))
     with replacing(path) as temporary:
         nib.save(image, temporary)
 
 
 def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -> np.ndarray:
-    """Scale to [0, 1] by the percentiles low and high of the whole array, clip, return float32.
+    """Scale to [0, 1] by the `intensity_limits` of the whole array, clip, return float32."""
+    return scale_between(data, *intensity_limits(data, setting, name))
 
-    `setting` is the dataset's `intensity`: scaling "percentile" with low and high, or "minmax".
+
+def scale_between(data: np.ndarray, low: float, high: float) -> np.ndarray:
+    """`low` to 0 and `high` to 1, clipped, float32."""
+    least, span = (
+        np.float64(low),
+        np.float64(high) - np.float64(low),
+    )  # so that float32 data are scaled in float64
+    return np.clip((data - least) / span, 0, 1).astype(np.float32)
+
+
+def intensity_limits(data: np.ndarray, setting: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """The intensities of an array that become 0 and 1: its percentiles low and high, or its minimum and maximum.
+
+    `setting` is the dataset's `intensity`: scaling "percentile" with low and high, or "minmax". Raises InputError for values
+    that are not finite, and for an image without contrast.
     """
     if not np.isfinite(data).all():
         raise InputError(
@@ -102,7 +138,7 @@ def scale_intensities(data: np.ndarray, setting: Mapping[str, Any], name: str) -
         raise InputError(
             f"{name}: found a constant image (percentiles {limits} are both {low:g}), allowed is one with contrast"
         )
-    return np.clip((data - low) / (high - low), 0, 1).astype(np.float32)
+    return float(low), float(high)
 
 
 def foreground_box(frame: np.ndarray, spacing: tuple[float, ...], margin_mm: float) -> tuple[slice, ...]:

@@ -1,6 +1,7 @@
 """The contract of every method."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,16 +11,39 @@ from interslice.common.errors import InputError
 from interslice.data.volumes import output_size
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What of a volume is not in its voxels: for programs that get it as a file.
+
+    affine: voxel (row, column, slice) to mm, 4x4. limits: the intensities of the scan that are 0 and 1. subject, frame, frames:
+    whose it is, and which of how many frames.
+    """
+
+    affine: np.ndarray
+    limits: tuple[float, float] = (0.0, 1.0)
+    subject: str = ""
+    frame: int = 0
+    frames: int = 1
+
+    @classmethod
+    def of_pixels(cls, factor: int) -> "Scan":
+        """Of a volume of which no more is known: pixels of 1 and slices K apart."""
+        return cls(np.diag([1.0, 1.0, factor, 1.0]))
+
+
 class Method:
     """Interpolates along the slice axis on the aligned grid: output slice i * K lies on input slice i.
 
     Subclasses write `_interpolate`, and `_interpolate_at` where they can, and set the flags: trained (needs a checkpoint),
-    supervised (has seen high-resolution training volumes), needs_reference (a control that is given the answer).
+    supervised (has seen high-resolution training volumes), needs_reference (a control that is given the answer), needs_scan (is
+    told in `scan` what is not in the voxels, where it is known).
     """
 
     trained: ClassVar[bool] = False
     supervised: ClassVar[bool] = False
     needs_reference: ClassVar[bool] = False
+    needs_scan: ClassVar[bool] = False
+    scan: Scan | None = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
@@ -51,6 +75,9 @@ class Method:
                 f"{type(self).__name__} returned shape {result.shape}, the contract asks for {expected}"
             )
         return result.astype(np.float32, copy=False)
+
+    def prepare(self, subjects: Collection[str], factor: int) -> None:
+        """Told once, before anything is interpolated, what will come; InputError where it cannot be done."""
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} has no _interpolate: a method must write one")

@@ -1,13 +1,15 @@
 """Method files, config/methods/NAME.yaml: read, completed from their base, checked against the schema and the code."""
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError
-from interslice.common.schemas import check, locate, override, read_yaml, relative
+from interslice.common.schemas import check, locate, override, read_yaml, relative, with_defaults
 from interslice.methods.declared import check_declared
+from interslice.methods.external import check_command
 from interslice.methods.registry import METHODS
 
 SCHEMA = "workflow/schemas/method.schema.yaml"
@@ -51,13 +53,28 @@ def check_method(settings: Mapping[str, Any], schema: Mapping[str, Any], name: s
     check_declared(str(method), trained=settings["role"] == "trained")
 
 
-def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> bool:
-    """Whether a method's program is not installed; InputError where the method is not optional."""
-    command = settings.get("command")
-    if command is None or shutil.which(root / command if "/" in command else command):
-        return False
+def completed(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with the defaults of the schema's block of its method, where that has any."""
+    return with_defaults(settings, schema["$defs"]["methods"].get(settings.get("method"), {}))
+
+
+def absent_program(settings: Mapping[str, Any], name: str, root: Path) -> str:
+    """The program that a method lacks, and how to install it; nothing where all is there.
+
+    InputError where the method is not optional, for a command that cannot be run, and for a missing file that defines it.
+    """
+    if "command" not in settings:
+        return ""
+    check_command(settings["command"], f"method {name}")
+    program = shlex.split(settings["command"])[0]
+    if shutil.which(root / program if "/" in program else program):
+        absent = [file for file in settings["files"] if not (root / file).is_file()]
+        if absent:
+            raise InputError(f"method {name}: key files: found no file {absent[0]}")
+        return ""
+    install = f" ({settings['install']})" if settings["install"] else ""
     if not settings["optional"]:
         raise InputError(
-            f"method {name}: key command: found no program {command}; install it (make eclare) or leave the method out"
+            f"method {name}: key command: found no program {program}; install it{install} or leave the method out"
         )
-    return True
+    return program + install

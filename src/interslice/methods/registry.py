@@ -1,5 +1,8 @@
 """Which methods there are. In a file of its own, so that no digest of code has it: a new line here reruns nothing."""
 
+from collections.abc import Mapping
+from typing import Any
+
 METHODS = {
     "oracle": "interslice.methods.controls",
     "nearest": "interslice.methods.conventional",
@@ -11,7 +14,8 @@ METHODS = {
     "fourier_burst": "interslice.methods.fourier_burst",
     "coupled_dictionary": "interslice.methods.coupled_dictionary",
     "self_sr": "interslice.methods.self_sr",
-    "eclare": "interslice.methods.eclare",
+    "external": "interslice.methods.external",
+    "precomputed": "interslice.methods.precomputed",
     "srcnn3d": "interslice.methods.srcnn3d",
     "srrecnn3d": "interslice.methods.srcnn3d",
     "unet": "interslice.methods.unet",
@@ -26,5 +30,12 @@ METHODS = {
 # Methods whose class is supervised: they see high-resolution volumes of training subjects. Here as well, so that a workflow
 # can mark them without importing torch.
 SUPERVISED = ("srcnn3d", "srrecnn3d", "unet", "segsrgan")
+
+
+def is_supervised(settings: Mapping[str, Any]) -> bool:
+    """Whether a method has seen high-resolution volumes: by its class, or as its settings say of a program from elsewhere."""
+    return settings["method"] in SUPERVISED or settings.get("learns_from") == "high"
+
+
 # Methods of this project; all others are the paper's, or what it or its readers would compare with.
 OWN = ("cae_multi", "cae_residual")

@@ -15,7 +15,15 @@ from interslice.methods.shipped import FINISHED, PRETRAINED, Finished, read_sett
 
 CONVENTIONAL = ("bspline", "lanczos", "linear", "nearest", "registration")
 # Not for the tool: a control needs the reference, the others are peers with settings of a study.
-STUDIES_ONLY = ("oracle", "total_variation", "fourier_burst", "coupled_dictionary", "self_sr", "eclare")
+STUDIES_ONLY = (
+    "oracle",
+    "total_variation",
+    "fourier_burst",
+    "coupled_dictionary",
+    "self_sr",
+    "external",
+    "precomputed",
+)
 TRAINED_HERE = ", trained here"  # ends the label of a method that was trained by --train-here
 FAST = "bspline"  # for --fast, and where nothing can be compared
 AUTO = "auto"  # as --method: what is best on held-out slices of the scan

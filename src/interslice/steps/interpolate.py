@@ -15,9 +15,9 @@ from interslice.common.files import replacing, sha256_of
 from interslice.common.parallel import set_threads
 from interslice.data.interpolated import ENDING, write_interpolated
 from interslice.data.parts import check_same_reference, read_record, write_record
-from interslice.data.volumes import open_volume, reference_slices
+from interslice.data.volumes import in_frame_order, open_volume, reference_slices
 from interslice.methods import load_method
-from interslice.methods.base import Method
+from interslice.methods.base import Method, Scan
 from interslice.scoring.evaluation import frame_of, interpolate_frame
 from interslice.scoring.volumes import insert_and_interpolate
 from interslice.steps.data import volumes_of
@@ -33,6 +33,7 @@ def interpolate_volumes(
     *,
     factor: int,
     settings: Mapping[str, Any],
+    told: Mapping[str, Any],
     lesions: Mapping[str, Any] | None,
     unseen_of: str | None,
     threads: int,
@@ -43,16 +44,17 @@ def interpolate_volumes(
     """Write SUBJECT.nii.gz for every subject of the shard (`data.interpolated`), and what each took as COSTS.
 
     lesions: `slice_profile` and `score_px` of the dataset, to interpolate the volumes with lesions in them
-    (`volumes.insert_and_interpolate`); None for the volumes as they are. unseen_of: the dataset whose test subjects a
-    finished model must not have seen; None for any other method. What is done is kept in the folder `resume`, subject
-    by subject, and not done again after a stop, unless the files it is made from, the settings or the code (`digest`)
-    are others.
+    (`volumes.insert_and_interpolate`); None for the volumes as they are. told: settings that change no volume. unseen_of: the
+    dataset whose test subjects a finished model must not have seen; None for any other method. What is done is kept in the
+    folder `resume`, subject by subject, and not done again after a stop, unless the files it is made from, the settings or
+    the code (`digest`) are others.
     """
     check_same_reference([normalised, low])
     references, lows = volumes_of([normalised]), volumes_of([low])
     if unseen_of:
         refuse_seen(checkpoint, unseen_of, list(lows))
-    method = load_method(settings, checkpoint)
+    method = load_method({**settings, **told}, checkpoint)
+    method.prepare(list(lows), factor)
     set_threads(threads)
 
     def work(subject: str, folder: Path) -> None:
@@ -88,7 +90,8 @@ def interpolate_subject(
     method: Method, subject: str, reference: Path, low: Path, factor: int, lesions: Mapping[str, Any] | None
 ) -> tuple[np.ndarray, float]:
     """All frames (frames, slices, rows, columns) float32 in [0, 1], and the seconds that the method took for them."""
-    volume, sharp = open_volume(low).data, open_volume(reference)
+    given, sharp = open_volume(low), open_volume(reference)
+    volume = given.data
     targets = reference_slices(sharp.data, factor)
     seconds = 0.0
 
@@ -102,6 +105,9 @@ def interpolate_subject(
     results = []
     for index in range(len(volume)):
         target = np.ascontiguousarray(targets[index])
+        if method.needs_scan:
+            limits = sharp.limits[index] if sharp.limits else (0.0, 1.0)
+            method.scan = Scan(in_frame_order(given), limits, subject, index, len(volume))
         if lesions is None:
             results.append(timed(volume[index], target))
         else:
