@@ -118,25 +118,85 @@ def write_nifti(
 
 
 def write_acdc(
-    folder: Path, patients: Sequence[int], shape: tuple[int, int, int] = (5, 40, 44), frames: int = 2
+    folder: Path,
+    patients: Sequence[int],
+    shape: tuple[int, int, int] = (5, 40, 44),
+    frames: int = 2,
+    sform_code: int = 1,
 ) -> None:
-    """training/patientNNN with the cine, ED and ES frames, their labels and Info.cfg; diagnoses run with the numbers."""
+    """training/patientNNN and testing/patient101 to 150 with cine, ED and ES frames, labels and Info.cfg.
+
+    Diagnoses run with the numbers. The headers conflict as published: the sform, of the given code, says 1 mm, the qform and
+    pixdim have the scanner's sizes. Slices are 10 mm apart.
+    """
     for number in patients:
-        name, group = f"patient{number:03d}", GROUPS[(number - 1) // 20]
-        place = folder / "training" / name
+        name, group = f"patient{number:03d}", GROUPS[(number - 1) % 100 // 20]
+        place = folder / ("training" if number <= 100 else "testing") / name
         volume = cine(shape, frames, seed=number)
         spacing = (1.37 + 0.003 * number, 1.37 + 0.003 * number, 10.0)
-        write_nifti(place / f"{name}_4d.nii.gz", volume, spacing)
+        images = {"4d": volume}
         for frame in (0, frames - 1):
-            write_nifti(place / f"{name}_frame{frame + 1:02d}.nii.gz", volume[..., frame], spacing)
-            write_nifti(place / f"{name}_frame{frame + 1:02d}_gt.nii.gz", volume[..., frame] > 0.5, spacing)
+            images[f"frame{frame + 1:02d}"] = volume[..., frame]
+            images[f"frame{frame + 1:02d}_gt"] = volume[..., frame] > 0.5
+        for what, content in images.items():
+            write_nifti(place / f"{name}_{what}.nii.gz", content, spacing)
+            set_acdc_header(place / f"{name}_{what}.nii.gz", spacing, sform_code)
+        (place / "MANDATORY_CITATION.md").touch()
         write_info(place / "Info.cfg", group, frames)
+
+
+def set_acdc_header(path: Path, spacing: Sequence[float], sform_code: int) -> None:
+    """An sform of 1 mm and a qform of the true sizes, both turned about the slice axis, as nnU-Net's issue 2741 shows them."""
+    image = nib.load(path)
+    changed = nib.Nifti1Image(np.asarray(image.dataobj), None)
+    changed.header.set_zooms([*spacing, *[1.0] * (len(image.shape) - 3)])
+    changed.header.set_xyzt_units("mm", "sec")
+    changed.set_qform(np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), code=1)
+    # Written into the bytes (srow_x, y, z at 280, sform_code at 254): nibabel would bring pixdim into line with it.
+    content = bytearray(changed.to_bytes())
+    content[254:256] = struct.pack("<h", sform_code)
+    content[280:328] = struct.pack("<12f", -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0)
+    path.write_bytes(gzip.compress(bytes(content), 1))
 
 
 def write_info(path: Path, group: str, frames: int) -> None:
     """An Info.cfg of ACDC."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"ED: 1\nES: {frames}\nGroup: {group}\nHeight: 175.0\nNbFrame: {frames}\nWeight: 70.0\n")
+
+
+def write_atlas_case(
+    folder: Path, number: int, shape: tuple[int, int, int] = (5, 40, 44), frames: int = 2
+) -> Path:
+    """A case of the atlas archives: SCD0000101 with CINESAX, CINELAX and PERF folders of one SeriesInstanceUID.
+
+    A second, smaller CINESAX folder, an aborted one, lies beside the first; UIDs have leading zeros in a part.
+    """
+    case = folder / f"SCD{number:07d}"
+    across = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, -1.0]])
+    write_dicom_series(case / f"CINESAX_{300 + number % 7}", cine(shape, frames, number), seed=number)
+    write_dicom_series(case / "CINESAX_900", cine((2, *shape[1:]), frames, 98), seed=2)
+    write_dicom_series(
+        case / "CINELAX_301", cine((1, *shape[1:]), frames, 99), orientation=across, description="CINELAX"
+    )
+    write_dicom_series(case / "PERF_304", cine((3, *shape[1:]), 2 * frames, 97), description="PERF")
+    for path in case.rglob("*.dcm"):
+        edit_dicom(path, SeriesInstanceUID="1.3.6.1.4.1.9590.100.1.1.0123.2", PatientID=case.name)
+    return case
+
+
+def write_atlas_table(path: Path, names: dict[str, str]) -> None:
+    """scd_patientdata.csv, with the mark that spreadsheets put at the beginning; original names are not padded."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{patient},{original},,,\n" for patient, original in names.items()]
+    path.write_text("PatientID,OriginalID,Gender,Age,Pathology\n" + "".join(rows), encoding="utf-8-sig")
+
+
+def write_contours(folder: Path, name: str) -> None:
+    """The contours of a case: text files in a folder of its name, and no image."""
+    place = folder / name / "contours-manual" / "IRCCI-expert"
+    place.mkdir(parents=True)
+    (place / "IM-0001-0048-icontour-manual.txt").write_text("120.5 130.2\n")
 
 
 def write_sunnybrook(
@@ -164,18 +224,34 @@ def write_metaimages(folder: Path, name: str, shape: tuple[int, int, int] = (5, 
     return volume
 
 
-def write_dhcp(folder: Path, count: int, shape: tuple[int, int, int] = (19, 44, 40)) -> None:
-    """A BIDS release: T2w, T1w, brain mask and sidecar; the first infant was scanned twice."""
+def write_dhcp(
+    folder: Path, count: int, shape: tuple[int, int, int] = (19, 44, 40), release: int = 3
+) -> None:
+    """A BIDS release: T2w, T1w, brain mask, sidecar and what else lies there; the first infant was scanned twice.
+
+    Its first session has the smaller number and comes later as text. Release 1 has the restored image alone.
+    """
+    restored = {1: "_T2w_restore", 2: "_desc-restore_T2w", 3: "_desc-restore_T2w"}[release]
+    mask = {1: "_brainmask", 2: "_desc-bet_space-T2w_brainmask", 3: "_desc-brain_mask"}[release]
+    others = (
+        "_hemi-left_pial.surf.gii",
+        "_curv.dscalar.nii",
+        "_parc.dlabel.nii",
+        "_desc-biasfield_T2w.nii.gz",
+    )
     for index in range(count):
         subject = f"sub-CC{50 + index:05d}XX{index % 90 + 10}"
-        for session in ("ses-1000", "ses-2000")[: 2 if index == 0 else 1]:
+        for session in ("ses-9300", "ses-10700")[: 2 if index == 0 else 1]:
             stem = f"{subject}_{session}"
             place = folder / subject / session / "anat"
             volume = ellipsoids(shape, index)
-            write_nifti(place / f"{stem}_T2w.nii.gz", volume, (0.5, 0.5, 0.5))
-            write_nifti(place / f"{stem}_T1w.nii.gz", volume, (0.5, 0.5, 0.5))
-            write_nifti(place / f"{stem}_desc-brain_mask.nii.gz", volume > 0.1, (0.5, 0.5, 0.5))
+            if release > 1:
+                write_nifti(place / f"{stem}_T2w.nii.gz", volume, (0.5, 0.5, 0.5))
+            for name in (restored, "_T1w", mask):
+                write_nifti(place / f"{stem}{name}.nii.gz", volume, (0.5, 0.5, 0.5))
             (place / f"{stem}_T2w.json").write_text("{}")
+            for name in (*others, "_mode-image.nii.gz", "_wb.spec", "_qc.pdf"):
+                (place / f"{stem}{name}").touch()
 
 
 def write_oasis_disc(
@@ -194,7 +270,8 @@ def write_oasis_disc(
     for session in sessions:
         volume = np.round(1000 * ellipsoids(shape, int(session[5:9]))).astype(np.int16)
         data = np.moveaxis(volume, (2, 1, 0), (0, 1, 2))[..., np.newaxis]  # 4-D with one frame, as published
-        image = nib.AnalyzeImage(data, np.eye(4), nib.AnalyzeHeader(endianness=">"))
+        # Analyze's x runs to the left, as of the published images: nibabel reads them so.
+        image = nib.AnalyzeImage(data, np.diag([-1.0, 1, 1, 1]), nib.AnalyzeHeader(endianness=">"))
         for place, name in (
             ("PROCESSED/MPRAGE/T88_111", f"{session}_mpr_n4_anon_111_t88_gfc"),
             ("PROCESSED/MPRAGE/T88_111", f"{session}_mpr_n4_anon_111_t88_masked_gfc"),

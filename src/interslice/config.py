@@ -217,7 +217,7 @@ def with_grid(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
 def check_bases(study: Study) -> None:
     """A dataset that takes the files of another needs it in the study: the rules fetch them for that one."""
     for name, dataset in study.datasets.items():
-        if dataset["base"] and Path(dataset["base"]).stem not in study.datasets:
+        if dataset["base"] and not dataset["folder"] and Path(dataset["base"]).stem not in study.datasets:
             raise InputError(
                 f"dataset {name}: key base: found {dataset['base']!r}, which must be among the study's datasets as well"
             )

@@ -19,7 +19,10 @@ SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "dataset.schema.yaml")
 
 def published(tmp_path, name, **changes):
     path = tmp_path / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(read_yaml(ROOT / "config" / "datasets" / f"{name}.yaml") | changes))
+    settings = read_yaml(ROOT / "config" / "datasets" / f"{name}.yaml")
+    if "folder" in changes:  # in place of archives
+        settings = {key: value for key, value in settings.items() if key not in ("archives", "unpack")}
+    path.write_text(yaml.safe_dump(settings | changes))
     return load_dataset(str(path), SCHEMA, ROOT)
 
 
@@ -67,7 +70,7 @@ def test_archives(tmp_path):
     folder.mkdir(parents=True)
     (folder / first).write_bytes(b"right")
     (folder / second).write_bytes(b"wrong")
-    archives[first]["sha256"] = sha256_of(folder / first)
+    archives[first] |= {"sha256": sha256_of(folder / first), "md5": None}
     archives[second]["size"] = 4
     state = check_dataset(published(tmp_path, "oasis", archives=archives), str(tmp_path), 1)
     assert state["present"] == [first]
@@ -86,7 +89,7 @@ def test_package_subjects_are_verified_and_shown(tmp_path):
     assert len(state["missing"]) == 6
     output = io.StringIO()
     with pytest.raises(InputError, match=r"not usable as configured: t1 \(0 missing, 1 corrupt\)"):
-        check_data({"t1": t1}, str(tmp_path), 1, output)
+        check_data({"t1": t1}, str(tmp_path), 1, output, tmp_path / "last.txt")
     lines = output.getvalue().splitlines()
     assert [line for line in lines if line.startswith("  ") and not line.startswith("    ")] == [
         "  present: 1",
@@ -98,17 +101,44 @@ def test_package_subjects_are_verified_and_shown(tmp_path):
 
 def test_what_the_first_run_gets_by_itself_is_no_error_and_what_a_person_must_get_is(tmp_path):
     own = {name: published(tmp_path, name) for name in ("t1", "mnist", "oasis")}
+    for remote in own["oasis"]["archives"].values():
+        remote["md5"] = None
     output = io.StringIO()
-    check_data(own, str(tmp_path), 1, output)
+    check_data(own, str(tmp_path), 1, output, tmp_path / "last.txt")
     assert output.getvalue().count("missing: ") == 3
     assert "missing: 0" not in output.getvalue()
     folder = tmp_path / "oasis" / "archives"
     folder.mkdir(parents=True)
     for name in own["oasis"]["archives"]:
         (folder / name).write_bytes(b"a disc that nobody has unpacked yet")
-    check_data(own, str(tmp_path), 1, output)
+    check_data(own, str(tmp_path), 1, output, tmp_path / "last.txt")
     (tmp_path / "oasis" / "unpacked").mkdir()
     others = {"dhcp": published(tmp_path, "dhcp", folder=str(tmp_path / "data")), **own}
     with pytest.raises(InputError, match=r"configured: dhcp \(1 missing, 0 corrupt\), oasis \(1 missing, 0"):
-        check_data(others, str(tmp_path), 1, output)
+        check_data(others, str(tmp_path), 1, output, tmp_path / "last.txt")
     assert output.getvalue().count("oasis: OASIS-1") == 3, "one dataset stops the check of no other"
+
+
+def test_the_last_words_are_of_subjects_and_how_to_get_them(tmp_path):
+    write_acdc(tmp_path / "acdc", [1, 2, 21], frames=2)
+    (tmp_path / "acdc" / "training" / "patient002" / "patient002_4d.nii.gz").write_bytes(b"cut")
+    splits = {"test": ["patient001", "patient002", "patient101"]}
+    datasets = {
+        "acdc": published(tmp_path, "acdc", folder=str(tmp_path / "acdc"), splits=splits),
+        "dhcp": published(tmp_path, "dhcp", folder=str(tmp_path / "none")),
+        "t1": published(tmp_path, "t1"),
+        "oasis": published(tmp_path, "oasis"),
+    }
+    last = tmp_path / "last.txt"
+    with pytest.raises(InputError, match="not usable as configured: acdc"):
+        check_data(datasets, str(tmp_path), 1, io.StringIO(), last)
+    acdc, dhcp, t1, oasis = last.read_text().splitlines()
+    assert acdc.startswith("acdc: 2 of 3 subjects are missing, 1 of them broken; get ")
+    assert dhcp.startswith("dhcp: 240 of 240 subjects are missing; get sub-CC")
+    assert dhcp.endswith(
+        f"developingconnectome.org/data-release/ (registration) and put them into {tmp_path / 'none'}"
+    )
+    assert (t1, oasis) == (
+        "t1: 8 of 8 subjects are missing; the first run gets them",
+        "oasis: 416 of 416 subjects are missing; the first run gets them",
+    )

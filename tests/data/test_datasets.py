@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,9 @@ from generators import (
     cine,
     edit_dicom,
     write_acdc,
+    write_atlas_case,
+    write_atlas_table,
+    write_contours,
     write_dhcp,
     write_dicom_series,
     write_idx,
@@ -26,12 +30,17 @@ from interslice.common.errors import InputError
 from interslice.common.schemas import read_yaml
 from interslice.data.archives import unpack
 from interslice.data.dataset_files import load_dataset
+from interslice.data.images import load_image
 from interslice.data.index import find_cases, input_files, sha256_of_image, split_cases
 from interslice.data.parts import part_of
+from interslice.data.preprocess import fit_in_plane, normalise_case
 from interslice.data.sources import Found, read_cases, read_excluded
+from interslice.data.sources.acdc import labels
 from interslice.data.sources.idx import read_idx
 from interslice.data.sources.sunnybrook import convert
 from interslice.data.splits import assign_splits, declared_splits
+from interslice.data.volumes import Volume, scale_intensities
+from interslice.steps.check import surplus_files
 from interslice.steps.data import check_splits, convert_split, index_split
 from phantoms import ellipsoids
 from settings import ROOT
@@ -53,6 +62,7 @@ PLAIN = {
 def dataset(tmp_path, base=PLAIN, **changes):
     """A checked dataset file with defaults, as the workflow has it."""
     path = tmp_path / "dataset.yaml"
+    base = {key: value for key, value in base.items() if key not in ("archives", "unpack")}
     path.write_text(yaml.safe_dump({**base, "folder": str(tmp_path / "data"), **changes}))
     return load_dataset(str(path), SCHEMA, ROOT)
 
@@ -63,19 +73,98 @@ def published(tmp_path, name, **changes):
 
 
 def test_acdc(tmp_path):
-    write_acdc(tmp_path / "data", [1, 2, 21, 100])
-    write_info(tmp_path / "data" / "testing" / "patient101" / "Info.cfg", "NOR", 2)
-    (tmp_path / "data" / "testing" / "patient101" / "patient101_4d.nii.gz").touch()
-    (tmp_path / "data" / "training" / "patient002" / "Info.cfg").unlink()
+    """Training and test patients; a sane file where the numbers of frames and intensities are not."""
+    write_acdc(tmp_path / "data" / "ACDC" / "database", [1, 2, 15, 21, 100, 101])
+    place = tmp_path / "data" / "ACDC" / "database" / "training"
+    (place / "patient002" / "Info.cfg").unlink()
+    write_info(place / "patient015" / "Info.cfg", "DCM", 30)
     found = find_cases(published(tmp_path, "acdc"), "")
-    assert [(one.subject, one.group) for one in found] == [
-        ("patient001", "DCM"),
-        ("patient002", ""),
-        ("patient021", "HCM"),
-        ("patient100", "RV"),
+    assert [(one.subject, one.group, one.counted, one.frames) for one in found] == [
+        ("patient001", "DCM", True, None),
+        ("patient002", "", True, None),
+        ("patient015", "DCM", True, (0, 20)),
+        ("patient021", "HCM", True, None),
+        ("patient100", "RV", True, None),
+        ("patient101", "DCM", False, None),
     ]
     assert "no Info.cfg" in found[1].problem
     assert found[0].files[0].name == "patient001_4d.nii.gz"
+    assert {frame: path.name for frame, path in labels(found[0].files[0]).items()} == {
+        0: "patient001_frame01_gt.nii.gz",
+        1: "patient001_frame02_gt.nii.gz",
+    }
+
+
+@pytest.mark.parametrize("layout", ["database", "ACDC/database"])
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_acdc_slices_are_ten_millimetres_apart_whatever_the_headers_say(tmp_path, layout, code):
+    """From either archive; cine and labels."""
+    write_acdc(tmp_path / "made" / layout, [1, 21], sform_code=code)
+    settings = read_yaml(ROOT / "config" / "datasets" / "acdc.yaml")
+    settings["splits"] = {"test": ["patient001", "patient021"]}
+    archive, unpacked = tmp_path / "acdc.zip", tmp_path / "acdc" / "unpacked" / "acdc.zip"
+    shutil.make_archive(str(tmp_path / "acdc"), "zip", tmp_path / "made")
+    unpack(archive, unpacked, limit=2**24, members=settings["unpack"]["members"])
+    path = tmp_path / "dataset.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    acdc = load_dataset(str(path), SCHEMA, ROOT)
+    assert input_files(acdc, tmp_path) == [str(unpacked)]
+    cases, excluded = run_index(tmp_path, acdc, resources=tmp_path)
+    assert not excluded
+    assert [case.spacing for case in cases] == [
+        (pytest.approx(1.37 + 0.003 * n), pytest.approx(1.37 + 0.003 * n), pytest.approx(10)) for n in (1, 21)
+    ]
+    label = load_image(next(iter(labels(Path(cases[0].path)).values())), settings["trust"])
+    np.testing.assert_allclose(nib.affines.voxel_sizes(label.affine), cases[0].spacing, rtol=1e-5)
+
+
+def test_the_challenges_test_patients_can_be_named_and_move_nobody(tmp_path):
+    write_acdc(tmp_path / "data", [1, 21, 41, 101, 121], shape=(3, 8, 8))
+    counts = published(tmp_path, "acdc", splits={"order": "grouped", "train": 1, "validation": 1, "test": 1})
+    assert [one.subject for _, one in split_cases(counts, "")] == ["patient001", "patient021", "patient041"]
+    named = published(tmp_path, "acdc", splits={"test": ["patient101", "patient121"]})
+    assert [one.subject for _, one in split_cases(named, "")] == ["patient101", "patient121"]
+    (tmp_path / "test.yaml").write_text(
+        (ROOT / "config/datasets/acdc_test.yaml").read_text() + f"folder: {tmp_path / 'data'}\n"
+    )
+    shipped = load_dataset(str(tmp_path / "test.yaml"), SCHEMA, ROOT)
+    assert not shipped["archives"], "files that are there stand in place of the base's archives"
+    assert [one.problem == "" for _, one in split_cases(shipped, "")] == [
+        True,
+        *[False] * 19,
+        True,
+        *[False] * 29,
+    ]
+
+
+def test_a_bad_frame_is_named_and_left_out_alone(tmp_path):
+    """A frame without contrast between the percentiles that it is scaled by, and one that is not finite."""
+    write_acdc(tmp_path / "data", [1, 2], frames=6)
+    path = tmp_path / "data" / "training" / "patient001" / "patient001_4d.nii.gz"
+    image = nib.load(path)
+    data, whole = image.get_fdata(dtype=np.float32), nib.as_closest_canonical(image).get_fdata()
+    data[..., 2] = 7
+    data[0, 0, 0, 2] = 900  # one pixel: the 1st and the 99th percentile agree
+    data[3, 3, 1, 4] = np.nan
+    broken = nib.Nifti1Image(data, image.affine)
+    broken.header.set_zooms(image.header.get_zooms())
+    nib.save(broken, path)
+    splits = {"test": ["patient001", "patient002"]}
+    with pytest.raises(
+        InputError, match=r"patient001: frame 2 of .*percentiles .1, 99. are both 7.*frame 4 of .*NaN"
+    ):
+        run_index(tmp_path, published(tmp_path, "acdc", splits=splits))
+    settings = published(tmp_path, "acdc", splits=splits, on_bad_case="leave_out", trust="sform")
+    cases, excluded = run_index(tmp_path, settings)
+    assert [(case.frames, case.left_out) for case in cases] == [(4, (2, 4)), (6, ())]
+    assert [one.subject for one in excluded] == ["patient001 frame 2", "patient001 frame 4"]
+    kept = normalise_case(cases[0], settings | {"in_plane_mm": None})
+    assert kept.data.shape[0] == 4
+    assert np.isfinite(kept.data).all()
+    expected = scale_intensities(np.moveaxis(whole[..., 3], 2, 0), settings["intensity"], "")
+    np.testing.assert_allclose(
+        kept.data[2], fit_in_plane(Volume(expected[None], np.eye(4), 2), 160, shrink=True).data[0], atol=1e-6
+    )
 
 
 def test_the_acdc_split_has_every_diagnosis_in_proportion(tmp_path):
@@ -89,19 +178,34 @@ def test_the_acdc_split_has_every_diagnosis_in_proportion(tmp_path):
         assert {group: members.count(group) for group in "ABCDE"} == dict.fromkeys("ABCDE", per_group)
 
 
-def test_dhcp_takes_the_first_session_and_the_native_image(tmp_path):
-    write_dhcp(tmp_path / "data", 3)
-    anat = tmp_path / "data" / "sub-CC00051XX11" / "ses-1000" / "anat"
-    (anat / "sub-CC00051XX11_ses-1000_desc-restore_T2w.nii.gz").touch()
-    only = tmp_path / "data" / "sub-CC00052XX12" / "ses-1000" / "anat" / "sub-CC00052XX12_ses-1000_T2w.nii.gz"
-    restored = only.rename(only.with_name("sub-CC00052XX12_ses-1000_desc-restore_T2w.nii.gz"))
+@pytest.mark.parametrize("release", [1, 2, 3])
+def test_dhcp_takes_the_first_session_and_the_native_image(tmp_path, release):
+    write_dhcp(tmp_path / "data" / "rel3_dhcp_anat_pipeline", 2, release=release)
+    image = {1: "T2w_restore", 2: "T2w", 3: "T2w"}[release]
     found = find_cases(published(tmp_path, "dhcp"), "")
+    assert [one.subject for one in found] == ["sub-CC00050XX10", "sub-CC00051XX11"]
     assert [one.files[0].name for one in found] == [
-        "sub-CC00050XX10_ses-1000_T2w.nii.gz",
-        "sub-CC00051XX11_ses-1000_T2w.nii.gz",
-        restored.name,
-    ]
-    assert [one.subject for one in found] == ["sub-CC00050XX10", "sub-CC00051XX11", "sub-CC00052XX12"]
+        f"sub-CC00050XX10_ses-9300_{image}.nii.gz",
+        f"sub-CC00051XX11_ses-9300_{image}.nii.gz",
+    ], "9300 comes before 10700, whatever the order of text"
+    assert surplus_files(found, tmp_path / "data", published(tmp_path, "dhcp")) == []
+    for path in (tmp_path / "data").rglob(f"*_ses-9300_{image}.nii.gz"):
+        path.unlink()
+    names = [one.files[0].name for one in find_cases(published(tmp_path, "dhcp"), "")]
+    left = {1: ["sub-CC00050XX10_ses-10700_T2w_restore"], 2: None, 3: None}[release]
+    left = left or [f"sub-CC0005{n}XX1{n}_ses-9300_desc-restore_T2w" for n in (0, 1)]
+    assert names == [f"{name}.nii.gz" for name in left]
+
+
+def test_the_sessions_table_of_an_infant_goes_before_the_numbers(tmp_path):
+    write_dhcp(tmp_path / "data", 1)
+    table = tmp_path / "data" / "sub-CC00050XX10" / "sub-CC00050XX10_sessions.tsv"
+    table.write_text("session_id\tscan_age\tscan_number\n10700\t38.1\t1\n9300\t44.0\t2\n")
+    (found,) = find_cases(published(tmp_path, "dhcp"), "")
+    assert found.files[0].name == "sub-CC00050XX10_ses-10700_T2w.nii.gz"
+    table.write_text("session_id\tscan_age\tscan_number\n10700\t38.1\t1\n9300\t44.0\tn/a\n")
+    (found,) = find_cases(published(tmp_path, "dhcp"), "")
+    assert found.files[0].name == "sub-CC00050XX10_ses-9300_T2w.nii.gz", "half a table decides nothing"
 
 
 def test_oasis_comes_out_of_its_discs_without_repeat_sessions(tmp_path):
@@ -128,6 +232,66 @@ def test_oasis_comes_out_of_its_discs_without_repeat_sessions(tmp_path):
     ], "sorted: the first, the next, the last; OAS1_0004 is between and unused"
     unpacked = [path for path in (tmp_path / "oasis").rglob("*") if path.is_file()]
     assert len(unpacked) == 10, "four first sessions and a repeat, .hdr and .img; no RAW, no masked image"
+
+
+def expected_cine(seed, shape=(4, 20, 24), frames=3):
+    return np.round(1000 * cine(shape, frames, seed=seed)).transpose(2, 1, 0, 3)
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_sunnybrook_from_the_atlas_archives(tmp_path, table):
+    """One SeriesInstanceUID over all images of a case, two CINESAX folders, contours and the table beside."""
+    for number in (101, 4501):
+        write_atlas_case(tmp_path / "data" / f"SCD_IMAGES_0{number % 5}.zip", number, (4, 20, 24), 3)
+    write_contours(tmp_path / "data" / "SCD_ManualContours", "SC-HF-I-01")
+    names = {"SCD0000101": "SC-HF-I-1", "SCD0004501": "SC-N-9"} if table else {}
+    write_atlas_table(tmp_path / "data" / "scd_patientdata.csv", names)
+    settings = published(tmp_path, "sunnybrook")
+    found = find_cases(settings, "")
+    expected = (
+        [("SC-HF-I-01", "HF-I"), ("SC-N-09", "N")] if table else [("SCD0000101", ""), ("SCD0004501", "")]
+    )
+    assert [(one.subject, one.group) for one in found] == expected
+    assert surplus_files(found, tmp_path / "data", settings) == []
+    for one, number in zip(found, (101, 4501), strict=True):
+        image = convert(one)
+        np.testing.assert_allclose(np.asarray(image.dataobj), expected_cine(number))
+        np.testing.assert_allclose(image.header.get_zooms()[:3], (1.25, 1.25, 8), rtol=1e-6)
+
+
+def test_sunnybrook_as_it_was_in_2009_and_in_renamed_folders(tmp_path):
+    data = tmp_path / "data"
+    write_sunnybrook(
+        data / "Sunnybrook Cardiac MR Database DICOMPart3" / "TrainingDataDICOM",
+        ["SC-HF-I-01"],
+        (4, 20, 24),
+        3,
+    )
+    write_contours(
+        data / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours", "SC-HF-I-01"
+    )
+    write_contours(data / "Sunnybrook Cardiac MR Database ContoursPart1", "SC-HYP-03")
+    write_sunnybrook(data / "later", ["exam of SC-N-2 (copy)"], (4, 20, 24), 3)
+    found = find_cases(published(tmp_path, "sunnybrook"), "")
+    assert [one.subject for one in found] == ["SC-HF-I-01", "SC-N-02"], (
+        "a folder of contours alone is no case"
+    )
+    np.testing.assert_allclose(np.asarray(convert(found[0]).dataobj), expected_cine(0))
+
+
+def test_sunnybrook_spacing_is_the_files_or_the_papers(tmp_path):
+    write_dicom_series(
+        tmp_path / "data" / "SC-N-03" / "CINESAX_1", cine((4, 20, 24), 2, 1), spacing=(1.367, 1.367), gap=10
+    )
+    (found,) = find_cases(published(tmp_path, "sunnybrook"), "")
+    native = convert(found)
+    (found,) = find_cases(published(tmp_path, "sunnybrook", spacing_mm=[1.25, 8]), "")
+    papers = convert(found)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(native.affine), (1.367, 1.367, 10), rtol=1e-6)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(papers.affine), (1.25, 1.25, 8), rtol=1e-6)
+    np.testing.assert_array_equal(papers.dataobj, native.dataobj)
+    with pytest.raises(InputError, match=r"key spacing_mm: found \[1.25\], allowed are at least 2"):
+        published(tmp_path, "sunnybrook", spacing_mm=[1.25])
 
 
 def test_sunnybrook_dicom_is_one_volume_per_case_in_short_axis(tmp_path):
@@ -285,13 +449,13 @@ REASONS = {
 LISTED = {"train": ["a"], "validation": ["b"], "test": ["c", "d", *REASONS, "absent"]}
 
 
-def run_index(tmp_path, settings, converted=None):
+def run_index(tmp_path, settings, converted=None, resources=""):
     """The cases and excluded ones of all splits that the settings have, as the rules make them split by split."""
     cases, excluded = [], []
     for split in declared_splits(settings):
         files = tmp_path / f"{split}.csv", tmp_path / f"{split}_excluded.csv"
         part = part_of(settings, split) | {"access": settings["access"]}
-        index_split(part, split, "", converted, *files, 2)
+        index_split(part, split, str(resources), converted, *files, 2)
         cases.append(files[0])
         excluded += read_excluded(files[1])
     check_splits(cases, settings["name"], tmp_path / "checked.txt")
@@ -381,12 +545,12 @@ def test_a_bad_dicom_case_is_excluded_and_the_others_are_converted(tmp_path):
 def test_nothing_there_says_what_to_get(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(InputError) as raised:
-        run_index(tmp_path, published(tmp_path, "acdc"))
+        run_index(tmp_path, published(tmp_path, "dhcp"))
     message = str(raised.value)
     for part in (
-        "https://humanheart-project",
+        "https://www.developingconnectome.org",
         "registration",
-        "patient001_4d.nii.gz",
+        "sub-CC*_ses-*_T2w.nii.gz",
         str(tmp_path / "data"),
     ):
         assert part in message

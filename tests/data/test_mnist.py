@@ -124,3 +124,27 @@ def test_the_data_rules_keep_training_rotations_and_thin_out_test_rotations(tmp_
     assert drawn.shape == (32, 32, 36, 1)
     training = small_settings("cae")["training"] | {"contrast": False, "crop": 32}
     assert draw_batch([train], training, 0, 0)[0].shape == (4, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte"),
+        ("train-images.idx3-ubyte", "t10k-images.idx3-ubyte"),
+    ],
+)
+def test_the_released_digits_and_the_names_of_both_kinds_of_mirrors(tmp_path, monkeypatch, names):
+    """Each file in a folder of its own, as it is unpacked; validation digits come from the test file."""
+    monkeypatch.setattr("interslice.data.sources.mnist.RELEASED_VALIDATION", 6)
+    many = images()
+    for name, part in zip(names, (many[:8], many[8:20]), strict=True):
+        (tmp_path / "digits" / "MNIST" / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_idx(tmp_path / "digits" / "MNIST" / "raw" / name, part)
+    settings = dataset(tmp_path, splits={"order": "released", "train": 8, "validation": 3, "test": 2})
+    members = {}
+    for case in find(tmp_path / "digits", settings):
+        members.setdefault(case.split, []).extend(case.members)
+    assert members == {"train": list(range(8)), "validation": [14, 15, 16], "test": [8, 9]}
+    many_more = dataset(tmp_path, splits={"order": "released", "train": 8, "validation": 7, "test": 2})
+    with pytest.raises(InputError, match="key splits.validation: found 7, of the released order there are 6"):
+        find(tmp_path / "digits", many_more)

@@ -4,7 +4,9 @@ import functools
 import shutil
 import tarfile
 import threading
+import zipfile
 from collections import Counter
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
@@ -22,36 +24,47 @@ from interslice.scoring.longtable import read_scores
 from phantoms import ellipsoids
 from settings import ROOT, SHORT_TRAINING, SMALL_NETWORK, study_of
 
-SUNNYBROOK = [
-    f"SC-{group}-{n:02d}"
-    for group, size in (("HF-I", 12), ("HF-NI", 12), ("HYP", 12), ("N", 9))
-    for n in range(1, size + 1)
-]
+SUNNYBROOK = [f"SCD{number:05d}01" for number in range(1, 46)]
 DISCS = [f"oasis_cross-sectional_disc{number}.tar.gz" for number in range(1, 13)]
 
 
 @pytest.fixture
 def stand_ins(tmp_path):
-    """A checkout with an empty file for every volume of the paper's datasets, those of OASIS in twelve discs."""
+    """A checkout with an empty file for every volume of the datasets of paper.yaml and open.yaml, in archives as they come."""
     copy_of_the_code(tmp_path)
     resources = tmp_path / "resources"
-    for number in range(1, 101):
-        patient = resources / "acdc" / "training" / f"patient{number:03d}"
-        write_info(patient / "Info.cfg", "ABCDE"[(number - 1) // 20], 30)
-        (patient / f"{patient.name}_4d.nii.gz").touch()
-    (resources / "sunnybrook").mkdir()
-    for name in SUNNYBROOK:
-        for phase in ("ED", "ES"):
-            (resources / "sunnybrook" / f"{name}_{phase}.mhd").touch()
+    for number in range(1, 151):
+        part = "training" if number <= 100 else "testing"
+        patient = tmp_path / "acdc" / "database" / part / f"patient{number:03d}"
+        write_info(patient / "Info.cfg", "ABCDE"[(number - 1) % 100 // 20], 30)
+        for what in ("4d", "frame01", "frame01_gt"):
+            (patient / f"{patient.name}_{what}.nii.gz").touch()
+    shutil.make_archive(
+        str(archive_of(resources, "acdc", "acdc.zip").with_suffix("")), "zip", tmp_path / "acdc"
+    )
+    for part in range(5):
+        with zipfile.ZipFile(
+            archive_of(resources, "sunnybrook", f"SCD_IMAGES_0{part + 1}.zip"), "w"
+        ) as images:
+            for name in SUNNYBROOK[part::5]:
+                for place in ("CINESAX_300/IM-0003-0001.dcm", "CINELAX_301/IM-0003-0001.dcm"):
+                    images.writestr(f"{name}/{place}", b"")
+    with tarfile.open(archive_of(resources, "ixi_t2", "IXI-T2.tar"), "w") as tar:
+        for number in range(2, 580):
+            tar.addfile(tarfile.TarInfo(f"IXI{number:03d}-Guys-0828-T2.nii.gz"))
+    with tarfile.open(archive_of(resources, "msd_prostate", "Task05_Prostate.tar"), "w") as tar:
+        for number in range(48):
+            part = "imagesTr" if number < 32 else "imagesTs"
+            for prefix in ("", "._"):  # packed on a Macintosh
+                tar.addfile(tarfile.TarInfo(f"Task05_Prostate/{part}/{prefix}prostate_{number:02d}.nii.gz"))
     for number in range(240):
         anat = resources / "dhcp" / f"sub-CC{number:05d}XX01" / "ses-1" / "anat"
         anat.mkdir(parents=True)
         (anat / f"sub-CC{number:05d}XX01_ses-1_T2w.nii.gz").touch()
-    (resources / "oasis" / "archives").mkdir(parents=True)
     sessions = [f"OAS1_{number:04d}_MR1" for number in range(1, 417)]
     sessions += [f"OAS1_{number:04d}_MR2" for number in range(1, 21)]
     for index, disc in enumerate(DISCS):
-        with tarfile.open(resources / "oasis" / "archives" / disc, "w:gz") as tar:
+        with tarfile.open(archive_of(resources, "oasis", disc), "w:gz") as tar:
             for session in sessions[index :: len(DISCS)]:
                 stem = f"disc{index + 1}/{session}/PROCESSED/MPRAGE/T88_111/{session}_mpr_n4_anon_111_t88_gfc"
                 for ending in (".hdr", ".img"):
@@ -59,12 +72,19 @@ def stand_ins(tmp_path):
     return Checkout(tmp_path, tmp_path / "config" / "paper.yaml", resources)
 
 
+def archive_of(resources, dataset, name):
+    """Where an archive goes that a person has, or that was downloaded."""
+    path = resources / dataset / "archives" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def test_the_whole_paper_is_planned(stand_ins):
     planned = stand_ins.planned()
     # (K, shards): ACDC (1, 8), Sunnybrook (1, 5), dHCP (5, 4), OASIS (5, 4): 12 pairs of dataset and K, 53 with shards.
     assert planned == {
         "prepare_backbone": 2,  # one variant of the ablation has the other one
-        "unpack_archive": 12,
+        "unpack_archive": 12 + 1 + 5,
         "convert_dataset": 1,
         "index_dataset": 3 + 1 + 3 + 3,  # split by split, of Sunnybrook the test split alone
         "check_splits": 4,
@@ -93,18 +113,32 @@ def test_the_whole_paper_is_planned(stand_ins):
     assert sum(planned.values()) < 2000
 
 
+def test_the_open_study_is_planned(stand_ins):
+    planned = replace(stand_ins, config=stand_ins.folder / "config" / "open.yaml").planned()
+    # OASIS at five K, IXI at two, ACDC, Sunnybrook (with the models of ACDC) and the prostate at one each.
+    assert (planned["unpack_archive"], planned["convert_dataset"], planned["check_splits"]) == (
+        12 + 1 + 1 + 5 + 1,
+        1,
+        5,
+    )
+    assert planned["train_method"] == 3 * (5 + 2 + 1 + 1)
+    shards = 5 * 4 + 2 * 4 + 8 + 5 + 2
+    assert planned["score_method"] == planned["interpolate_volumes"] == 9 * shards
+    assert "download_archive" not in planned
+    assert planned["write_page"] == 1
+
+
 def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins, monkeypatch):
     """100 patients, 45 cases of two stacks, 240 infants, 270 of 416 adults of which 20 came twice: no file is opened."""
     monkeypatch.chdir(stand_ins.folder)
     study = study_of("paper.yaml")
-    for disc, remote in study.datasets["oasis"]["archives"].items():
-        archive, unpacked = (
-            stand_ins.resources / "oasis" / place / disc for place in ("archives", "unpacked")
-        )
-        assert remote["urls"]
-        unpack(archive, unpacked, limit=2**20, members=study.datasets["oasis"]["unpack"]["members"])
+    datasets = study_of("open.yaml").datasets | study.datasets
     sizes = {}
-    for name, dataset in study.datasets.items():
+    for name, dataset in datasets.items():
+        for file, remote in dataset["archives"].items():
+            places = (stand_ins.resources / name / place / file for place in ("archives", "unpacked"))
+            assert remote["urls"]
+            unpack(*places, limit=2**20, members=dataset["unpack"]["members"])
         cases = split_cases(dataset, "resources")
         assert not [found.problem for _, found in cases if found.problem]
         counts = Counter(split for split, _ in cases)
@@ -114,9 +148,10 @@ def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins
         "sunnybrook": [0, 0, 45],
         "dhcp": [200, 20, 20],
         "oasis": [200, 20, 50],
+        "ixi_t2": [200, 20, 50],
+        "msd_prostate": [24, 4, 20],
     }
-    stacks = [len(found.files) for _, found in split_cases(study.datasets["sunnybrook"], "resources")]
-    assert stacks == [2] * 45
+    assert {found.frames for _, found in split_cases(datasets["msd_prostate"], "resources")} == {(0, 1)}
     adults = [
         found.subject for split, found in split_cases(study.datasets["oasis"], "resources") if split == "test"
     ]
@@ -124,21 +159,21 @@ def test_the_subjects_of_the_stand_ins_are_split_as_the_paper_has_them(stand_ins
 
 
 def test_data_that_is_not_there_is_said_by_the_job_that_needs_it(stand_ins):
-    shutil.rmtree(stand_ins.resources / "acdc")
+    shutil.rmtree(stand_ins.resources / "dhcp")
     run = stand_ins.snakemake(
         "--cores",
         "1",
         "--until",
         "index_dataset",
         "--config",
-        "datasets=[acdc]",
+        "datasets=[dhcp]",
         "methods=[bspline,cae_paper]",
         "study=one",
     )
     assert run.returncode != 0
     output = run.stdout + run.stderr
     assert (
-        "dataset acdc: found no case in resources/acdc; get the data from https://humanheart-project"
+        "dataset dhcp: found no case in resources/dhcp; get the data from https://www.developingconnectome"
         in output
     )
 
@@ -191,6 +226,7 @@ def write_tiny(folder):
     for name, change in changes.items():
         settings = read_yaml(ROOT / "config" / "datasets" / f"{name}.yaml") | small | change
         if name != "oasis":
+            settings = {key: value for key, value in settings.items() if key not in ("archives", "unpack")}
             settings["folder"] = str(place / name)
         (place / f"{name}.yaml").write_text(yaml.safe_dump(settings))
     own = {

@@ -52,6 +52,7 @@ METRICS_SHOWN = hashlib.sha256(repr([METRICS[metric] for metric in SHOWN_METRICS
 RESOURCES = "results/.resources"
 if workflow.is_main_process:
     link_folder(Path(config["resources"]), Path(RESOURCES))
+MISSING_DATA = "results/logs/check_data_missing.txt"
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"

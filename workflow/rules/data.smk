@@ -205,5 +205,6 @@ rule check_data:
     params:
         datasets=STUDY.datasets,
         resources=config["resources"],
+        last=MISSING_DATA,
     script:
         "../scripts/check_data.py"

@@ -1,4 +1,5 @@
 # The names of what a study makes: tables, figures with their captions, trainings.
+import atexit
 import time
 
 from interslice.report.captions import figure
@@ -193,6 +194,12 @@ def ablation_outputs():
         for dataset, K in STUDY.ablation_places()
     ]
     return [f"{RESULTS}/ablation", *figures] if figures else []
+
+
+def say_last(file):
+    """Print a file of this run below everything that Snakemake says."""
+    if Path(file).exists() and Path(file).stat().st_mtime >= STARTED:
+        atexit.register(print, Path(file).read_text(), end="", file=sys.stderr, flush=True)
 
 
 def print_summary():

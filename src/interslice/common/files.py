@@ -69,6 +69,12 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write JSON, whole or not at all; what JSON does not know as text."""
     with replacing(path) as temporary:

@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,11 +21,13 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 
 BLOCK = 1 << 20
+SINGLE = (".csv", ".gz")
 
 
 def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequence[str] = ("*",)) -> Path:
-    """Unpack the members of a .tar, .tar.gz, .tgz or .zip whose path matches a pattern; `target` appears when
-    all are out.
+    """Unpack the members of a tar, compressed or not, or a zip whose path matches a pattern; `target` appears when all are out.
+
+    What it is says the file, not its name. A single .csv or .gz of another file is taken as it is.
 
     limit: bytes that may be written. Raises InputError, naming archive and member, for a path that leaves the folder, a link
     among the members that match, a device, a file that is there twice, more than `limit` bytes, a corrupt archive, or no match.
@@ -35,7 +37,7 @@ def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequ
         folder.mkdir(parents=True)
         guard = Guard(archive, folder, limit, members)
         try:
-            count = unpack_zip(archive, guard) if archive.suffix == ".zip" else unpack_tar(archive, guard)
+            count = taker_of(archive)(archive, guard)
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
             raise InputError(f"{archive.name}: corrupt archive, it cannot be unpacked ({error})") from error
         except OSError as error:
@@ -95,6 +97,20 @@ class Guard:
 
     def refuse(self, name: str, what: str) -> InputError:
         return InputError(f"{self.archive.name}: member {name!r} is {what}, refused")
+
+
+def taker_of(archive: Path) -> Callable[[Path, Guard], int]:
+    """What unpacks a file."""
+    if archive.name.endswith(SINGLE) and not archive.name.endswith(".tar.gz"):
+        return copy_file
+    return unpack_zip if zipfile.is_zipfile(archive) else unpack_tar
+
+
+def copy_file(archive: Path, guard: Guard) -> int:
+    """Take a file that is no archive."""
+    with open(archive, "rb") as content:
+        guard.write(archive.name, content)
+    return 1
 
 
 def unpack_tar(archive: Path, guard: Guard) -> int:

@@ -17,6 +17,8 @@ def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str,
     name = relative(path, root)
     if isinstance(dataset.get("base"), str):
         base = load_dataset(dataset["base"], schema, root)
+        if dataset.get("folder"):  # files that are there already, in place of the base's archives
+            base["archives"] = {}
         dataset = override(base, dataset | {"base": base["base"] or dataset["base"]}, name)
     check(dataset, schema, name)
     dataset = with_defaults(dataset, schema)
@@ -29,6 +31,8 @@ def load_dataset(entry: str, schema: Mapping[str, Any], root: Path) -> dict[str,
 def check_source(dataset: Mapping[str, Any], name: str) -> None:
     """Refuse keys that do not go together: each source needs its own."""
     needed = {"packages": ("packages", "subjects"), "folder": ("folder",)}.get(dataset["source"], ())
+    if dataset["source"] == "folder" and dataset["archives"]:
+        needed = ()
     for key in needed:
         if not dataset[key]:
             raise InputError(

@@ -15,7 +15,7 @@ from interslice.data.images import READ_ERRORS, check_gzip, load_image
 from interslice.data.sources import Case, Excluded, Found, source_of
 from interslice.data.sources.packages import file_name
 from interslice.data.splits import assign_splits
-from interslice.data.volumes import find_slice_axis
+from interslice.data.volumes import find_slice_axis, intensity_limits
 
 MIN_SLICES = 3  # so that one can be dropped between two
 
@@ -101,8 +101,8 @@ def how_to_get(dataset: Mapping[str, Any], folder: Path) -> str:
 
 def index_case(
     case: tuple[str, Found], dataset: Mapping[str, Any], converted: Path | None
-) -> Case | Excluded:
-    """Read and check one case; Excluded with the reason where it cannot be used."""
+) -> list[Case | Excluded]:
+    """Read and check one case; Excluded with the reason where it cannot be used, beside it for frames that are left out."""
     split, found = case
     path = found.files[0] if found.files else Path()
     try:
@@ -110,10 +110,12 @@ def index_case(
             raise InputError(found.problem)
         if converted is not None:
             path = converted_file(converted, found.subject)
-        return read_case(path, found, split, dataset)
+        used, bad = read_case(path, found, split, dataset)
+        left_out = [Excluded(dataset["name"], f"{found.subject} frame {n}", str(path), bad[n]) for n in bad]
+        return [used, *left_out]
     except InputError as error:
         place = str(found.files[0]) if found.files else ""
-        return Excluded(dataset["name"], found.subject, place, str(error))
+        return [Excluded(dataset["name"], found.subject, place, str(error))]
 
 
 def converted_file(folder: Path, subject: str) -> Path:
@@ -124,8 +126,13 @@ def converted_file(folder: Path, subject: str) -> Path:
     return folder / f"{subject}.nii"
 
 
-def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) -> Case:
-    """The record of one file; InputError for a file that is broken or odd."""
+def read_case(
+    path: Path, found: Found, split: str, dataset: Mapping[str, Any]
+) -> tuple[Case, dict[int, str]]:
+    """The record of one file, and the frames that are left out of it with why; InputError for a file that is broken or odd.
+
+    Bad frames of several are left out where `on_bad_case` says so of cases.
+    """
     image = load_image(path, dataset.get("trust"))
     check_gzip(path)
     x, y, z = (round(float(size), 6) for size in nib.affines.voxel_sizes(image.affine))
@@ -137,20 +144,24 @@ def read_case(path: Path, found: Found, split: str, dataset: Mapping[str, Any]) 
     needed = max([MIN_SLICES, *(factor + 1 for factor in dataset["factors"] or [])])
     if image.shape[slice_axis] < needed:
         raise InputError(f"{path}: found {image.shape[slice_axis]} slices, at least {needed} are needed")
-    check_voxels(image, path, first, stop)
-    return Case(
+    bad = check_voxels(image, path, first, stop, dataset["intensity"])
+    if bad and (dataset["on_bad_case"] == "stop" or len(bad) == stop - first):
+        raise InputError("; ".join(bad.values()))
+    case = Case(
         dataset=dataset["name"],
         subject=found.subject,
         split=split,
         path=str(path),
-        frames=stop - first,
+        frames=stop - first - len(bad),
         first_frame=first,
         shape=(image.shape[0], image.shape[1], image.shape[2]),
         spacing=(x, y, z),
         slice_axis=slice_axis,
         sha256=sha256_of_image(path),
         trust=dataset.get("trust") or "",
+        left_out=tuple(bad),
     )
+    return case, bad
 
 
 def sha256_of_image(path: Path) -> str:
@@ -160,8 +171,14 @@ def sha256_of_image(path: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
-    """Refuse voxels that cannot be read, are not finite, or are the same everywhere in a frame."""
+def check_voxels(
+    image: Any, path: Path, first: int, stop: int, intensity: Mapping[str, Any]
+) -> dict[int, str]:
+    """The frames whose voxels are not finite or have no contrast, with a sentence; InputError for voxels that cannot be read.
+
+    Contrast is between the limits that a frame is scaled by, where each is scaled by its own.
+    """
+    bad = {}
     for frame in range(first, stop):
         where = f"frame {frame} of {path}" if stop - first > 1 else str(path)
         try:
@@ -170,13 +187,17 @@ def check_voxels(image: Any, path: Path, first: int, stop: int) -> None:
             raise InputError(f"{path}: the voxels cannot be read ({' '.join(str(error).split())})") from error
         if data.dtype.kind not in "iuf":
             raise InputError(f"{where}: found voxels of type {data.dtype}, allowed are grey values")
-        bad = data.size - int(np.isfinite(data).sum())
-        if bad:
-            raise InputError(f"{where}: found {bad} voxels that are NaN or infinite, allowed are none")
-        if data.min() == data.max():
-            raise InputError(
-                f"{where}: found a constant image (all {data.min():g}), allowed is one with contrast"
+        try:
+            if data.min() == data.max():
+                raise InputError(
+                    f"{where}: found a constant image (all {data.min():g}), allowed is one with contrast"
+                )
+            intensity_limits(
+                data, intensity if intensity.get("per") == "frame" else {"scaling": "minmax"}, where
             )
+        except InputError as error:
+            bad[frame] = str(error)
+    return bad
 
 
 def check_copies(cases: Sequence[Case], dataset: Mapping[str, Any]) -> None:

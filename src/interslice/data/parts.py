@@ -14,7 +14,18 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.data.sources import SPLITS
 
-SOURCE = ("name", "source", "base", "folder", "pattern", "on_bad_case", "slice_axis")
+SOURCE = (
+    "name",
+    "source",
+    "base",
+    "folder",
+    "pattern",
+    "on_bad_case",
+    "slice_axis",
+    "trust",
+    "spacing_mm",
+    "frames",
+)
 PREPROCESSING = ("in_plane_mm", "intensity", "crop", "background", "pad_px")
 RECORD = "made_of.json"
 

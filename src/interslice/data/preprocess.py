@@ -20,8 +20,11 @@ from interslice.data.volumes import Volume, crop, foreground_box, intensity_limi
 
 def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
     """Read a case and apply its dataset's protocol; data float32 in [0, 1]. InputError names the file."""
-    frames = (case.first_frame, case.first_frame + case.frames)
+    frames = (case.first_frame, case.stop_frame)
     volume = read_volume(case.path, case.slice_axis, frames, case.trust or None)
+    if case.left_out:
+        left_out = [frame - case.first_frame for frame in case.left_out]
+        volume = replace(volume, data=np.delete(volume.data, left_out, axis=0))
     if dataset["in_plane_mm"] is not None:
         volume = resample_in_plane(volume, dataset["in_plane_mm"])
     scaled, limits = scale_frames(volume.data, dataset["intensity"], case.path)

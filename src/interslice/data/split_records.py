@@ -65,4 +65,4 @@ def counted(dataset: Mapping[str, Any], resources: str | Path) -> dict[str, str]
         assigned = assign_splits(found, dataset) if found else {}
     except InputError:
         return {}
-    return {one.subject: assigned.get(one.subject, "") for one in found}
+    return {one.subject: assigned.get(one.subject, "") for one in found if one.counted}

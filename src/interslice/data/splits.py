@@ -29,6 +29,7 @@ def assign_splits(found: Sequence[Found], dataset: Mapping[str, Any]) -> dict[st
         return read_split_file(Path(splits["file"]))
     if isinstance(splits["train"], list):
         return {subject: split for split in SPLITS for subject in splits[split]}
+    found = [one for one in found if one.counted]
     order = interleave(found) if splits.get("order") == "grouped" else sorted(one.subject for one in found)
     return count_out(order, {split: splits[split] for split in SPLITS}, dataset["name"])
 

@@ -7,29 +7,31 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from interslice.common.errors import InputError
-from interslice.common.files import sha256_of
+from interslice.common.files import sha256_of, shown, write_text
 from interslice.common.parallel import for_each
 from interslice.data.download import wanted_of
 from interslice.data.index import folder_of, how_to_get, read_case
-from interslice.data.sources import Found, source_of
+from interslice.data.sources import SPLITS, Found, source_of
+from interslice.data.sources.registry import DRAWN
 from interslice.data.splits import assign_splits
 
-SHOWN = 8
+SHOWN = 8  # lines of a list
 BY_ITSELF = ": the first run"  # of what is missing, and nobody has to do anything about
 
 
 def check_data(
-    datasets: Mapping[str, Mapping[str, Any]], resources: str, workers: int, output: TextIO
+    datasets: Mapping[str, Mapping[str, Any]], resources: str, workers: int, output: TextIO, last: Path
 ) -> None:
-    """Print a paragraph per dataset to `output`.
+    """Print a paragraph per dataset to `output`, and write what is missing and how to get it to the file `last`.
 
     Raises InputError, after all of them, where something is corrupt or missing that the first run does not get by itself.
     """
-    wanting = []
+    wanting, needed = [], []
     for dataset in datasets.values():
         print(f"\n{dataset['name']}: {dataset['title']}", file=output)
         state = check_dataset(dataset, resources, workers)
         absent = [line for line in state["missing"] if BY_ITSELF not in line]
+        needed += last_words(dataset, state, resources)
         if absent or state["corrupt"]:
             wanting.append(f"{dataset['name']} ({len(absent)} missing, {len(state['corrupt'])} corrupt)")
         for heading, lines in state.items():
@@ -38,8 +40,36 @@ def check_data(
                 print(f"    {line}", file=output)
             if heading != "present" and len(lines) > SHOWN:
                 print(f"    and {len(lines) - SHOWN} more", file=output)
+    write_text(last, "\n".join(needed or ["Nothing is missing."]) + "\n")
     if wanting:
         raise InputError(f"check_data: not usable as configured: {', '.join(wanting)}")
+
+
+def last_words(dataset: Mapping[str, Any], state: Mapping[str, list[str]], resources: str) -> list[str]:
+    """How many subjects of a dataset cannot be used yet, and what to do about it; nothing where all are there."""
+    present = sum(line not in dataset["archives"] for line in state["present"])
+    total = subjects_of(dataset)
+    if total is None or present >= total:
+        return []
+    line = f"{dataset['name']}: {total - present} of {total} subjects are missing"
+    if state["corrupt"]:
+        line += f", {len(state['corrupt'])} of them broken"
+    if not state["corrupt"] and all(BY_ITSELF in one for one in state["missing"]):
+        return [f"{line}; the first run gets them"]
+    access, place = dataset["access"] or {}, shown(folder_of(dataset, resources))
+    page = f" from {access['page']} ({access['terms']})" if access.get("page") else ""
+    return [f"{line}; get {access.get('files', 'the files')}{page} and put them into {place}"]
+
+
+def subjects_of(dataset: Mapping[str, Any]) -> int | None:
+    """The subjects that a dataset's splits name or count, or that it has when it is complete; None where none of these says."""
+    parts = [dataset["splits"].get(split) for split in SPLITS]
+    if all(isinstance(part, list) for part in parts):
+        return sum(map(len, parts))
+    if dataset["expected"]:
+        return int(dataset["expected"])
+    drawn = dataset["source"] in DRAWN  # its counts are of digits or lines
+    return None if drawn or not all(isinstance(part, int) for part in parts) else sum(parts)
 
 
 def check_dataset(dataset: Mapping[str, Any], resources: str, workers: int) -> dict[str, list[str]]:
@@ -64,9 +94,12 @@ def check_dataset(dataset: Mapping[str, Any], resources: str, workers: int) -> d
         state["missing"].append(f"cases{BY_ITSELF} makes them" if by_itself else how_to_get(dataset, folder))
     names = {one.subject for one in found}
     state["missing"] += [f"{subject}: no file" for subject in sorted(set(splits) - names)]
-    state["surplus"] += [f"{one.subject}: in no split" for one in found if one.subject not in splits]
-    if dataset["expected"] and 0 < len(found) < dataset["expected"]:
-        state["missing"].append(f"{dataset['expected'] - len(found)} of {dataset['expected']} subjects")
+    state["surplus"] += [
+        f"{one.subject}: in no split" for one in found if one.subject not in splits and one.counted
+    ]
+    counted = sum(one.counted for one in found)
+    if dataset["expected"] and 0 < counted < dataset["expected"]:
+        state["missing"].append(f"{dataset['expected'] - counted} of {dataset['expected']} subjects")
     used = [one for one in found if one.subject in splits]
     check = functools.partial(check_case, dataset=dataset)
     for one, (heading, line) in zip(used, for_each(check, used, workers), strict=True):

@@ -3,6 +3,7 @@
 import functools
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def index_split(
     """
     found = [(split, one) for one in cases_of(dataset, split, resources)]
     index = functools.partial(index_case, dataset=dataset, converted=converted)
-    outcomes = for_each(index, found, workers)
+    outcomes = list(chain.from_iterable(for_each(index, found, workers)))
     bad = [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
     good = [outcome for outcome in outcomes if isinstance(outcome, Case)]
     if bad and dataset["on_bad_case"] == "stop":

@@ -28,7 +28,8 @@ class Found:
     files: what the case is read from, one image file or several files or folders. group: stratum of the
     split. frames: first and one past the last frame that the case has of its file, None for all. problem: why
     it cannot be used. split and members: of a source that draws its volumes, which decides the split itself; what
-    the volume is drawn from.
+    the volume is drawn from. counted: whether splits by counts have it; lists may name any. spacing_mm: in-plane and
+    through-plane, in place of the files', none where theirs are right.
     """
 
     subject: str
@@ -38,11 +39,13 @@ class Found:
     problem: str = ""
     split: str = ""
     members: tuple[int, ...] = ()
+    counted: bool = True
+    spacing_mm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """A case that is not used, with the reason in one sentence."""
+    """A case, or a frame of one, that is not used, with the reason in one sentence."""
 
     dataset: str
     subject: str
@@ -56,6 +59,7 @@ class Case:
 
     shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for
     3-D; first_frame: where they begin in the file. trust: what is taken where forms conflict, see `images.voxel_affine`.
+    left_out: frames of the file between these that are not used.
     """
 
     dataset: str
@@ -69,16 +73,24 @@ class Case:
     slice_axis: int
     sha256: str
     trust: str = ""
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def stop_frame(self) -> int:
+        """One past the last frame in the file."""
+        return self.first_frame + self.frames + len(self.left_out)
 
 
 def write_cases(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as CSV; shape and spacing as numbers joined by "x"."""
+    """Write cases as CSV; several numbers are joined by "x"."""
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Case)])
         writer.writeheader()
         for case in cases:
             row = dataclasses.asdict(case)
-            writer.writerow(row | {key: "x".join(map(str, row[key])) for key in ("shape", "spacing")})
+            writer.writerow(
+                row | {key: "x".join(map(str, row[key])) for key in ("shape", "spacing", "left_out")}
+            )
 
 
 def read_cases(path: Path, split: str | None = None) -> list[Case]:
@@ -93,18 +105,19 @@ def read_cases(path: Path, split: str | None = None) -> list[Case]:
             row["path"],
             int(row["frames"]),
             int(row["first_frame"]),
-            _triple(row["shape"], int),
-            _triple(row["spacing"], float),
+            _several(row["shape"], int),
+            _several(row["spacing"], float),
             int(row["slice_axis"]),
             row["sha256"],
             row["trust"],
+            _several(row["left_out"], int),
         )
         for row in rows
     ]
 
 
-def _triple(text: str, kind: type) -> Any:
-    return tuple(kind(number) for number in text.split("x"))
+def _several(text: str, kind: type) -> Any:
+    return tuple(kind(number) for number in text.split("x") if number)
 
 
 def source_of(dataset: Mapping[str, Any]) -> Any:

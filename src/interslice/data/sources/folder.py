@@ -51,7 +51,8 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
             f"dataset {dataset['name']}: key pattern: found {len(paths)} files of subject {subject} ({names}), allowed is one; "
             'choose with a pattern such as "sub-*/ses-1/anat/*_T2w.nii.gz"'
         )
-    return [Found(subject, (paths[0],)) for subject, paths in sorted(files.items())]
+    frames = tuple(dataset["frames"]) if dataset.get("frames") else None
+    return [Found(subject, (paths[0],), frames=frames) for subject, paths in sorted(files.items())]
 
 
 def stem_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 The architecture study of Sander, de Vos and Isgum 2022, as in their released code: training triplets at r, r + 15 and
 r + 30 degrees, r a whole number below 330; 36 rotations of 10 degrees for validation and test. Two layouts are
 read: a CSV file of 785 columns (784 pixels and the digit; gzip), as in the package that the default takes, or the
-IDX files of the original.
+IDX files of the original, at any depth, under their own names (gzip or not) or those of MNIST/raw (train-images.idx3-ubyte).
 """
 
 import functools
@@ -21,8 +21,9 @@ from interslice.data.sources import SPLITS, Found
 from interslice.data.sources.drawn import upright
 from interslice.data.sources.idx import read_idx
 
-COMPANIONS = ("*-labels-idx1-ubyte*",)
-IMAGE_FILES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
+COMPANIONS = ("*-labels?idx1-ubyte*",)
+IMAGE_FILES = ("train-images?idx3-ubyte*", "t10k-images?idx3-ubyte*")
+RELEASED_VALIDATION = 9000  # in the test file: digits 69000 to 69128 of all, in the paper's code
 SIDE, PAD = 28, 2  # pixels
 TRAIN_STEP, TRAIN_SLICES = 15, 24  # degrees; from 0 to 14 degrees on, so that r is below 330
 TEST_STEP, TEST_SLICES = 10, 36
@@ -40,7 +41,8 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
         return []
     images, first_test = read_digits(files)
     counts = {split: dataset["splits"][split] for split in SPLITS}
-    chosen = choose(len(images), first_test, counts, dataset["name"])
+    released = dataset["splits"].get("order") == "released"
+    chosen = (choose_released if released else choose)(len(images), first_test, counts, dataset["name"])
     check_leakage(images, chosen)
     blocks = [chosen["train"][first : first + BLOCK] for first in range(0, counts["train"], BLOCK)]
     cases = [Found(f"train-{n:03d}", files, split="train", members=block) for n, block in enumerate(blocks)]
@@ -51,8 +53,10 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
 
 def digit_files(folder: Path) -> tuple[Path, ...]:
     """The CSV file, or the two IDX files of images, plain or gzip; nothing where they are not there."""
-    tables = sorted(folder.glob("*.csv*"))
-    images = [path for name in IMAGE_FILES for path in sorted(folder.glob(f"{name}*"))[:1]]
+    tables = sorted(path for path in folder.glob("**/*.csv*") if path.is_file())
+    # Of a file that is there packed and unpacked, the unpacked one; folders of unpacked archives have the archives' names.
+    found = [sorted(path for path in folder.glob(f"**/{name}") if path.is_file()) for name in IMAGE_FILES]
+    images = [min(files, key=lambda path: (path.suffix == ".gz", path)) for files in found if files]
     return (tables[0],) if tables else tuple(images) if len(images) == len(IMAGE_FILES) else ()
 
 
@@ -99,6 +103,23 @@ def choose(total: int, first_test: int, counts: Mapping[str, int], name: str) ->
     stop = counts["train"] + counts["validation"]
     parts = order[: counts["train"]], order[counts["train"] : stop], order[boundary:][: counts["test"]]
     return {split: tuple(part.tolist()) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def choose_released(
+    total: int, first_test: int, counts: Mapping[str, int], name: str
+) -> dict[str, tuple[int, ...]]:
+    """Split to digit indices as the paper's code has them: the first ones of the training file, test digits the first of the
+    test file, validation digits of the test file as well, from RELEASED_VALIDATION on.
+    """
+    starts = {"train": 0, "validation": first_test + RELEASED_VALIDATION, "test": first_test}
+    ends = {"train": first_test, "validation": total, "test": first_test + RELEASED_VALIDATION}
+    for split, start in starts.items():
+        if start + counts[split] > ends[split]:
+            raise InputError(
+                f"dataset {name}: key splits.{split}: found {counts[split]}, of the released order there are "
+                f"{max(0, ends[split] - start)}"
+            )
+    return {split: tuple(range(start, start + counts[split])) for split, start in starts.items()}
 
 
 def check_leakage(images: np.ndarray, chosen: Mapping[str, tuple[int, ...]]) -> None:

@@ -4,6 +4,7 @@
 SOURCES = {
     "packages": "interslice.data.sources.packages",
     "folder": "interslice.data.sources.folder",
+    "metaimage": "interslice.data.sources.metaimage",
     "acdc": "interslice.data.sources.acdc",
     "sunnybrook": "interslice.data.sources.sunnybrook",
     "dhcp": "interslice.data.sources.dhcp",

@@ -1,10 +1,11 @@
 """Source `sunnybrook`: the Sunnybrook cardiac data (45 cases), short-axis cine MRI, test data only.
 
-Two layouts are read, at any depth: a folder per case (SC-HF-I-1, SC-HF-NI-03, SC-HYP-01, SC-N-02, ...) with
-its DICOM files, or the MetaImage stacks of end diastole and end systole with case and phase in their name
-(SC-HF-I-01_ED.mhd).
+Three layouts are read, at any depth: the atlas archives (SCD0000101/CINESAX_300/*.dcm, with CINELAX, PERF and others beside it;
+scd_patientdata.csv says which SC-… a SCD… is), the challenge's of 2009 (SC-HF-I-01/DICOM/*.dcm, contours in folders of the same
+names), and the MetaImage stacks of end diastole and end systole with case and phase in their name (SC-HF-I-01_ED.mhd).
 """
 
+import csv
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,70 +20,126 @@ from interslice.common.errors import InputError
 from interslice.data.dicom import LPS_TO_RAS, read_stack
 from interslice.data.dicom_headers import Slice
 from interslice.data.dicom_series import Series, list_series
+from interslice.data.images import is_dicom
 from interslice.data.sources import Found
 
 CASE = re.compile(r"SC-(HF-I|HF-NI|HYP|N)-0*(\d{1,2})(?!\d)")
+ATLAS_CASE = re.compile(r"SCD\d{7}(?!\d)")
 PHASE = re.compile(r"(?<![A-Za-z])(ED|ES)(?![A-Za-z])", re.IGNORECASE)
+SHORT_AXIS_FOLDER = "CINESAX"
+TABLE = "scd_patientdata.csv"
 COMPANIONS = (
     "*.dcm",
     "*.raw",
     "*.zraw",
-    "*-icontour-manual.txt",
-    "*-ocontour-manual.txt",
+    "*-contour-*.txt",
+    "*contour-manual.txt",
     "*.csv",
     "*.txt",
     "DICOMDIR",
 )
+COMPANIONS += ("*.htm", "*.html", "*.pdf")  # licence and norms of the contours
 
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
-    """Every case: its ED and ES stacks where both are there, else its outermost folder, to be read as DICOM."""
+    """Every case: its ED and ES stacks where both are there, else the outermost folder of its name that holds DICOM images."""
     stacks: dict[str, dict[str, Path]] = defaultdict(dict)
     folders: dict[str, Path] = {}
+    names = original_names(folder)
     for path in sorted(folder.glob("**/*")):
-        case = CASE.search(path.name)
-        if case is None:
-            case = CASE.search(path.parent.name)
-        if case is None:
-            continue
-        subject = f"SC-{case[1]}-{int(case[2]):02d}"
         phase = PHASE.search(path.stem)
         if path.suffix in (".mhd", ".mha") and phase:
-            stacks[subject][phase[1].upper()] = path
-        elif path.is_dir() and CASE.fullmatch(path.name):
-            folders.setdefault(subject, path)
+            if subject := case_of(path.name, names) or case_of(path.parent.name, names):
+                stacks[subject][phase[1].upper()] = path
+        elif (
+            path.is_dir()
+            and (subject := case_of(path.name, names)) not in ("", *folders)
+            and holds_dicom(path)
+        ):
+            folders[subject] = path
     pairs = {subject: (both["ED"], both["ES"]) for subject, both in stacks.items() if len(both) == 2}
     files = {subject: (path,) for subject, path in folders.items()} | pairs
-    incomplete = {subject: f"only {' and '.join(one)} of ED and ES" for subject, one in stacks.items()}
-    cases = [Found(subject, files[subject], group=subject[3:-3]) for subject in files]
-    cases += [
-        Found(s, tuple(stacks[s].values()), s[3:-3], problem=incomplete[s]) for s in stacks if s not in files
-    ]
+    spacing = tuple(dataset["spacing_mm"] or ())
+    cases = [Found(subject, files[subject], group_of(subject), spacing_mm=spacing) for subject in files]
+    for subject, one in stacks.items():
+        if subject not in files:
+            problem = f"only {' and '.join(one)} of ED and ES"
+            cases.append(Found(subject, tuple(one.values()), group_of(subject), problem=problem))
     return sorted(cases, key=lambda found: found.subject)
 
 
+def case_of(name: str, names: Mapping[str, str]) -> str:
+    """The case that a name has in it, SC-HF-I-01 or, where no table says which that is, SCD0000101; nothing for other names."""
+    if match := CASE.search(name):
+        return f"SC-{match[1]}-{int(match[2]):02d}"
+    match = ATLAS_CASE.search(name)
+    return names.get(match[0], match[0]) if match else ""
+
+
+def group_of(subject: str) -> str:
+    """The pathology in a name: HF-I, HF-NI, HYP or N."""
+    match = CASE.search(subject)
+    return match[1] if match else ""
+
+
+def original_names(folder: Path) -> dict[str, str]:
+    """SCD0000101 to SC-HF-I-01, from the atlas's table of patients where it lies below the folder."""
+    names = {}
+    for path in sorted(folder.glob(f"**/{TABLE}")):
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+                for row in csv.DictReader(file):
+                    names[row.get("PatientID") or ""] = case_of(row.get("OriginalID") or "", {})
+    return {name: original for name, original in names.items() if name and original}
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a folder has a DICOM image in it, at any depth: those of contours have text alone."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    named = any(path.suffix.lower() == ".dcm" for path in files)
+    return named or any(is_dicom(path) for path in files if path.suffix in ("", ".ima", ".IMA"))
+
+
 def convert(found: Found) -> nib.Nifti1Image:
-    """The case as one NIfTI: frames ED and ES of MetaImage stacks, all phases of a DICOM series."""
+    """The case as one NIfTI: frames ED and ES of MetaImage stacks, all phases of the short-axis DICOM images.
+
+    In-plane and slice spacing are those of the files, or `found.spacing_mm`.
+    """
     if found.files[0].is_dir():
-        return read_stack(short_axis(list_series(found.files[0]))).to_nifti()
-    return join_stacks([read_metaimage(path) for path in found.files], found.subject)
+        image = read_stack(short_axis(list_series(found.files[0]))).to_nifti()
+    else:
+        image = join_stacks([read_metaimage(path) for path in found.files], found.subject)
+    if found.spacing_mm:
+        in_plane, between = found.spacing_mm
+        sizes = nib.affines.voxel_sizes(image.affine)
+        wanted = np.where(np.arange(3) == np.argmax(sizes), between, in_plane)
+        image = nib.Nifti1Image(image.dataobj, image.affine @ np.diag([*(wanted / sizes), 1.0]), image.header)
+    return image
 
 
 def short_axis(series: Sequence[Series]) -> Series:
-    """The largest stack of a case; scanners store it as one series or as one per slice, which are merged
-    here.
+    """The largest stack of a case, of the folders named CINESAX where there are any.
 
-    Long-axis views have one slice, so the short-axis stack is the one with the most slices.
+    Images are told apart by folder, description, size and orientation, because the atlas has one SeriesInstanceUID for all
+    images of a case. Others have one per slice: what is a single slice of the same orientation is merged. Long-axis views have
+    one slice, so the short-axis stack is the one with the most slices.
     """
-    candidates = [one for one in series if depths(one.slices) > 1]
-    parallel: dict[tuple[float, ...], list[Series]] = defaultdict(list)
-    for one in series:
-        if depths(one.slices) == 1:
-            # Adding 0 turns -0 into 0, which would be another key.
-            parallel[tuple(one.slices[0].orientation.ravel().round(2) + 0.0)].append(one)
-    for parts in parallel.values():
-        candidates.append(Series(parts[0].name, tuple(image for part in parts for image in part.slices)))
-    return max(candidates, key=lambda one: (depths(one.slices), len(one.slices)))
+    images = [image for one in series for image in one.slices]
+    named = [image for image in images if image.path.parent.name.upper().startswith(SHORT_AXIS_FOLDER)]
+    groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
+    for image in named or images:
+        # Adding 0 turns -0 into 0, which would be another key.
+        turned = tuple(image.orientation.ravel().round(2) + 0.0)
+        groups[
+            image.path.parent, image.group if not named else (), image.description, image.size, turned
+        ].append(image)
+    candidates = [parts for parts in groups.values() if depths(parts) > 1]
+    parallel: dict[object, list[Slice]] = defaultdict(list)
+    for key, parts in groups.items():
+        if depths(parts) == 1:
+            parallel[key[-2:]] += parts
+    chosen = max([*candidates, *parallel.values()], key=lambda parts: (depths(parts), len(parts)))
+    return Series(series[0].name, tuple(chosen))
 
 
 def depths(slices: Sequence[Slice]) -> int:
