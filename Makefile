@@ -10,7 +10,7 @@ ARGS ?=
 # Every job of a study is a Python of its own, which starts in half the time from modules that stay compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-cluster chaos bench lint lock envs eclare docs pretrained clean
+.PHONY: demo test test-cluster chaos bench lint lock envs eclare docs pretrained release clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -79,6 +79,10 @@ docs: $(VENV)/.synced
 pretrained: $(VENV)/.synced
 	$(SNAKEMAKE) pretrained --cores $(CORES) $(ARGS)
 	cp results/long/pretrained/* src/interslice/methods/pretrained/
+
+# Wheel, source package and source archive of the last commit, in dist/.
+release: $(VENV)/.synced
+	$(BIN)/python envs/release.py
 
 clean:
 	rm -rf results .snakemake

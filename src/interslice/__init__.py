@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from interslice.scan.trust import Score
 
 __all__ = ["InputError", "NothingToDo", "check", "read_dicom", "upsample"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def upsample(

@@ -1,15 +1,18 @@
 """What a person with one scan has to install: no workflow manager, and torch for trained models alone."""
 
+import gzip
+import io
 import json
+import runpy
 import shutil
-import subprocess
-import sys
+import tarfile
 import zipfile
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+import interslice
 from installed import closure, listed, plain_python, run_plainly
 from settings import ROOT
 
@@ -123,18 +126,40 @@ def test_the_containers_install_as_the_readme_says():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of this project, unpacked as pip would."""
+    """The wheel of this project, unpacked as pip would; beside it the source package."""
     folder = tmp_path_factory.mktemp("wheel")
     (folder / "project").mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "project")
     shutil.copytree(ROOT / "src", folder / "project" / "src", ignore=shutil.ignore_patterns("*.egg-info"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", folder, folder / "project"], check=True)
+    release()["build"](folder / "project", folder)
     (built,) = folder.glob("*.whl")
     with zipfile.ZipFile(built) as zipped:
         zipped.extractall(folder / "installed")
     return folder / "installed"
+
+
+def release():
+    """The functions that make a release, of envs/release.py."""
+    return runpy.run_path(str(ROOT / "envs" / "release.py"))
+
+
+def test_the_source_package_is_complete_and_packed_alike_whenever_it_is_made(wheel):
+    (package,) = wheel.parent.glob("*.tar.gz")
+    assert package.name == f"interslice-{interslice.__version__}.tar.gz"
+    content = gzip.decompress(package.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        members = {member.name.partition("/")[2]: member for member in tar}
+        later = io.BytesIO()
+        with tarfile.open(fileobj=later, mode="w") as again:
+            for member in reversed(list(members.values())):
+                data = tar.extractfile(member) if member.isfile() else None
+                member.mtime, member.uname = member.mtime + 5, "somebody"
+                again.addfile(member, data)
+    assert {"pyproject.toml", "LICENSE", "src/interslice/cli.py"} <= set(members)
+    assert "src/interslice/methods/pretrained/README.md" in members
+    pack = release()["packed"]
+    assert pack(content, 10**9) == pack(later.getvalue(), 10**9)
 
 
 def test_the_wheel_has_the_settings_and_the_finished_models(wheel):
