@@ -257,7 +257,7 @@ def mix(folder, paths):
     (folder / "b").rmdir()
 
 
-def widen_last_gap(folder, paths):
+def shift_last_slice(folder, paths):
     import pydicom
 
     position = pydicom.dcmread(paths[-1]).ImagePositionPatient
@@ -302,7 +302,7 @@ BAD_SCANS = {
     "empty_folder": (lambda folder: (folder / "bad").mkdir() or folder / "bad", "found no DICOM image"),
     "mixed_series": (series(mix), "found 2 mixed series"),
     "missing_slice": (series(lambda folder, paths: paths[2].unlink()), "found 1 missing slice(s)"),
-    "unequal_gaps": (series(widen_last_gap), "found unequal slice gaps"),
+    "shifted_slice": (series(shift_last_slice), "found slices shifted in plane"),
     "one_dicom_slice": (
         series(lambda folder, paths: [path.unlink() for path in paths[1:]]), "found 1 slice, a stack needs",
     ),

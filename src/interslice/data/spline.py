@@ -1,5 +1,7 @@
 """The cubic B-spline as weights, for the method of that name and for whatever else resamples along an axis."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy
 
@@ -10,3 +12,8 @@ def bspline_weights(slices: int, positions: np.ndarray) -> np.ndarray:
         scipy.ndimage.map_coordinates(unit, [positions], order=3, mode="mirror") for unit in np.eye(slices)
     ]
     return np.stack(columns, axis=1)
+
+
+def uneven_spline_weights(places: Sequence[float], distances: np.ndarray) -> np.ndarray:
+    """The same for slices at places that need not be equally far apart, at distances in their unit: level at the ends, too."""
+    return scipy.interpolate.CubicSpline(places, np.eye(len(places)), bc_type="clamped")(distances)

@@ -4,9 +4,11 @@ All four are linear in the slices, so each is a matrix of shape (output slices, 
 is a function of the output positions alone: the aligned grid here, any other for an audit.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from interslice.data.spline import bspline_weights
+from interslice.data.spline import bspline_weights, uneven_spline_weights
 from interslice.data.volumes import output_positions
 from interslice.methods.base import Method
 
@@ -62,6 +64,13 @@ class Linear(Conventional):
 class BSpline(Conventional):
     def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
         return bspline_weights(slices, positions)
+
+    def interpolate_between(
+        self, volume: np.ndarray, places: Sequence[float], distances: np.ndarray
+    ) -> np.ndarray:
+        """Slices (n, rows, columns) at places that need not be equally far apart, at distances in the same unit."""
+        weights = uneven_spline_weights(places, distances).astype(np.float32)
+        return (weights @ volume.reshape(len(volume), -1)).reshape(-1, *volume.shape[1:])
 
 
 class Lanczos(Conventional):

@@ -10,6 +10,8 @@ from interslice.scan.scans import Scan
 if TYPE_CHECKING:
     import SimpleITK
 
+    from interslice.scan.command import Options
+
 SAME_MM = 0.02  # headers hold decimals
 
 
@@ -50,3 +52,16 @@ def without_motion(scan: Scan, correct: bool) -> "tuple[Scan, SimpleITK.Euler3DT
     motion, transform = register_halves(scan)
     remark = f"odd slices, which lay {motion} beside the even ones, are moved back; they are no longer bit by bit the scan's"
     return replace(corrected(scan, transform), remarks=(*scan.remarks, remark)), transform
+
+
+def check_even(scan: Scan, options: "Options") -> None:
+    """Refuse what has a meaning for equal gaps alone, where they are not."""
+    for name in ("check", "preview", "train_here", "correct_motion"):
+        if scan.positions and getattr(options, name):
+            raise InputError(f"{scan.name}: --{name.replace('_', '-')} needs equal gaps between the slices")
+
+
+def prepared(scan: Scan, options: "Options") -> "tuple[Scan, SimpleITK.Euler3DTransform | None]":
+    """The scan with its thickness, looked at for movement between its passes; the transform where that was undone."""
+    scan = with_thickness(scan, options.thickness)
+    return (scan, None) if scan.positions else without_motion(scan, options.correct_motion)

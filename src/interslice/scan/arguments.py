@@ -113,6 +113,7 @@ def add_choices(command: argparse.ArgumentParser) -> None:
         "--correct-motion", action="store_true",
         help="move the odd slices back where something moved between the passes of an interleaved acquisition",
     )  # fmt: skip
+    add("--fill-missing", action="store_true", help="interpolate slices that are missing from a DICOM series")
     add("--check", action="store_true", help="hold out every second slice and predict it back")
     add(
         "--preview",

@@ -43,6 +43,8 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
     4 slices, or without contrast, gets the spline.
     """
     scan = scan.parts()[0]
+    if scan.positions:
+        return Choice(conventional(FAST), {}, f"method {FAST}: with unequal gaps methods are not compared")
     stacks = held_out_stacks(scan)
     if not stacks:
         model = conventional(FAST)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from interslice.common.errors import InputError, NothingToDo
+from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
 from interslice.scan.bids import copy_companions, source_metadata, walk
 from interslice.scan.command import (
@@ -17,7 +18,6 @@ from interslice.scan.command import (
     check_writable,
     choose_grid,
     labels_said,
-    prepared,
 )
 from interslice.scan.derivatives import PAGE, credit, sidecar, write_folder_files, write_json
 from interslice.scan.formats import write_scan
@@ -26,7 +26,7 @@ from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
 from interslice.scan.models import Model, chosen_model
 from interslice.scan.motion import write_transform
 from interslice.scan.page import thumbnail, write_page
-from interslice.scan.scans import Scan, read_scan, scan_from_stack
+from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 ONE_SCAN_ONLY = ("train_here", "uncertainty", "dicom")
@@ -126,6 +126,7 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     """Interpolate one image and write it, with its JSON last: it says that all is there."""
     assert options.output is not None
     scan = read_job(job, options)
+    check_even(scan, options)
     reason = label_reason(scan, options.label, options.named)
     scan, transform = (scan, None) if reason else prepared(scan, options)
     grid = choose_grid(scan, options)
@@ -150,11 +151,11 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
 
 
 def read_job(job: Job, options: Options) -> Scan:
-    if job.series is None:
-        return read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
-    from interslice.data.dicom import read_own_series
+    if job.series is not None:
+        from interslice.scan.series import read_dicom
 
-    return scan_from_stack(read_own_series(job.series), str(job.source), options.axis)
+        return read_dicom(job.series, str(job.source), options.axis, fill=options.fill_missing)
+    return read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
 
 
 def interpolated(

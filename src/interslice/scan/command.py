@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
-from interslice.scan.acquired import with_thickness, without_motion
+from interslice.scan.acquired import check_even, prepared
 from interslice.scan.bids import copy_companions
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid, described, grid_for, parse_factor
@@ -21,8 +21,6 @@ from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
 if TYPE_CHECKING:
-    import SimpleITK
-
     from interslice.scan.auto import Choice
     from interslice.scan.own_training import Trained
 
@@ -50,6 +48,7 @@ class Options:
     dicom: bool = False
     thickness: float | None = None
     correct_motion: bool = False
+    fill_missing: bool = False
     keep_original: bool = True
     train_here: bool = False
     also: tuple[Path, ...] = ()
@@ -177,8 +176,10 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         raise InputError("found no output, -o FILE is needed (or --check alone)")
     check_outputs(options)
     scan = read_scan(
-        options.source, options.axis, trust=options.trust, nan=options.nan, series=options.series
-    )
+        options.source, options.axis, trust=options.trust, nan=options.nan,
+        series=options.series, fill=options.fill_missing,
+    )  # fmt: skip
+    check_even(scan, options)
     if options.writes_dicom and scan.places is None:
         raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
     reason = label_reason(scan, options.label, options.named)
@@ -224,11 +225,6 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
             )
         for copied in copy_companions(options.source, Path(str(options.output))):
             say(f"{copied}: copied, it holds for the new slices too")
-
-
-def prepared(scan: Scan, options: Options) -> "tuple[Scan, SimpleITK.Euler3DTransform | None]":
-    """The scan with its thickness, looked at for movement between its passes; the transform where that was undone."""
-    return without_motion(with_thickness(scan, options.thickness), options.correct_motion)
 
 
 def best(scan: Scan, grid: Grid | None, options: Options, say: Say) -> "Choice":

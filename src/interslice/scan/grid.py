@@ -19,22 +19,38 @@ ROUNDING = 1e-4  # of a spacing: headers hold decimals and 32 bits, so that 5.00
 class Grid:
     """The slices of a result: the first is the scan's first, and they end at or before its last.
 
-    slices: how many the scan has. ratio: the gap of the scan over the gap of the result, above 1.
+    slices: how many the scan has. ratio: the (usual) gap of the scan over the gap of the result, above 1. uneven: where the
+    slices of a scan of unequal gaps are, in units of the usual gap; empty where that is 0, 1, 2, ...
     """
 
     slices: int
     ratio: float
+    uneven: tuple[float, ...] = ()
 
     @property
     def factor(self) -> int | None:
         """The whole factor; None where the grid is none."""
-        return int(self.ratio) if self.ratio == int(self.ratio) else None
+        return int(self.ratio) if self.ratio == int(self.ratio) and not self.uneven else None
+
+    @property
+    def extent(self) -> float:
+        """From the first slice of the scan to its last, in units of the usual gap."""
+        return self.uneven[-1] if self.uneven else self.slices - 1.0
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """Of every slice from the first, in units of the usual gap."""
+        return np.arange(math.floor((self.extent + MEETS) * self.ratio) + 1) / self.ratio
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """Of every slice, in units of the scan's: whole numbers where the grid meets a slice of the scan."""
-        count = math.floor((self.slices - 1 + MEETS) * self.ratio) + 1
-        places = np.arange(count) / self.ratio
+        """Of every slice, in units of the scan's: whole numbers where the grid meets a slice of the scan.
+
+        Where gaps differ, the part of the gap that it lies in: half-way in any gap is half-way between two whole numbers.
+        """
+        places = self.distances
+        if self.uneven:
+            places = np.interp(places, self.uneven, np.arange(self.slices))
         nearest = np.rint(places)
         return np.where(np.abs(places - nearest) < MEETS, nearest, places)
 
@@ -66,11 +82,11 @@ def grid_for(
     With none of them the whole factor that comes nearest to isotropic, which keeps every slice of the scan. Raises NothingToDo
     where that leaves nothing to add, InputError for what is not allowed.
     """
-    slices, before = scan.stored.shape[scan.axis], scan.slice_spacing_mm
+    slices, before, uneven = scan.stored.shape[scan.axis], scan.slice_spacing_mm, scan.positions
     if sum((factor is not None, spacing_mm is not None, isotropic)) > 1:
         raise InputError("found more than one of factor, spacing and isotropic, allowed is one of them")
     if factor is not None:
-        return Grid(slices, parse_factor(factor))
+        return Grid(slices, parse_factor(factor), uneven)
     in_plane = min(size for axis, size in enumerate(scan.spacing_mm) if axis != scan.axis)
     goal = in_plane if spacing_mm is None else float(spacing_mm)
     if not (math.isfinite(goal) and goal > 0):
@@ -88,7 +104,7 @@ def grid_for(
         raise InputError(
             f"{scan.name}: {before:.4g} mm to {goal:.4g} mm is a factor of {ratio:.4g}, allowed is up to {MAX_FACTOR}"
         )
-    return Grid(slices, ratio)
+    return Grid(slices, ratio, uneven)
 
 
 def described(scan: Scan, grid: Grid) -> str:
@@ -101,5 +117,5 @@ def described(scan: Scan, grid: Grid) -> str:
     if grid.factor:
         return f"{line}factor {grid.factor}: {len(grid)} slices, {after:.4g} mm apart"
     line += f"to {len(grid)} slices, {after:.4g} mm apart; {len(grid.kept)} of the {grid.slices} lie on this grid and stay"
-    short = (grid.slices - 1 - grid.positions[-1]) * before
+    short = (grid.extent - grid.distances[-1]) * before
     return line + (f"; it ends {short:.2g} mm before the last one" if short > MEETS * before else "")

@@ -30,7 +30,7 @@ from interslice.scan.bids import slice_facts
 from interslice.scan.itk import ITK_SUFFIXES, has_suffix, read_itk
 
 if TYPE_CHECKING:
-    from interslice.data.dicom import Places, Stack
+    from interslice.data.dicom import Places
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
@@ -46,7 +46,8 @@ class Scan:
     stored: (i, j, k) or (i, j, k, frame), any real type; intensity = slope * stored + inter. header: NIfTI-1
     or NIfTI-2 of exactly this grid. affine: 4x4, voxel to world in the header's unit. axis: the array axis
     that counts slices. thickness_mm: of a slice, None where nothing says it. remarks: what its reader should know.
-    places: the DICOM images that it was read from, None for other files.
+    places: the DICOM images that it was read from, None for other files. positions: of the slices in units of the slice
+    spacing, where their gaps differ; empty where that is 0, 1, 2, ...
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scan:
     thickness_mm: float | None = None
     remarks: tuple[str, ...] = ()
     places: "Places | None" = None
+    positions: tuple[float, ...] = ()
 
     @property
     def unit_mm(self) -> float:
@@ -121,7 +123,7 @@ class Scan:
             header[field] = 0
         kept = [extension for extension in header.extensions if extension.get_code() != AFNI_EXTENSION]
         header.extensions[:] = kept
-        return replace(self, stored=stored, header=header, affine=affine)
+        return replace(self, stored=stored, header=header, affine=affine, positions=())
 
     def nifti(self) -> nib.Nifti1Image:
         """The image whose file holds exactly `stored`; its header carries the scaling."""
@@ -138,21 +140,22 @@ def read_scan(
     trust: str | None = None,
     nan: str = "keep",
     series: str | None = None,
+    fill: bool = False,
 ) -> Scan:
     """Read a file that nibabel knows (NIfTI-1/2, Analyze, MGH, ...), NRRD, MetaImage, or a folder that is one DICOM series.
 
     axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
     sizes where the header contradicts itself, see `images.voxel_affine`. nan: keep (NaN stays where it is and is not spread),
-    zero or refuse. series: which of a DICOM folder's, by number, description or UID. Raises InputError for what cannot be
-    interpolated; see `check_scan`.
+    zero or refuse. series: which of a DICOM folder's, by number, description or UID; fill: slices may be missing from it.
+    Raises InputError for what cannot be interpolated; see `check_scan`.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir() or is_dicom(path):
-        from interslice.data.dicom import read_own_series
+        from interslice.scan.series import read_dicom
 
-        return scan_from_stack(read_own_series(path, series), str(path), axis)
+        return read_dicom(path, str(path), axis, series, fill)
     if has_suffix(path, ITK_SUFFIXES):
         return scan_from_image(read_itk(path), str(path), axis, trust, nan)
     image = open_image(path)
@@ -162,12 +165,6 @@ def read_scan(
         scan = scan_from_image(image, str(path), axis, trust, nan)
     thickness, remarks = slice_facts(path, scan.slice_spacing_mm)
     return replace(scan, thickness_mm=thickness, remarks=remarks)
-
-
-def scan_from_stack(stack: "Stack", name: str, axis: str | None = None) -> Scan:
-    """The Scan of a DICOM series; raises InputError as `check_scan`."""
-    scan = scan_from_image(stack.to_scanner(), name, axis)
-    return replace(scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks, places=stack.places)
 
 
 def check_memory(needed: int, name: str) -> None:

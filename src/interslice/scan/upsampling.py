@@ -7,6 +7,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.methods import build_method
 from interslice.methods.base import Method
+from interslice.methods.conventional import BSpline
 from interslice.methods.shipped import read_settings
 from interslice.scan.grid import Grid
 from interslice.scan.labels import holds_whole_values, interpolate_labels, why_labels
@@ -27,6 +28,8 @@ def at_grid(method: Method, volume: np.ndarray, grid: Grid) -> np.ndarray:
     if grid.factor:
         return method.interpolate(volume, grid.factor)
     check_makes(method, grid)
+    if grid.uneven and isinstance(method, BSpline):
+        return method.interpolate_between(volume, grid.uneven, grid.distances)
     return method.interpolate_at(volume, grid.positions)
 
 
