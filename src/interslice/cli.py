@@ -13,8 +13,6 @@ from typing import NoReturn
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.extras import require
-from interslice.scan.arguments import add_bids, add_upsample
-from interslice.steps.commands import add_commands
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -66,6 +64,10 @@ def sigterm_as_exception() -> Iterator[None]:
 
 def build_parser() -> Parser:
     """A sub-command per `add_...` function; each sets `run`."""
+    # Here, so that Ctrl-C at the very start is met by `main`.
+    from interslice.scan.arguments import add_bids, add_upsample
+    from interslice.steps.commands import add_commands
+
     parser = Parser(prog="interslice", description="Through-plane interpolation of MRI.")
     parser.add_argument("--version", action="version", version=f"interslice {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)

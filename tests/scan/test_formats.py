@@ -1,6 +1,9 @@
 """Formats in and out: other programs find the same values at the same places; complex voxels; axes of length 1."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -141,3 +144,16 @@ def test_suffixes_in_capitals_are_suffixes(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(values().T), str(tmp_path / "s.mha"))
     (tmp_path / "s.mha").rename(tmp_path / "S.MHA")
     assert upsample(tmp_path / "S.MHA", "-o", tmp_path / "S.NRRD", "--axis", "k") == 0
+
+
+def test_a_header_extension_with_dicom_is_copied_though_pydicom_is_not_loaded(tmp_path):
+    image = nifti()
+    content = b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(2, content))
+    source = saved(image, tmp_path / "a.nii")
+    code = "import sys; from interslice.cli import main; code = main(sys.argv[1:]); sys.exit(code or 'pydicom' in sys.modules)"
+    arguments = ["upsample", str(source), "--fast", "--quiet", "-o", str(tmp_path / "b.nii")]
+    assert subprocess.run([sys.executable, "-c", code, *arguments]).returncode == 0
+    read, written = (Path(tmp_path / name).read_bytes() for name in ("a.nii", "b.nii"))
+    assert content in written[348:400]
+    assert read[348:352] == written[348:352]

@@ -16,7 +16,7 @@ import interslice
 from installed import closure, listed, plain_python, run_plainly
 from settings import ROOT
 
-HEAVY = {"torch", "snakemake", "pandas", "matplotlib", "SimpleITK"}
+HEAVY = {"torch", "snakemake", "pandas", "matplotlib", "SimpleITK", "pydicom", "PIL", "requests"}
 
 
 @pytest.fixture(scope="module")

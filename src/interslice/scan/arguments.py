@@ -137,8 +137,23 @@ def add_dataset(command: argparse.ArgumentParser, title: str) -> None:
     )  # fmt: skip
 
 
+def import_nibabel_alone() -> None:
+    """Import nibabel without pydicom, which it would load for a kind of header extension that is only copied here.
+
+    With it come requests, Pillow and more: half a second at every start. Where DICOM is read, pydicom is imported as ever.
+    """
+    if "nibabel" in sys.modules or "pydicom" in sys.modules:
+        return
+    sys.modules["pydicom"] = None  # type: ignore[assignment]  # what nibabel takes for "not installed"
+    try:
+        import nibabel  # noqa: F401
+    finally:
+        del sys.modules["pydicom"]
+
+
 def run_upsample(arguments: argparse.Namespace) -> int:
     """`interslice upsample`; the exit code."""
+    import_nibabel_alone()
     from interslice.scan.jobs import is_batch
 
     if arguments.list:
@@ -159,6 +174,7 @@ def run_upsample(arguments: argparse.Namespace) -> int:
 
 def run_bids(arguments: argparse.Namespace) -> int:
     """`interslice bids`; the exit code."""
+    import_nibabel_alone()
     from interslice.common.errors import InputError
 
     if not arguments.source.is_dir():

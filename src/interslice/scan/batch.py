@@ -54,7 +54,10 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
         return outcome
 
     outcomes = list(for_all(work, jobs, options.jobs))
-    write_page(outcomes, options.source, options.output / PAGE)
+    try:
+        write_page(outcomes, options.source, options.output / PAGE)
+    except (InputError, OSError) as error:  # of a disk that is full, say: the images are there all the same
+        say(f"{PAGE} was not written: {error}")
     return outcomes
 
 

@@ -7,7 +7,7 @@ is deepest in (Raya and Udupa, IEEE Transactions on Medical Imaging 9, 1990, for
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.scan.scans import Scan
 
@@ -105,5 +105,5 @@ def signed_distance(inside: np.ndarray) -> np.ndarray:
     """Pixels to the edge of a mask (rows, columns), float32, positive inside."""
     if inside.all():
         return np.full(inside.shape, np.hypot(*inside.shape), dtype=np.float32)
-    depth = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    depth = scipy.ndimage.distance_transform_edt(inside) - scipy.ndimage.distance_transform_edt(~inside)
     return (depth - 0.5 * np.sign(depth)).astype(np.float32)

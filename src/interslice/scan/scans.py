@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.common.errors import InputError
 from interslice.common.memory import available_bytes
@@ -274,7 +274,7 @@ def without_nan(frame: np.ndarray) -> np.ndarray:
         return frame
     if absent.all():  # a frame of a series
         return np.zeros_like(frame)
-    nearest = ndimage.distance_transform_edt(absent, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(absent, return_distances=False, return_indices=True)
     filled: np.ndarray = frame[tuple(nearest)]
     return filled
 
