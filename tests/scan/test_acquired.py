@@ -8,8 +8,11 @@ import pytest
 from heads import head_volume
 from interslice.cli import main
 from interslice.common.errors import InputError
+from interslice.methods.conventional import Linear
 from interslice.scan.acquired import with_thickness, without_motion
+from interslice.scan.grid import grid_for
 from interslice.scan.scans import read_scan
+from interslice.scan.upsampling import upsample_scan
 from moving import as_scan, moved
 from scan_files import nifti, saved
 
@@ -29,6 +32,23 @@ def test_the_json_beside_an_image_says_how_thick_slices_are(tmp_path, thickness,
     scan = with_thickness(read_scan(path), None)
     assert (scan.thickness_mm, scan.remarks) == (thickness, (words,))
     assert with_thickness(read_scan(path), 3).thickness_mm == 3
+
+
+def test_the_method_is_given_the_thickness(tmp_path):
+    """In units of the gap, also on a grid that is no whole factor, and the method itself stays as it was."""
+    seen = []
+
+    class Thick(Linear):
+        def weights(self, slices, positions):
+            seen.append(self.thickness)
+            return super().weights(slices, positions)
+
+    method = Thick({})
+    scan = with_thickness(read_scan(saved(nifti(), tmp_path / "scan.nii.gz")), 4)
+    for grid in (grid_for(scan, 2), grid_for(scan, spacing_mm=1.3)):
+        upsample_scan(scan, grid, method)
+    assert seen == [0.8, 0.8]
+    assert method.thickness is None
 
 
 def test_a_json_of_the_tree_holds_for_its_images_and_contradictions_are_said(tmp_path):

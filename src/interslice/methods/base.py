@@ -1,5 +1,6 @@
 """The contract of every method."""
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,8 @@ class Method:
 
     Subclasses write `_interpolate`, and `_interpolate_at` where they can, and set the flags: trained (needs a checkpoint),
     supervised (has seen high-resolution training volumes), needs_reference (a control that is given the answer), needs_scan (is
-    told in `scan` what is not in the voxels, where it is known).
+    told in `scan` what is not in the voxels, where it is known). thickness: of a slice in units of the slice spacing, None
+    where it is not known; see `given`.
     """
 
     trained: ClassVar[bool] = False
@@ -44,9 +46,16 @@ class Method:
     needs_reference: ClassVar[bool] = False
     needs_scan: ClassVar[bool] = False
     scan: Scan | None = None
+    thickness: float | None = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
+
+    def given(self, thickness: float | None) -> "Method":
+        """This method for slices of a thickness, which is above 1 where they overlap; others may use it at the same time."""
+        method = copy.copy(self)
+        method.thickness = thickness
+        return method
 
     def interpolate(self, volume: np.ndarray, factor: int, gaps: Collection[int] | None = None) -> np.ndarray:
         """(n, rows, columns) float32 in [0, 1] to ((n - 1) K + 1, rows, columns) float32; output i K lies on input i.

@@ -20,12 +20,14 @@ class Grid:
     """The slices of a result: the first is the scan's first, and they end at or before its last.
 
     slices: how many the scan has. ratio: the (usual) gap of the scan over the gap of the result, above 1. uneven: where the
-    slices of a scan of unequal gaps are, in units of the usual gap; empty where that is 0, 1, 2, ...
+    slices of a scan of unequal gaps are, in units of the usual gap; empty where that is 0, 1, 2, ... thickness: of a slice in
+    units of the usual gap, None where it is not known.
     """
 
     slices: int
     ratio: float
     uneven: tuple[float, ...] = ()
+    thickness: float | None = None
 
     @property
     def factor(self) -> int | None:
@@ -83,10 +85,11 @@ def grid_for(
     where that leaves nothing to add, InputError for what is not allowed.
     """
     slices, before, uneven = scan.stored.shape[scan.axis], scan.slice_spacing_mm, scan.positions
+    thickness = None if scan.thickness_mm is None else scan.thickness_mm / before
     if sum((factor is not None, spacing_mm is not None, isotropic)) > 1:
         raise InputError("found more than one of factor, spacing and isotropic, allowed is one of them")
     if factor is not None:
-        return Grid(slices, parse_factor(factor), uneven)
+        return Grid(slices, parse_factor(factor), uneven, thickness)
     in_plane = min(size for axis, size in enumerate(scan.spacing_mm) if axis != scan.axis)
     goal = in_plane if spacing_mm is None else float(spacing_mm)
     if not (math.isfinite(goal) and goal > 0):
@@ -104,7 +107,7 @@ def grid_for(
         raise InputError(
             f"{scan.name}: {before:.4g} mm to {goal:.4g} mm is a factor of {ratio:.4g}, allowed is up to {MAX_FACTOR}"
         )
-    return Grid(slices, ratio, uneven)
+    return Grid(slices, ratio, uneven, thickness)
 
 
 def described(scan: Scan, grid: Grid) -> str:

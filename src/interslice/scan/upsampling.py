@@ -25,6 +25,7 @@ def limits_of(frame: np.ndarray, trained: bool) -> tuple[float, float]:
 
 def at_grid(method: Method, volume: np.ndarray, grid: Grid) -> np.ndarray:
     """(n, rows, columns) float32 at the positions of a grid; InputError where the method makes whole factors alone."""
+    method = method.given(grid.thickness)
     if grid.factor:
         return method.interpolate(volume, grid.factor)
     check_makes(method, grid)
