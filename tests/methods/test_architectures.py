@@ -30,6 +30,28 @@ def test_the_same_body_and_budget_with_and_without_the_synthesis_term(name, data
         assert [found["network"], found["output"]] == [expected["network"], expected["output"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "dataset", "batch"),
+    [
+        ("cae_paper", "acdc", 12),
+        ("cae_pretrained", "t1", 12),
+        ("cae", "mnist", 32),
+        ("acai", "mnist_idx", 32),
+        ("vae", "lines", 16),
+    ],
+)
+def test_what_is_not_of_the_quick_recipe_keeps_its_own(name, dataset, batch):
+    """The released settings, the finished models, digits and lines; lines never had normalisation, drawn images no contrast."""
+    quick, found = (load_method_settings(one, ROOT, dataset) for one in ("cae", name))
+    drawn = dataset in ("mnist", "mnist_idx", "lines")
+    assert found["network"]["normalisation"] == ("none" if dataset == "lines" else "batch")
+    assert found["training"]["optimiser"] == "adam"
+    assert (found["training"]["contrast"], found["training"]["batch"]) == (0.0 if drawn else 1.0, batch)
+    assert found["synthesis"]["lpips"] == (0.0 if name in ("acai", "vae") else 0.05)
+    if not drawn:
+        assert (quick["network"]["normalisation"], quick["training"]["optimiser"]) == ("none", "muon")
+
+
 def test_the_parameter_counts_of_the_lines_task_are_the_published_ones():
     network = build_method(load_method_settings("acai", ROOT, "lines")).network
     assert parameter_count(network["encoder"]) == parameter_count(network["critic"]) == 627_472

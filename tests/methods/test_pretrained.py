@@ -9,7 +9,7 @@ import yaml
 
 from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.errors import InputError
-from interslice.config import load_study
+from interslice.config import load_method_settings, load_study
 from interslice.methods import build_method, load_method
 from interslice.steps.interpolate import refuse_seen
 from interslice.steps.pretrained import export_model, write_card
@@ -30,7 +30,8 @@ def exported(tmp_path):
     state = {
         "settings": settings, "seed": 5, "K": 4, "digest": "d", "subjects": ["A", "B"],
         "validation_subjects": ["V"], "best_step": 30,
-        "history": history, "seconds": 5400.0, "weights": build_method(settings).network.state_dict(),
+        "history": history, "seconds": 5400.0, "compute_seconds": 5000.0, "updates": 60, "ended": "plateau",
+        "weights": build_method(settings).network.state_dict(),
     }  # fmt: skip
     write_checkpoint(state, tmp_path / "model.pt")
     provenance = {"environment": {"git": {"commit": "0123456789abcdef"}}}
@@ -42,6 +43,7 @@ def exported(tmp_path):
 def test_an_exported_model_loads_and_says_what_it_is(exported):
     state = read_checkpoint(exported)
     assert (state["dataset"], state["subjects"], state["commit"]) == ("t1", ["A", "B"], "0123456789abcdef")
+    assert (state["updates"], state["compute_seconds"], state["ended"]) == (60, 5000.0, "plateau")
     loaded = load_method(small_settings("cae") | {"checkpoint": "x_K{K}.pt"}, exported)
     torch.testing.assert_close(
         loaded.network.state_dict(), read_checkpoint(exported.parent / "model.pt")["weights"]
@@ -107,5 +109,4 @@ def test_committed_models_saw_no_test_subject_and_fit_their_method(path):
     assert set(state["subjects"]) == set(dataset["splits"]["train"])
     assert set(state["validation_subjects"]) == set(dataset["splits"]["validation"])
     assert not set(state["subjects"]) & {*dataset["splits"]["test"], *dataset["splits"]["validation"]}
-    settings = yaml.safe_load((ROOT / "config" / "methods" / f"{name}.yaml").read_text())
-    load_method(settings, path)
+    load_method(load_method_settings(f"{name}_pretrained", ROOT), path)

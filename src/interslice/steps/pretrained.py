@@ -23,6 +23,9 @@ KEPT = (
     "best_step",
     "history",
     "seconds",
+    "compute_seconds",
+    "updates",
+    "ended",
 )
 
 
