@@ -28,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 (some files of a dataset failed), 2 (bad input), 130 or 143 (stopped)."""
     try:
         with sigterm_as_exception():
-            options = build_parser().parse_args(arguments)
+            parser = build_parser()
+            if not (sys.argv[1:] if arguments is None else arguments):
+                parser.print_help(sys.stderr)
+                return BAD_INPUT
+            options = parser.parse_args(arguments)
             return int(options.run(options))
     except InputError as error:
         print(error, file=sys.stderr)
