@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from interslice.scan.trust import Score
 
-__all__ = ["InputError", "NothingToDo", "check", "read_dicom", "upsample"]
+__all__ = ["InputError", "NothingToDo", "check", "read", "read_dicom", "upsample"]
 __version__ = "0.2.0"
 
 
@@ -77,6 +77,14 @@ def check(
     from interslice.scan.api import check_image
 
     return check_image(image, method, axis, model, trust, nan)
+
+
+def read(path: str | Path, series: str | None = None, *, trust: str | None = None) -> "Nifti1Image":
+    """A scan as `upsample` reads it, as a NIfTI image: NIfTI, Analyze, MGH, NRRD or MetaImage, or as of `read_dicom`."""
+    from interslice.scan.api import image_of
+    from interslice.scan.scans import read_scan
+
+    return image_of(read_scan(path, trust=trust, series=series))
 
 
 def read_dicom(path: str | Path, series: str | None = None) -> "Nifti1Image":

@@ -47,13 +47,17 @@ def images(folder):
 
 def test_metadata_comes_along_and_what_is_not_true_of_new_slices_does_not(tree, tmp_path, capsys):
     add(tree, "sub-1/anat/sub-1_T2w.nii.gz")
-    known = {"EchoTime": 0.09, "SliceTiming": [0, 1], "Description": "as acquired"}
+    known = {"EchoTime": 0.09, "SliceTiming": [0, 1], "Description": "as acquired", "SpacingBetweenSlices": 5}
     (tree / "sub-1/anat/sub-1_T2w.json").write_text(json.dumps(known))
     assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
     beside = json.loads((tmp_path / "out/sub-1/anat/sub-1_desc-interslice_T2w.json").read_text())
     assert beside["EchoTime"] == 0.09
     assert "SliceTiming" not in beside
-    assert beside["InterpolationFactor"] == 2
+    assert (beside["InterpolationFactor"], beside["SpacingBetweenSlices"], beside["SkullStripped"]) == (
+        2,
+        2.5,
+        False,
+    )
     assert beside["Description"].startswith("Slices added")
     (tree / "sub-1/anat/sub-1_T2w.json").write_text("{")
     code, err = run(capsys, tree, "-o", tmp_path / "again")
@@ -166,6 +170,14 @@ def test_a_page_shows_every_image_of_a_run(tree, tmp_path, capsys):
     assert (tmp_path / "out" / ".bidsignore").read_text() == "report.html\n"
     picture = tmp_path / "pictures/sub-1/anat/sub-1_desc-interslice_T2w.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_check_that_is_not_possible_stops_no_interpolation(tree, tmp_path, capsys):
+    (tree / "sub-1/anat").mkdir(parents=True)
+    saved(nifti(shape=(20, 18, 3)), tree / "sub-1/anat/sub-1_T2w.nii.gz")
+    code, err = run(capsys, tree, "-o", tmp_path / "out", "--check")
+    assert (code, "found 3 slices, --check needs at least 4" in err) == (0, True)
+    assert images(tmp_path / "out") == ["sub-1/anat/sub-1_desc-interslice_T2w.nii.gz"]
 
 
 def test_a_link_to_nothing_is_named_and_stops_nothing_else(tree, tmp_path, capsys):

@@ -70,7 +70,9 @@ def test_frames_of_slicer_are_values_of_a_voxel_and_colours_are_refused(tmp_path
     frames = sitk.Compose([sitk.GetImageFromArray(values().T * (1 + frame)) for frame in range(4)])
     sitk.WriteImage(frames, str(tmp_path / "series.nrrd"))
     scan = read_scan(tmp_path / "series.nrrd", "k")
-    np.testing.assert_array_equal(scan.stored, np.stack([values() * (1 + frame) for frame in range(4)], 3))
+    expected = np.stack([values() * (1 + frame) for frame in range(4)], 3)
+    np.testing.assert_array_equal(scan.stored, expected)
+    np.testing.assert_array_equal(interslice.read(tmp_path / "series.nrrd").dataobj, expected)
     colour = sitk.Compose([sitk.GetImageFromArray(values(np.uint8).T)] * 3)
     sitk.WriteImage(colour, str(tmp_path / "colour.mha"))
     with pytest.raises(InputError, match=r"colour.mha: found colour voxels \(3 values each\)"):

@@ -257,6 +257,10 @@ def test_dicom_values_and_scanner_coordinates(tmp_path):
     assert scan.stored.dtype == np.int16
     assert scan.slice_spacing_mm == pytest.approx(8)
     assert scan.header["qform_code"] == scan.header["sform_code"] == 1
+    for image in (interslice.read_dicom(tmp_path / "series"), interslice.read(tmp_path / "series")):
+        np.testing.assert_array_equal(image.dataobj, scan.stored)
+        np.testing.assert_allclose(image.affine, scan.affine)
+    assert interslice.upsample(tmp_path / "series", 2, "linear").shape == (18, 20, 7)
     for path in paths:
         edit_dicom(path, RescaleSlope="0.5", RescaleIntercept="-3")
     halved = read_scan(tmp_path / "series")

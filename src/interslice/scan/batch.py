@@ -135,6 +135,10 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     grid = choose_grid(scan, options)
     fine, record, said = interpolated(scan, grid, asked, options, reason)
     known = source_metadata(job.source, options.source)
+    if "SpacingBetweenSlices" in known:
+        known["SpacingBetweenSlices"] = round(scan.slice_spacing_mm / grid.ratio, 6)
+    if not reason:  # required of derivatives of images; a raw one is not, and another says so itself
+        known = {"SkullStripped": False} | known
     record = sidecar(job.source.relative_to(options.source), scan, grid, options.keep_original) | record
     job.sidecar.unlink(missing_ok=True)
     write_scan(fine, job.target)
@@ -180,6 +184,10 @@ def interpolated(
     if options.check:
         from interslice.scan.trust import check_report
 
-        record["Check"] = check_report(scan.parts()[0], model, None, options.keep_original).splitlines()
+        try:
+            report = check_report(scan.parts()[0], model, None, options.keep_original)
+        except InputError as error:  # of too few slices: no reason not to interpolate them
+            report = str(error)
+        record["Check"] = report.splitlines()
         said = "; ".join(part for part in (said, record["Check"][-1].strip()) if part)
     return upsample_scan(scan, grid, model.method, options.keep_original), record, said

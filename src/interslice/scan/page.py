@@ -28,10 +28,12 @@ HEADINGS = (
 
 
 def thumbnail(before: Scan, after: Scan) -> bytes:
-    """A PNG of the plane across the slices through the middle of the scan, before and after, true to scale."""
+    """A PNG of the plane across the slices through the middle of the scan, before and after; nothing where all is NaN."""
     from matplotlib.image import imsave
 
     planes = [across(scan.parts()[0]) for scan in (before, after)]
+    if np.isnan(planes[0][0]).all():
+        return b""
     low, high = np.nanpercentile(planes[0][0], WINDOW)
     pictures = [resized(np.nan_to_num(plane, nan=low), sizes, planes[0]) for plane, sizes in planes]
     gap = np.full((len(pictures[0]), 3), high)
