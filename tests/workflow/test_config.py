@@ -324,7 +324,7 @@ def test_a_setting_for_a_dataset_is_checked_like_any_other(tmp_path):
     ("changes", "message"),
     [
         ({"source": "folder", "folder": None}, r"the key 'folder' is missing, source folder needs folder"),
-        ({"source": "acdc9"}, r"key source: found 'acdc9', allowed are packages, folder, acdc"),
+        ({"source": "acdc9"}, r"key source: found 'acdc9', allowed are packages, folder, metaimage, acdc"),
         ({"archives": {"a.rar": {"urls": [], "size": None, "sha256": None}}}, r"key archives: found 'a.rar'"),
         ({"on_bad_case": "ignore"}, r"key on_bad_case: found 'ignore', allowed are stop, leave_out"),
         ({"in_plane_mm": 0}, r"key in_plane_mm: found 0, allowed are numbers above 0"),

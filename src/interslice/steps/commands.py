@@ -27,6 +27,27 @@ def add_commands(commands: Any) -> None:
     )
     check.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that export-inputs wrote")
     check.set_defaults(run=run_check)
+    board = commands.add_parser(
+        "leaderboard",
+        help="the scores of several studies, machines and people on one page",
+        description="Merge long tables of studies that scored the same volumes alike, and refuse others.",
+    )
+    board.add_argument(
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="RESULTS",
+        help="results/NAME, or a scores.parquet of this command",
+    )
+    board.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("leaderboard"),
+        metavar="FOLDER",
+        help="default: %(default)s",
+    )
+    board.set_defaults(run=run_leaderboard)
 
 
 def run_export(arguments: argparse.Namespace) -> int:
@@ -37,6 +58,17 @@ def run_export(arguments: argparse.Namespace) -> int:
 
     print("\n".join(export_inputs(arguments.study, arguments.output)))
     print(f"{arguments.output}/README.txt says what to do with them")
+    return 0
+
+
+def run_leaderboard(arguments: argparse.Namespace) -> int:
+    from interslice.common.extras import require
+
+    require("jinja2", "study", "leaderboard")
+    from interslice.steps.leaderboard import PAGE, TABLE, write_leaderboard
+
+    print("\n".join(write_leaderboard(arguments.sources, arguments.output)))
+    print(f"{arguments.output / PAGE}; {arguments.output / TABLE}: for others to merge")
     return 0
 
 

@@ -1,0 +1,245 @@
+"""Long tables of several studies, machines and people as one page, where they were scored alike on the same volumes."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet as parquet
+
+from interslice import __version__
+from interslice.analysis.results import results_table
+from interslice.common.errors import InputError
+from interslice.common.files import replacing
+from interslice.common.provenance import environment_record
+from interslice.data.volumes import open_volume
+from interslice.report.formatting import Cell, Row, ShownTable
+from interslice.report.leaderboard import FILTERS, leaderboard, views_of
+from interslice.report.pages import Facts, Filtered, Section, Table, Text, write_page
+from interslice.report.reader_study import files_of, first_seed
+from interslice.scoring.longtable import check_scores, gap_step
+
+RECORD = b"interslice"  # the key of a Parquet file's own records
+TABLE, PAGE = "scores.parquet", "index.html"
+ALL_METHODS = "synthesised_whole.csv"  # of a study's tables: labels and marks
+PROTOCOL = "strict"
+
+
+def write_leaderboard(sources: Sequence[Path], output: Path) -> list[str]:
+    """Write index.html and scores.parquet, which others can merge again, into the folder `output`; a line per study.
+
+    sources: results of studies, or tables that this function wrote. Raises InputError where they do not go together.
+    """
+    studies = [study for source in sources for study in read_studies(source)]
+    check_alike([record for _, record in studies])
+    names = distinct([record for _, record in studies])
+    scores = pd.concat(
+        [
+            table.assign(method=table["method"].map(name))
+            for (table, _), name in zip(studies, names, strict=True)
+        ]
+    )
+    scores = check_scores(scores)
+    records = [
+        renamed(record, name, number)
+        for number, ((_, record), name) in enumerate(zip(studies, names, strict=True))
+    ]
+    with replacing(output) as folder:
+        folder.mkdir(parents=True)
+        table = pyarrow.Table.from_pandas(scores, preserve_index=False)
+        about = json.dumps(records)
+        parquet.write_table(table.replace_schema_metadata({RECORD: about.encode()}), folder / TABLE)
+        write_page(folder / PAGE, title="Leaderboard", sections=sections(scores, records))
+    return [f"{one['study']}: {', '.join(one['labels'].values())}" for one in records]
+
+
+def read_studies(source: Path) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """The strict rows of the long table and the record of every study in results/NAME or in a table of `write_leaderboard`."""
+    if source.is_dir() and (source / TABLE).is_file() and (source / "tables").is_dir():
+        table = check_scores(pd.read_parquet(source / TABLE))
+        return [(strict(table, source), study_record(source, table))]
+    path = source / TABLE if source.is_dir() else source
+    try:
+        stored = parquet.read_table(path)
+        records = json.loads((stored.schema.metadata or {})[RECORD])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{source}: is neither the results of a study with tables nor a {TABLE} of `interslice leaderboard`, which "
+            "says what was scored"
+        ) from error
+    table = strict(check_scores(stored.to_pandas()), source)
+    return [(table[table["method"].isin(record["labels"])], record) for record in records]
+
+
+def strict(table: pd.DataFrame, source: Path) -> pd.DataFrame:
+    found = sorted(table["protocol"].unique())
+    if PROTOCOL not in found:
+        raise InputError(f"{source}: found protocol {', '.join(found)}, allowed is {PROTOCOL}")
+    return table[table["protocol"] == PROTOCOL]
+
+
+def study_record(results: Path, table: pd.DataFrame) -> dict[str, Any]:
+    """What of a study says whether others can stand beside it, and what its rows are."""
+    shown = pd.read_csv(results / "tables" / ALL_METHODS).drop_duplicates("method").set_index("method")
+    data: dict[str, dict[str, str]] = {}
+    seconds: dict[str, float] = {}
+    for place in sorted(path for path in (results / "score_method").glob("*/K*/*") if path.is_dir()):
+        dataset, factor, method = place.parts[-3:]
+        shards = first_seed(place, results.parent.parent)
+        if dataset not in data:
+            volumes = files_of([shard["normalised"] for shard in shards], ".nii")
+            data[dataset] = {subject: digest_of(path) for subject, path in sorted(volumes.items())}
+        took = [one["seconds"] for shard in shards for one in costs_of(shard["interpolated"])]
+        if took:
+            seconds[f"{dataset} {factor} {method}"] = float(np.median(took))
+    keys = ["dataset", "K"]
+    steps = {" K".join(map(str, key)): gap_step(part) for key, part in table.groupby(keys)}
+    environment = environment_record()
+    return {
+        "study": results.name,
+        "labels": {str(method): str(label) for method, label in shown["label"].items()},
+        "controls": [str(method) for method in shown.index[shown["control"].astype(bool)]],
+        "supervised": [str(method) for method in shown.index[shown["supervised"].astype(bool)]],
+        "data": data,
+        "gap_steps": steps,
+        "seconds": seconds,
+        "versions": {"interslice": __version__, "python": environment["python"], **environment["packages"]},
+        "machine": {key: str(environment[key]) for key in ("platform", "cpu", "gpu")},
+        "commit": (environment["git"] or {}).get("commit", ""),
+    }
+
+
+def costs_of(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "costs.json"
+    return list(json.loads(path.read_text())) if path.is_file() else []
+
+
+def digest_of(path: Path) -> str:
+    """Of a reference volume: its shape, spacing and middle slice, which no other scan or preprocessing shares."""
+    volume = open_volume(path)
+    middle = np.ascontiguousarray(volume.data[0, volume.data.shape[1] // 2], dtype=np.float32)
+    about = f"{volume.data.shape} {[round(size, 4) for size in volume.spacing]}"
+    return hashlib.sha256(about.encode() + np.round(middle, 4).tobytes()).hexdigest()[:16]
+
+
+def check_alike(records: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse studies whose subjects of one name are other volumes, and those that scored other gaps."""
+    volumes: dict[tuple[str, str], tuple[str, str]] = {}
+    steps: dict[str, tuple[Any, str]] = {}
+    for record in records:
+        for dataset, subjects in record["data"].items():
+            for subject, digest in subjects.items():
+                first = volumes.setdefault((dataset, subject), (digest, record["study"]))
+                if first[0] != digest:
+                    raise InputError(
+                        f"{record['study']}: subject {subject} of {dataset} is another volume than in {first[1]}; allowed are "
+                        "equal data with equal preprocessing"
+                    )
+        for place, step in record["gap_steps"].items():
+            first_step = steps.setdefault(place, (step, record["study"]))
+            if first_step[0] != step:
+                raise InputError(
+                    f"{record['study']}: scores every {step} gaps of {place}, {first_step[1]} every {first_step[0]}; "
+                    "allowed is one gap_step"
+                )
+
+
+def distinct(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """For each study its methods' names among all: a name that several have gets the study's behind it."""
+    owners: dict[str, int] = {}
+    for record in records:
+        for method in record["labels"]:
+            owners[method] = owners.get(method, 0) + 1
+    studies = [record["study"] for record in records]
+    apart = [
+        study if studies.count(study) == 1 else f"{study}-{studies[: number + 1].count(study)}"
+        for number, study in enumerate(studies)
+    ]
+    return [
+        {method: f"{method}@{study}" if owners[method] > 1 else method for method in record["labels"]}
+        for record, study in zip(records, apart, strict=True)
+    ]
+
+
+def renamed(record: Mapping[str, Any], name: Mapping[str, str], number: int) -> dict[str, Any]:
+    """A record under the names that its methods have among all, with labels that tell equal ones apart."""
+    labels = {
+        new: record["labels"][old] + (f" ({new.partition('@')[2]})" if "@" in new and "@" not in old else "")
+        for old, new in name.items()
+    }
+    seconds = {
+        " ".join([*key.split(" ")[:2], name[key.split(" ")[2]]]): value
+        for key, value in record["seconds"].items()
+    }
+    marks = {
+        key: [name[method] for method in record[key] if method in name] for key in ("controls", "supervised")
+    }
+    return {**record, **marks, "labels": labels, "seconds": seconds}
+
+
+def sections(scores: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """The leaderboard in every view, costs, and where the rows come from."""
+    labels = {method: label for record in records for method, label in record["labels"].items()}
+    marks = {key: {one for record in records for one in record[key]} for key in ("controls", "supervised")}
+    tables = [
+        results_table(scores, kind=kind, region=region, protocol=protocol, labels=labels, **marks)
+        for kind, region, protocol in views_of(scores)
+    ]
+    return [
+        Section("Every method", [Filtered(leaderboard(tables), len(FILTERS))]),
+        Section("Costs", [Table(shown_costs(records, labels))]),
+        Section("Where the rows come from", [Table(shown_sources(records)), *differences(records)]),
+    ]
+
+
+def shown_costs(records: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> ShownTable:
+    """Seconds per volume, each on its own machine."""
+    rows = [
+        Row(
+            (
+                Cell(labels[method], labels[method]),
+                Cell(dataset, dataset),
+                Cell(factor, factor),
+                Cell(f"{value:.3g}", value),
+            )
+        )
+        for record in records
+        for (dataset, factor, method), value in (
+            (key.split(" "), value) for key, value in record["seconds"].items()
+        )
+    ]
+    note = "Median over the test subjects, on the machine of each study: below."
+    return ShownTable("Seconds per volume", ("Method", "Dataset", "K", "Seconds"), tuple(rows), (note,))
+
+
+def shown_sources(records: Sequence[Mapping[str, Any]]) -> ShownTable:
+    rows = []
+    for record in records:
+        subjects = "; ".join(f"{dataset}: {len(found)}" for dataset, found in record["data"].items())
+        machine = ", ".join(value for value in record["machine"].values() if value not in ("None", ""))
+        methods = ", ".join(record["labels"].values())
+        texts = (record["study"], methods, subjects, machine, record["commit"][:10])
+        rows.append(Row(tuple(Cell(text, text) for text in texts)))
+    header = ("Study", "Methods", "Test subjects", "Machine", "Commit")
+    return ShownTable(
+        "Studies", header, tuple(rows), ("Data, preprocessing and scored gaps were found equal.",)
+    )
+
+
+def differences(records: Sequence[Mapping[str, Any]]) -> list[Text | Facts]:
+    """The packages whose versions differ between the studies."""
+    packages = sorted({name for record in records for name in record["versions"]})
+    found = {
+        name: "; ".join(f"{record['study']}: {record['versions'].get(name)}" for record in records)
+        for name in packages
+        if len({record["versions"].get(name) for record in records}) > 1
+    }
+    return (
+        [Facts({f"{name} differs": text for name, text in found.items()})]
+        if found
+        else [Text("All versions are equal.")]
+    )
