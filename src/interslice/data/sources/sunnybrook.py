@@ -29,16 +29,9 @@ PHASE = re.compile(r"(?<![A-Za-z])(ED|ES)(?![A-Za-z])", re.IGNORECASE)
 SHORT_AXIS_FOLDER = "CINESAX"
 TABLE = "scd_patientdata.csv"
 COMPANIONS = (
-    "*.dcm",
-    "*.raw",
-    "*.zraw",
-    "*-contour-*.txt",
-    "*contour-manual.txt",
-    "*.csv",
-    "*.txt",
-    "DICOMDIR",
+    *("*.dcm", "DICOMDIR", "*.raw", "*.zraw", "*contour-manual.txt", "*.csv", "*.txt"),
+    *("*.htm", "*.html", "*.pdf"),  # licence and norms of the contours
 )
-COMPANIONS += ("*.htm", "*.html", "*.pdf")  # licence and norms of the contours
 
 
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
