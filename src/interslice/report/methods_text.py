@@ -21,6 +21,13 @@ EXPLORATORY = (
     "All other comparisons are exploratory; their p are corrected by Benjamini and Hochberg within each dataset, metric and "
     "image region, over all K and pairs."
 )
+# What the settings of a method from elsewhere say of it; nothing here can check it.
+LEARNED = {
+    "nothing": "has learned from no scan, as its settings say",
+    "scan": "learns from the scan that it is given, as its settings say",
+    "low": "has learned from low-resolution scans of other subjects, as its settings say",
+    "high": "has learned from high-resolution scans of other subjects, as its settings say",
+}
 SCALINGS = {"percentile": "the percentiles {low:g} and {high:g}", "minmax": "the minimum and maximum"}
 PROFILES = {"gaussian": "after a Gaussian slice profile of K/2.355 voxels", "none": "without a slice profile"}
 
@@ -72,6 +79,13 @@ def _methods(study: Mapping[str, Any]) -> str:
                 else _budgets(study, name)
             )
             sentences.append(f"{settings['label']}: {budget}.")
+        elif "learns_from" in settings:
+            what = (
+                "results that were made elsewhere, by something"
+                if "results" in settings
+                else "a program from elsewhere"
+            )
+            sentences.append(f"{settings['label']}: {what} that {LEARNED[settings['learns_from']]}.")
     if any(s["role"] == "trained" and not s.get("checkpoint") for s in methods.values()):
         sentences.append(
             f"Checkpoints were picked on validation subjects; trainings per dataset and K: {seeds}."

@@ -1,0 +1,30 @@
+"""The methods paragraph: what it says of methods from elsewhere, about which nothing here knows more than their settings."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from interslice.common.provenance import environment_record
+from interslice.report.methods_text import methods_paragraph
+from settings import study_of
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"method": "external", "command": "true {input} {output}", "learns_from": "scan"},
+            "Theirs: a program from elsewhere that learns from the scan that it is given, as its settings say.",
+        ),
+        (
+            {"method": "precomputed", "results": "there/{subject}.nii.gz", "learns_from": "high"},
+            "Theirs: results that were made elsewhere, by something that has learned from high-resolution scans",
+        ),
+    ],
+)
+def test_methods_from_elsewhere_are_said_with_what_they_learned_from(tmp_path, settings, sentence):
+    path = tmp_path / "theirs.yaml"
+    path.write_text(yaml.safe_dump({"label": "Theirs", "role": "baseline"} | settings))
+    study = study_of(methods=["linear", str(path)]).resolved
+    tests = pd.DataFrame({"dataset": [], "n": [], "role": []})
+    assert sentence in methods_paragraph(study, tests, environment_record())
