@@ -126,6 +126,31 @@ def test_phase_beside_magnitude_is_a_series_of_its_own(tmp_path):
     np.testing.assert_array_equal(phase.data[..., 0], whole[..., 1])
 
 
+def test_kinds_that_only_their_image_type_sets_apart_can_be_chosen(tmp_path):
+    """Water and fat of one Dixon series; neither is the main one."""
+    paths = write_dicom_series(tmp_path / "a", cine((5, 12, 16), 2, seed=1), trigger=False)
+    edit_each(
+        paths, lambda image, index: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "WF"[index % 2]])
+    )
+    with pytest.raises(InputError, match=r"1: CINESAX [FW], 5 images; 2: CINESAX [FW], 5 images"):
+        only_series(tmp_path)
+    fat = read_stack(only_series(tmp_path, "CINESAX F")).data[..., 0]
+    np.testing.assert_array_equal(
+        fat, np.round(1000 * cine((5, 12, 16), 2, seed=1))[..., 1].transpose(2, 1, 0)
+    )
+
+
+def test_a_private_element_says_what_is_phase(tmp_path):
+    paths = write_dicom_series(tmp_path / "a", cine((4, 12, 16), 2, seed=1), trigger=False)
+
+    def mark(image, index):
+        image.Manufacturer = "GE MEDICAL SYSTEMS"
+        image.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2F, "SS", index % 2)
+
+    edit_each(paths, mark)
+    assert [one.part for one in list_series(tmp_path)] == ["magnitude", "phase"]
+
+
 def test_a_localizer_within_the_series_is_left_out(tmp_path):
     """By its ImageType, although it lies as the slices do; and a slice across them by its orientation."""
     paths = write_dicom_series(tmp_path / "a", cine((5, 12, 16), 1, seed=1))
@@ -191,6 +216,10 @@ def test_trigger_times_become_the_time_of_a_frame(tmp_path):
     write_dicom_series(tmp_path / "a", cine((3, 12, 16), 4, seed=1))
     header = read_own_series(tmp_path / "a").to_scanner().header
     assert header.get_zooms()[3] == pytest.approx(0.030)
+    paths = write_dicom_series(tmp_path / "b", cine((3, 12, 16), 4, seed=1), trigger=False)
+    edit_each(paths, lambda image, index: setattr(image, "RepetitionTime", 2500.0))
+    edit_each(paths, lambda image, index: setattr(image, "AcquisitionNumber", index % 4 + 1))
+    assert read_own_series(tmp_path / "b").volume_seconds == 2.5
 
 
 def test_one_series_in_several_folders_is_one_volume_and_another_patient_is_not(tmp_path):

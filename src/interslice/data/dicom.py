@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.data.dicom_headers import Slice
+from interslice.data.dicom_headers import CONTRAST, TIME_ORDER, Slice
 from interslice.data.dicom_order import SAME_PLACE_MM, sort_slices
 from interslice.data.dicom_pixels import pixels_of, read_data
 from interslice.data.dicom_series import Series, list_series, only_series, same_grid, series_of_slice
@@ -127,7 +127,7 @@ def read_stack(series: Series, *, unequal: bool = False, fill: bool = False) -> 
         remarks.append(f"left out: {volumes - 1} of {volumes} volumes, whose images are all the same")
     elif volumes > 1:
         remarks.append(f"{volumes} images of every slice, in the order of {' and '.join(order)}")
-    seconds = volume_seconds(places) if "TriggerTime" in order else 0.0
+    seconds = volume_seconds(places, order)
     return Stack(
         series.name, data, LPS_TO_RAS @ affine, places, positions, thickness, seconds, tuple(remarks)
     )
@@ -228,10 +228,14 @@ def slice_thickness(series: Series, step: np.ndarray) -> tuple[float | None, lis
     return (float(np.median(stated)) if stated else None), remarks
 
 
-def volume_seconds(places: Places) -> float:
-    """The usual time from a volume to the next by TriggerTime, which is in milliseconds."""
-    times = [image.time[0] for image in places[0]]
-    return float(np.median(np.diff([time for time in times if time is not None]))) / 1000
+def volume_seconds(places: Places, order: tuple[str, ...]) -> float:
+    """From a volume to the next by what orders them: TriggerTime, or a count of repetitions; 0 where it is no time."""
+    first = places[0]
+    if "TriggerTime" in order:
+        return float(np.median(np.diff([image.time[0] or 0.0 for image in first]))) / 1000
+    if len(first) > 1 and len(order) == 1 and order[0] in TIME_ORDER:
+        return (first[0].contrast[CONTRAST.index("RepetitionTime")] or 0.0) / 1000
+    return 0.0
 
 
 def smallest_type(values: np.ndarray) -> np.ndarray:

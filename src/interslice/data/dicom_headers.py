@@ -24,9 +24,11 @@ CONTRAST = (
     "DiffusionBValue",
     "InversionTime",
     "FlipAngle",
+    "RepetitionTime",
 )  # what makes another image of a place
 TIME_ORDER = ("TriggerTime", "TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
 B_VALUES = {"SIEMENS": 0x0019100C, "GE": 0x00431039, "PHILIPS": 0x20011003}  # private, by manufacturer
+GE_PART, GE_PARTS = 0x0043102F, ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY")  # its ImageType says none of them
 CREATORS = [tag & 0xFFFF0000 | 0x10 for tag in B_VALUES.values()]
 GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 HEADER: list[Any] = [
@@ -53,7 +55,7 @@ HEADER += [
     "SamplesPerPixel",
 ]
 HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
-HEADER += [*B_VALUES.values(), *CREATORS]
+HEADER += [*B_VALUES.values(), GE_PART, *CREATORS]
 # Of an enhanced object's frames: the names that single images have for the same thing.
 CLASSIC_NAMES = {
     "EffectiveEchoTime": "EchoTime",
@@ -240,7 +242,7 @@ def slice_of(header: Dataset, path: Path, **place: int) -> Slice:
         numbers(header, "ImagePositionPatient", 3, path),
         (float(spacing[0]), float(spacing[1])),
         (int(header.Rows), int(header.Columns)),
-        image_type(header)[2:],
+        (*image_type(header)[2:], *ge_part(header)),
         tuple(contrast),
         tuple(number(header.get(key)) for key in TIME_ORDER),
         above_zero(header.get("SliceThickness")),
@@ -264,17 +266,30 @@ def above_zero(value: Any) -> float | None:
     return found if found is not None and found > 0 else None
 
 
+def ge_part(header: Dataset) -> tuple[str, ...]:
+    """magnitude, phase, real or imaginary by the private element of GE."""
+    code = (
+        private_number(header, GE_PART)
+        if str(header.get("Manufacturer", "")).upper().startswith("GE")
+        else None
+    )
+    return (GE_PARTS[int(code)],) if code is not None and code in range(len(GE_PARTS)) else ()
+
+
 def private_b_value(header: Dataset) -> float | None:
     """The b-value that Siemens, GE and Philips wrote before the standard had one; GE adds a multiple of 1e9."""
     maker = str(header.get("Manufacturer", "")).upper()
     tag = next((tag for name, tag in B_VALUES.items() if maker.startswith(name)), None)
-    if tag is None or tag not in header:
-        return None
-    value = header[tag].value
+    found = None if tag is None else private_number(header, tag)
+    return None if found is None else found % 1e9
+
+
+def private_number(header: Dataset, tag: int) -> float | None:
+    """The (first) number of a private element, of whatever type; None where there is none."""
+    value = header[tag].value if tag in header else None
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace").split("\\")[0]
-    found = number(value if isinstance(value, str | int | float) else next(iter(value or []), None))
-    return None if found is None else found % 1e9
+    return number(value if value is None or isinstance(value, str | int | float) else next(iter(value), None))
 
 
 def numbers(header: Dataset, key: str, count: int, path: Path) -> np.ndarray:

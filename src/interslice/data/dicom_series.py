@@ -149,7 +149,7 @@ def series_of_slice(path: Path, wanted: str | None = None) -> Series:
 
 
 def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
-    """The one series, or the wanted one: its number in `described`, description or UID.
+    """The one series, or the wanted one: its number or label in `described`, description or UID.
 
     Where none is wanted, localizers, single slices beside a stack, and phase, real and imaginary images beside their
     magnitude are left out, and named in `remarks`. InputError names what there is where several remain.
@@ -164,8 +164,8 @@ def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
     else:
         chosen = [
             one
-            for number, one in enumerate(series, 1)
-            if wanted in (str(number), one.description, one.uid, f"{one.description} {one.part}")
+            for number, (one, label) in enumerate(zip(series, labels(series), strict=True), 1)
+            if wanted in (str(number), one.description, one.uid, label)
         ]
     if len(chosen) == 1:
         return chosen[0]
@@ -189,8 +189,15 @@ def is_main(one: Series, series: Sequence[Series]) -> bool:
 
 
 def described(series: Sequence[Series]) -> list[str]:
-    """A line for each series: its number for --series, description, what is special about it, and number of images."""
+    """A line for each series: its number for --series, its label, and number of images."""
+    lines = zip(labels(series), series, strict=True)
+    return [f"{number}: {label}, {len(one.slices)} images" for number, (label, one) in enumerate(lines, 1)]
+
+
+def labels(series: Sequence[Series]) -> list[str]:
+    """The description of each series, with its part where it has one, and its ImageType where that alone sets it apart."""
+    names = [f"{one.description} {one.part}".strip() for one in series]
     return [
-        f"{number}: {one.description}{f' {one.part}' * bool(one.part)}, {len(one.slices)} images"
-        for number, one in enumerate(series, 1)
+        name if names.count(name) == 1 else f"{name} {'/'.join(one.slices[0].kind)}".strip()
+        for name, one in zip(names, series, strict=True)
     ]

@@ -3,7 +3,6 @@
 What a header says of the grid is read here alone: units, forms (sform, qform) and their codes, and pixdim.
 """
 
-import gzip
 import logging
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from interslice.common.errors import InputError
 MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 TRUSTED = ("sform", "qform", "pixdim")
 SAME_SIZE = 0.01  # of a voxel: forms that differ by less say the same
+GZIP_START = b"\x1f\x8b"
 GZIP_MOST = 1032  # deflate cannot shrink data further than this
 # What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
 READ_ERRORS = (
@@ -102,10 +102,12 @@ def readable(path: str | Path, what: str = "not a readable image") -> Iterator[N
 def check_header(image: SpatialImage, path: Path) -> None:
     """Refuse a header that nibabel would silently mend, or that has more voxels than the file can hold."""
     spacing = np.array(stored_spacing(image))
-    if not (np.isfinite(spacing).all() and (spacing > 0).all() and np.isfinite(image.affine).all()):
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise InputError(
             f"{path}: found voxel sizes {spacing.tolist()} in the header, allowed are numbers above 0"
         )
+    if not np.isfinite(image.affine).all():
+        raise InputError(f"{path}: the affine holds numbers that are not finite")
     source = image.file_map["image"].filename
     if not isinstance(image, nib.AnalyzeImage) or source is None or image.get_data_dtype().fields:
         return
@@ -136,11 +138,22 @@ def stored_spacing(image: SpatialImage) -> tuple[float, ...]:
 
 
 def check_gzip(path: str | Path) -> None:
-    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel."""
-    if Path(path).name.lower().endswith("gz"):
-        with readable(path), gzip.open(path) as file:
-            while file.read(1 << 20):
-                pass
+    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel.
+
+    What follows a whole member and is none itself, as copies from tapes and disks have it, is passed over as gunzip does.
+    """
+    if not Path(path).name.lower().endswith("gz"):
+        return
+    with readable(path), open(path, "rb") as file:
+        left = file.read(1 << 20)
+        while left.startswith(GZIP_START):
+            member = zlib.decompressobj(wbits=31)  # of gzip, with its checksum
+            while not member.eof:
+                member.decompress(left, 1 << 20)
+                left = member.unused_data if member.eof else member.unconsumed_tail or file.read(1 << 20)
+                if not (left or member.eof):
+                    raise EOFError("the file ends before its end-of-stream marker")
+            left += file.read(max(0, len(GZIP_START) - len(left)))
 
 
 def unit_mm(image: SpatialImage) -> float:

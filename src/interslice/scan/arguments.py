@@ -156,14 +156,14 @@ def run_upsample(arguments: argparse.Namespace) -> int:
     import_nibabel_alone()
     from interslice.scan.jobs import is_batch
 
+    if arguments.source.name.upper() == "DICOMDIR":  # of a disc: its folder holds the series
+        arguments.source = arguments.source.parent
     if arguments.list:
         from interslice.data.dicom_series import described, list_series
         from interslice.scan.command import say_to
 
         say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
         return 0
-    if arguments.source.name.upper() == "DICOMDIR":  # of a disc: its folder holds the series
-        arguments.source = arguments.source.parent
     if is_batch(arguments.source, arguments.output, arguments.series):
         return run_folder(arguments)
     from interslice.scan.command import run_one, say_to
