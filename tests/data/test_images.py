@@ -15,9 +15,10 @@ from interslice.scan.scans import read_scan
 from phantoms import ellipsoids
 from scan_files import PLAIN
 
-DATASET = {"name": "d", "slice_axis": "auto", "factors": [2], "trust": None}
+INTENSITY = {"per": "volume", "scaling": "minmax", "low": 0, "high": 100}
+DATASET = {"name": "d", "slice_axis": "auto", "factors": [2], "intensity": INTENSITY, "on_bad_case": "stop"}
 PROTOCOL = {
-    "intensity": {"per": "volume", "scaling": "minmax", "low": 0, "high": 100},
+    "intensity": INTENSITY,
     "crop": {"margin_mm": None, "centre_px": None},
     "in_plane_mm": None,
     "background": "keep",
@@ -45,7 +46,9 @@ def write_conflict(path, qform_code=1, sform_code=1):
 
 
 def as_case(path, trust=None):
-    return read_case(path, Found("a", (path,)), "test", DATASET | {"trust": trust})
+    case, bad = read_case(path, Found("a", (path,)), "test", DATASET | {"trust": trust})
+    assert not bad
+    return case
 
 
 @pytest.mark.parametrize(("unit", "per_mm"), [("mm", 1), ("meter", 1e-3), ("micron", 1e3), ("unknown", 1)])
