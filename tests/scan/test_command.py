@@ -103,7 +103,7 @@ def test_a_dicom_series_becomes_a_series(tmp_path, capsys):
 def test_check_alone_writes_nothing(scan, tmp_path, capsys):
     code, out, err = run(capsys, "upsample", scan, "--check")
     assert (code, err.count("\n")) == (0, 1)
-    assert "method bspline: best of 3 on 5 held-out slice(s)" in err
+    assert "method bspline, best of 3 on 5 held-out slice(s)" in err
     assert "recommended for this scan: bspline" in out
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
 

@@ -30,7 +30,7 @@ MOST_REGISTERED = (
 
 @dataclass(frozen=True)
 class Choice:
-    """The model to take, the PSNR in dB of every candidate (by name, best first), and a line about both."""
+    """The model to take, the PSNR in dB of every candidate (by name, best first), and why it is taken, in words."""
 
     model: Model
     scores: Mapping[str, float]
@@ -46,11 +46,11 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
     """
     scan = scan.parts()[0]
     if scan.positions:
-        return Choice(conventional(FAST), {}, f"method {FAST}: with unequal gaps methods are not compared")
+        return Choice(conventional(FAST), {}, "with unequal gaps methods are not compared")
     stacks = held_out_stacks(scan)
     if not stacks:
         model = conventional(FAST)
-        return Choice(model, {}, f"method {FAST}: too few slices to hold one out and compare methods")
+        return Choice(model, {}, "too few slices to hold one out and compare methods")
     models, left_out = candidates(scan, grid)
     scores = {model.shown: score(model.method, stacks, keep_original) for model in models}
     ranked = dict(sorted(scores.items(), key=lambda item: -item[1]))
@@ -60,7 +60,7 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
     first = (
         "best" if name == next(iter(ranked)) else f"best but for {SLOW}, whose lead is not worth its time,"
     )
-    summary = f"method {name}: {first} of {len(ranked)} on {len(stacks)} held-out slice(s) ({shown})"
+    summary = f"{first} of {len(ranked)} on {len(stacks)} held-out slice(s) ({shown})"
     return Choice(best, ranked, "; ".join([summary, *left_out]))
 
 

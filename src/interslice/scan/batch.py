@@ -177,10 +177,9 @@ def interpolated(
     choice = Choice(asked, {}, "") if asked else choose_best(scan, grid, options.keep_original)
     model = choice.model
     check_makes(model.method, grid)
-    record, said = (
-        credit(choice),
-        choice.summary or model.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm),
-    )
+    strange = model.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)
+    why = f"{model.shown}, {choice.summary}" if choice.summary else ""
+    record, said = credit(choice), "; ".join(part for part in (why, strange) if part)
     if options.check:
         from interslice.scan.trust import check_report
 

@@ -21,7 +21,6 @@ from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
 if TYPE_CHECKING:
-    from interslice.scan.auto import Choice
     from interslice.scan.own_training import Trained
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
@@ -204,12 +203,34 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         save(upsample_labels(scan, grid), "the shape of the labels", options)
         say(f"{options.output}: written by the shape of the labels")
         return
-    held_out = None
+    interpolate(scan, grid, chosen, training, options, (say, answer, progress))
+    if transform is not None and options.output is not None:
+        say(f"{write_transform(scan, transform, options.output)}: how the odd slices were moved")
+
+
+def interpolate(
+    scan: Scan,
+    grid: Grid | None,
+    chosen: Model | None,
+    training: "Callable[[TextIO | None], Trained] | None",
+    options: Options,
+    streams: tuple[Say, Say, TextIO | None],
+) -> None:
+    """Train or choose where that is asked for, then check and write. grid: None where nothing is written."""
+    say, answer, progress = streams
+    held_out, why = None, ""
     if training is not None:
         trained = training(progress)
         chosen, held_out = trained.model, trained.held_out.check or None
         say(trained.summary)
-    model = chosen or best(scan, grid, options, say).model
+    if chosen is None:
+        from interslice.scan.auto import choose_best
+
+        choice = choose_best(scan, grid, options.keep_original)
+        chosen, why = choice.model, f", {choice.summary}"
+        if grid is None:
+            say(f"method {chosen.shown}{why}")
+    model = chosen
     if grid is not None and (remark := model.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)):
         say(remark)
     if options.check:
@@ -218,22 +239,9 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         answer(check_report(scan.parts()[0], model, held_out, options.keep_original))
     if grid is not None:
         write_outputs(scan, grid, model, options)
-        say(f"{options.output}: written with {credited(model)}")
-        if transform is not None:
-            say(
-                f"{write_transform(scan, transform, Path(str(options.output)))}: how the odd slices were moved"
-            )
+        say(f"{options.output}: written with {credited(model)}{why}")
         for copied in copy_companions(options.source, Path(str(options.output))):
             say(f"{copied}: copied, it holds for the new slices too")
-
-
-def best(scan: Scan, grid: Grid | None, options: Options, say: Say) -> "Choice":
-    """What `--method auto` takes, and says."""
-    from interslice.scan.auto import choose_best
-
-    choice = choose_best(scan, grid, options.keep_original)
-    say(choice.summary)
-    return choice
 
 
 def labels_said(reason: str) -> str:
