@@ -42,6 +42,7 @@ chaos: $(VENV)/.synced
 bench: $(VENV)/.synced
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/measure.py
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/devices.py
+	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/reference_step.py
 	PYTHONPATH=src $(BIN)/python benchmarks/scale.py
 
 lint: $(VENV)/.synced
