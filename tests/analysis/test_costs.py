@@ -11,6 +11,7 @@ from interslice.analysis.costs import cost_table
 from interslice.common.errors import InputError
 from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.report.figures import save
+from interslice.steps.budgets import with_budgets
 from interslice.steps.cost import read_costs
 
 DISPLAY = {
@@ -49,25 +50,29 @@ def costs(methods=("bspline", "cae", "srcnn3d")):
     return pd.DataFrame(rows)
 
 
-TRAININGS = pd.DataFrame(
-    [{"dataset": "t1", "K": 2, "method": "cae", "training_seconds": seconds} for seconds in (100.0, 300.0)]
-)
+BUDGETS = """dataset,K,method,updates,training_seconds,per_scan,ended
+t1,2,cae,250.0,200.0,False,budget
+t1,2,bspline,,3.0,True,closed form
+t1,4,cae,900.0,700.0,False,plateau
+"""
 
 
-def test_a_row_has_quality_seconds_and_training_of_its_method():
-    table = cost_table(scores(), costs(), TRAININGS, display=DISPLAY).set_index(["K", "method"])
+def test_a_row_has_quality_and_seconds_of_its_method():
+    table = cost_table(scores(), costs(), display=DISPLAY).set_index(["K", "method"])
     assert list(table.loc[2].index) == ["bspline", "cae", "srcnn3d"], "controls are no rivals"
     assert list(table.loc[4, "psnr_mean"]) == [31, 32, 33]
     assert list(table.loc[4, "seconds"]) == [1, 10, 100]
-    assert list(table["training_seconds"]) == [0, 200, 0, 0, 0, 0]
     assert list(table.loc[2, "supervised"]) == [False, False, True]
 
 
 def test_supervised_methods_are_marked_in_the_table_and_the_figure(tmp_path):
-    table = cost_table(scores(), costs(), TRAININGS, display=DISPLAY)
+    (tmp_path / "budgets.csv").write_text(BUDGETS)
+    table = with_budgets(cost_table(scores(), costs(), display=DISPLAY), str(tmp_path / "budgets.csv"))
     text = cost_markdown(table)
     assert "| SRCNN3D | yes (supervised)† | 33.00 | 100 | – | 500 |" in text
-    assert "| CAE | no | 32.00 | 10 | 200 | 500 |" in text
+    assert "| CAE | no | 32.00 | 10 | 250 updates, 200 (budget) | 500 |" in text
+    assert "| CAE | no | 32.00 | 10 | 900 updates, 700 (plateau) | 500 |" in text
+    assert "| B-spline | no | 31.00 | 1 | in the scan's (closed form) | 500 |" in text
     figure = quality_against_seconds(table)
     axes = figure.axes[0]
     places = {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines}
@@ -80,7 +85,7 @@ def test_supervised_methods_are_marked_in_the_table_and_the_figure(tmp_path):
 
 def test_a_method_without_measurement_is_refused():
     with pytest.raises(InputError, match="no measurement of srcnn3d"):
-        cost_table(scores(), costs(("bspline", "cae")), TRAININGS, display=DISPLAY)
+        cost_table(scores(), costs(("bspline", "cae")), display=DISPLAY)
 
 
 def test_costs_are_those_that_the_interpolations_wrote(tmp_path):

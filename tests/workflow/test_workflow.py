@@ -41,6 +41,7 @@ def test_a_fresh_checkout_plans_every_job(new_checkout):
         "interpolate_volumes": 5,  # three methods, and one with two seeds
         "score_method": 5,
         "collect_scores": 1,
+        "collect_budgets": 1,
         "compare_methods": 1,
         "tabulate_results": 1,
         "plot_boxes": 1,
@@ -117,7 +118,9 @@ def test_trainings_carry_their_provenance_and_seed(finished):
 
 def test_tables_figures_and_pages_are_there(finished):
     results = finished.folder / "results/tiny"
-    assert "CAE" in (results / "summary.txt").read_text()
+    assert "CAE‡" in (results / "summary.txt").read_text(), "it stopped at its budget"
+    assert "6 updates, budget" in (results / "tables/synthesised_whole.md").read_text()
+    assert list(pd.read_csv(results / "budgets.csv")["updates"]) == [6]
     table = pd.read_csv(results / "tables/synthesised_whole.csv")
     assert len(table) == 4
     assert set(table["seeds"]) == {1, 2}

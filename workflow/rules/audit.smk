@@ -90,7 +90,8 @@ rule tabulate_audit:
 
 rule plot_audit:
     input:
-        f"{RESULTS}/audit/audit.csv",
+        table=f"{RESULTS}/audit/audit.csv",
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("audit", "audit_{dataset}_{method}"),
     log:
@@ -132,6 +133,7 @@ rule write_audit_page:
     input:
         table=f"{RESULTS}/audit/audit.csv",
         published=f"{RESULTS}/audit/published.csv",
+        budgets=f"{RESULTS}/budgets.csv",
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=AUDIT_FIGURES),
     output:
         page=in_report(f"{RESULTS}/audit/index.html", caption="../report/audit_page.rst", category="Audit"),

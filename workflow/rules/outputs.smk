@@ -164,6 +164,17 @@ def cost_runs():
     ]
 
 
+def learned_runs():
+    """[dataset, K, method, folders] of what every method that has learned something made, for each of its seeds."""
+    return [
+        [dataset, K, method, interpolated(method, dataset, K, seed)]
+        for dataset, K in PLACES
+        for method, settings in STUDY.methods.items()
+        if settings["role"] == "trained" or self_trained(settings)
+        for seed in seeds_of(method)
+    ]
+
+
 ABLATION_METHODS = [STUDY.ablation_base, *STUDY.ablations]
 
 

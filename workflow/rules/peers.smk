@@ -5,7 +5,7 @@ rule plot_cost:
     input:
         scores=f"{RESULTS}/scores.parquet",
         runs=[folder for *_, folders in cost_runs() for folder in folders],
-        trainings=[path for *_, path in trainings("provenance.json")],
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         table=f"{RESULTS}/peers/cost.csv",
         shown=f"{RESULTS}/peers/cost.md",
@@ -19,7 +19,6 @@ rule plot_cost:
         runtime=minutes_of("report"),
     params:
         runs=cost_runs(),
-        trainings=[row[2:] for row in trainings("provenance.json")],
         display=DISPLAY,
         code=digest_of("plot_cost"),
     script:

@@ -25,6 +25,7 @@ rule tabulate_results:
     input:
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         folder=directory(f"{RESULTS}/tables"),
         summary=SUMMARY,
@@ -46,7 +47,8 @@ rule tabulate_results:
 
 rule plot_factor:
     input:
-        f"{RESULTS}/scores.parquet",
+        scores=f"{RESULTS}/scores.parquet",
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("factor", *metric_figures("factor")),
     log:
@@ -67,6 +69,7 @@ rule plot_boxes:
     input:
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("boxes", *metric_figures("boxes")),
     log:
@@ -85,7 +88,8 @@ rule plot_boxes:
 
 rule plot_lesions:
     input:
-        f"{RESULTS}/scores.parquet",
+        scores=f"{RESULTS}/scores.parquet",
+        budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("lesions", "lesions"),
     log:
@@ -179,6 +183,7 @@ rule write_page:
         f"{RESULTS}/tables",
         scores=f"{RESULTS}/scores.parquet",
         statistics=f"{RESULTS}/statistics.csv",
+        budgets=f"{RESULTS}/budgets.csv",
         stacks=viewer_stacks(),
         excluded=[
             part_file("index_dataset", dataset, split, "_excluded.csv")

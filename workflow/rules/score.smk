@@ -49,3 +49,22 @@ rule collect_scores:
         code=digest_of("collect_scores"),
     script:
         "../scripts/collect_scores.py"
+
+
+rule collect_budgets:
+    input:
+        [folder for *_, folders in learned_runs() for folder in folders],
+    output:
+        f"{RESULTS}/budgets.csv",
+    log:
+        f"{LOGS}/collect_budgets.log",
+    conda:
+        "../../envs/light.yaml"
+    resources:
+        mem_mb=memory_of("report"),
+        runtime=minutes_of("report"),
+    params:
+        runs=learned_runs(),
+        code=digest_of("collect_budgets"),
+    script:
+        "../scripts/collect_budgets.py"

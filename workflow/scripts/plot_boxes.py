@@ -7,4 +7,5 @@ from interslice.common.provenance import logged
 with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_boxes
 
-    plot_boxes(snakemake.input.scores, snakemake.input.statistics, snakemake.params.display, snakemake.output)
+    given = snakemake.input
+    plot_boxes(given.scores, given.statistics, given.budgets, snakemake.params.display, snakemake.output)

@@ -12,8 +12,8 @@ with logged(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     plot_cost(
         snakemake.input.scores,
+        snakemake.input.budgets,
         params.runs,
-        params.trainings,
         params.display,
         table=Path(output.table),
         shown=Path(output.shown),

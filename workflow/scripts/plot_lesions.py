@@ -7,4 +7,5 @@ from interslice.common.provenance import logged
 with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_lesions
 
-    plot_lesions(snakemake.input[0], snakemake.params.display, snakemake.output)
+    given = snakemake.input
+    plot_lesions(given.scores, given.budgets, snakemake.params.display, snakemake.output)

@@ -12,6 +12,7 @@ with logged(snakemake.log[0]):
     tabulate_results(
         snakemake.input.scores,
         snakemake.input.statistics,
+        snakemake.input.budgets,
         **snakemake.params.display,
         own=snakemake.params.own,
         study=snakemake.params.study,

@@ -10,6 +10,7 @@ with logged(snakemake.log[0]):
     write_audit_page(
         snakemake.input.table,
         snakemake.input.published,
+        snakemake.input.budgets,
         snakemake.params.figures,
         labels=snakemake.params.labels,
         own=snakemake.params.own,

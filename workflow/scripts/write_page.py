@@ -12,6 +12,7 @@ with logged(snakemake.log[0]):
     write_study_page(
         snakemake.input.scores,
         snakemake.input.statistics,
+        snakemake.input.budgets,
         excluded=snakemake.input.excluded,
         figures=snakemake.params.figures,
         curves=snakemake.params.curves,

@@ -11,21 +11,18 @@ from interslice.common.errors import InputError
 KEYS = ["dataset", "K", "method"]
 
 
-def cost_table(
-    scores: pd.DataFrame, costs: pd.DataFrame, trainings: pd.DataFrame, *, display: Mapping[str, Any]
-) -> pd.DataFrame:
+def cost_table(scores: pd.DataFrame, costs: pd.DataFrame, *, display: Mapping[str, Any]) -> pd.DataFrame:
     """`results.results_table` (synthesised slices, whole image) with seconds and peak_mib of one whole volume.
 
-    costs: a row per dataset, K and method. trainings: a row per training; `training_seconds` is the mean over seeds, 0 for
-    a method without one. display: labels, controls and supervised methods. Controls are left out: they are no rivals. Raises
+    costs: a row per dataset, K and method. display: labels, controls and supervised methods. Controls are left
+    out: they are no rivals. Raises
     InputError for a method without cost.
     """
     controls, supervised = set(display["controls"]), set(display["supervised"])
     table = results_table(scores, labels=display["labels"], controls=controls, supervised=supervised)
     table = table[~table["control"]]
-    means = trainings.groupby(KEYS, as_index=False)["training_seconds"].mean()
-    table = table.merge(costs, on=KEYS, how="left", validate="one_to_one").merge(means, on=KEYS, how="left")
+    table = table.merge(costs, on=KEYS, how="left", validate="one_to_one")
     if table["seconds"].isna().any():
         missing = sorted(table.loc[table["seconds"].isna(), "method"].unique())
         raise InputError(f"costs: no measurement of {', '.join(missing)}, needed is one per dataset and K")
-    return table.assign(training_seconds=table["training_seconds"].fillna(0))
+    return table

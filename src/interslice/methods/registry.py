@@ -37,5 +37,15 @@ def is_supervised(settings: Mapping[str, Any]) -> bool:
     return settings["method"] in SUPERVISED or settings.get("learns_from") == "high"
 
 
+# Methods that learn from the scan that they are given, to how that ends: at a budget of updates or passes that the settings
+# give, or with the solution of a least-squares problem.
+SELF_TRAINED = {"self_sr": "budget", "coupled_dictionary": "budget", "fourier_burst": "closed form"}
+
+
+def self_trained(settings: Mapping[str, Any]) -> str | None:
+    """How a method's learning from the scan itself ends; None where it has none. A program from elsewhere has its budget."""
+    return "budget" if settings.get("learns_from") == "scan" else SELF_TRAINED.get(settings["method"])
+
+
 # Methods of this project; all others are the paper's, or what it or its readers would compare with.
 OWN = ("cae_multi", "cae_residual")

@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from interslice.analysis.ablation import DIFFERENCE, KEYS
 from interslice.analysis.rows import describe, metric_order
 from interslice.common.errors import InputError
-from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name
+from interslice.report.formatting import (
+    BUDGET_MARK,
+    BUDGET_NOTE,
+    Cell,
+    Row,
+    ShownTable,
+    decimals_of,
+    format_value,
+    metric_name,
+)
 from interslice.report.style import COLOURS, MUTED, STYLE, WIDTH_INCHES, title_above
 from interslice.scoring.registry import METRICS
 
@@ -40,6 +49,7 @@ def shown_ablation(table: pd.DataFrame) -> list[ShownTable]:
             SEEDS if _repeated(part) else ONE_SEED,
             "s / step: wall time of a training with its validations, on a machine that may have had other work.",
         ]
+        notes += [BUDGET_NOTE] if part["label"].str.contains(BUDGET_MARK).any() else []
         if part["nonfinite"].any():
             bad = part[part["nonfinite"] > 0]
             counts = (f"{r.label} {metric_name(str(r.metric))} {r.nonfinite}" for r in bad.itertuples())

@@ -18,9 +18,9 @@ from interslice.report.style import (
     ends,
     hidden_note,
     inside,
+    marks_note,
     method_styles,
     shown_names,
-    supervised_note,
     title_above,
     value_label,
     visible_limits,
@@ -75,7 +75,7 @@ def metric_boxplots(
             _draw_brackets(axes, _tests_of(tests, key), methods, share)
         what = describe({"kind": kind, "region": region, "protocol": protocol}).capitalize()
         what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
-        title_above(figure, what + supervised_note(supervised))
+        title_above(figure, what + marks_note(names))
     return figure
 
 

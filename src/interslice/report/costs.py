@@ -5,14 +5,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interslice.analysis.results import table_metrics
-from interslice.report.formatting import SUPERVISED_NOTE, decimals_of, format_value, metric_name
+from interslice.report.formatting import (
+    BUDGET_MARK,
+    BUDGET_NOTE,
+    SUPERVISED_NOTE,
+    decimals_of,
+    format_value,
+    metric_name,
+)
 from interslice.report.style import (
     STYLE,
     WIDTH_INCHES,
     legend_below,
+    marks_note,
     method_styles,
     shown_names,
-    supervised_note,
     title_above,
     value_label,
 )
@@ -43,7 +50,7 @@ def cost_markdown(table: pd.DataFrame) -> str:
             values = [format_value(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
             cost = [f"{row['seconds']:.2g}" if row["seconds"] < 10 else f"{row['seconds']:.0f}"]
             cost += [
-                f"{row['training_seconds']:.0f}" if row["training_seconds"] else "–",
+                _training(row),
                 f"{row['peak_mib']:.0f}",
             ]
             supervised = "yes (supervised)†" if row["supervised"] else "no"
@@ -53,7 +60,18 @@ def cost_markdown(table: pd.DataFrame) -> str:
         "Means over test subjects, synthesised slices, whole image. Seconds and memory: one whole volume, "
         "interpolation alone."
     )
-    return "\n\n".join([*parts, notes + (f"\n{SUPERVISED_NOTE}" if table["supervised"].any() else "")]) + "\n"
+    marks = [SUPERVISED_NOTE] if table["supervised"].any() else []
+    marks += [BUDGET_NOTE] if table["label"].str.contains(BUDGET_MARK).any() else []
+    return "\n\n".join([*parts, "\n".join([notes, *marks])]) + "\n"
+
+
+def _training(row: pd.Series) -> str:
+    """Updates, seconds and end of what a method has learned."""
+    if pd.isna(row["ended"]):
+        return "–"
+    updates = "" if pd.isna(row["updates"]) else f"{row['updates']:,.0f} updates, "
+    seconds = "in the scan's" if row["per_scan"] else f"{row['training_seconds']:,.0f}"
+    return f"{updates}{seconds} ({row['ended']})"
 
 
 def _row(cells: list[str]) -> str:
@@ -86,7 +104,5 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
         panels[0].set_ylabel(value_label(SHOWN))
         handles, texts = panels[0].get_legend_handles_labels()
         legend_below(figure, handles, texts)
-        title_above(
-            figure, f"Mean over test subjects, synthesised slices, whole image{supervised_note(supervised)}"
-        )
+        title_above(figure, f"Mean over test subjects, synthesised slices, whole image{marks_note(names)}")
     return figure

@@ -23,10 +23,10 @@ from interslice.report.style import (
     hidden_note,
     inside,
     legend_below,
+    marks_note,
     method_styles,
     save,
     shown_names,
-    supervised_note,
     title_above,
     value_label,
     visible_limits,
@@ -72,9 +72,7 @@ def metric_against_factor(
             handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]
         }
         legend_below(figure, list(handles.values()), list(handles))
-        title_above(
-            figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}"
-        )
+        title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names)}")
     return figure
 
 

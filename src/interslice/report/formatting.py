@@ -11,11 +11,15 @@ import numpy as np
 from interslice.scoring.registry import METRICS
 
 SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
+BUDGET_MARK, BUDGET_NOTE = (
+    "‡",
+    "‡ its training stopped at its budget of updates or seconds, not at a plateau.",
+)
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
     "±": r"$\pm$", "∞": r"$\infty$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "−": "$-$",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "†": r"$^\dagger$", "–": "--",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "–": "--",
     "—": "---", "²": "$^2$", "³": "$^3$", "½": r"$\frac{1}{2}$",
 }  # fmt: skip
 

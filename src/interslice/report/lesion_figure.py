@@ -18,9 +18,9 @@ from interslice.report.style import (
     ends,
     hidden_note,
     legend_below,
+    marks_note,
     method_styles,
     shown_names,
-    supervised_note,
     title_above,
 )
 from interslice.scoring.lesions import DIAMETERS_MM
@@ -68,7 +68,7 @@ def lesions_against_size(
         legend_below(figure, handles, shown)
         title_above(
             figure,
-            f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{supervised_note(supervised)}",
+            f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names)}",
         )
     return figure
 

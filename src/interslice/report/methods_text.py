@@ -110,8 +110,21 @@ def _budget(settings: Mapping[str, Any]) -> str:
     training = settings["training"]
     return (
         f"{training['steps']:,} updates of {training['batch']} {examples_of(settings)}, crops of {training['crop']} pixels, "
-        f"peak learning rate {training['learning_rate']:g}"
+        f"{recipe_of(settings)}"
     )
+
+
+def recipe_of(settings: Mapping[str, Any]) -> str:
+    """How a trained method learns, so that what departs from the paper shows: it has batch normalisation, contrast and Adam."""
+    training = settings["training"]
+    adam = f"Adam with a peak learning rate of {training['learning_rate']:g}"
+    muon = f"Muon with a peak learning rate of {training['matrix_learning_rate']:g}, and {adam} outside the inner layers"
+    words = [muon if training["optimiser"] == "muon" else adam]
+    if "normalisation" in settings["network"]:
+        kind = settings["network"]["normalisation"]
+        words.append("no normalisation" if kind == "none" else f"{kind} normalisation")
+    words.append("contrast augmentation" if training["contrast"] else "no contrast augmentation")
+    return ", ".join(words)
 
 
 def examples_of(settings: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.report.formatting import SUPERVISED_NOTE, metric_name
+from interslice.report.formatting import BUDGET_NOTE, SUPERVISED_NOTE, metric_name
 from interslice.scoring.registry import METRICS
 
 STYLE: dict[Any, Any] = {
@@ -130,9 +130,10 @@ def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> None:
     figure.suptitle("\n".join(lines), fontsize=fontsize)
 
 
-def supervised_note(supervised: Set[str]) -> str:
-    """What the dagger means, on a line of its own, where there is one."""
-    return f"\n{SUPERVISED_NOTE}" if supervised else ""
+def marks_note(names: Mapping[str, str]) -> str:
+    """What the marks on names mean, each on a line of its own, where there are any."""
+    notes = (SUPERVISED_NOTE, BUDGET_NOTE)
+    return "".join(f"\n{note}" for note in notes if any(note[0] in name for name in names.values()))
 
 
 def hidden_note(hidden: list[str]) -> str:

@@ -11,6 +11,8 @@ import pandas as pd
 from interslice.analysis.results import table_metrics
 from interslice.analysis.rows import describe
 from interslice.report.formatting import (
+    BUDGET_MARK,
+    BUDGET_NOTE,
     SUPERVISED_NOTE,
     Cell,
     Row,
@@ -81,6 +83,7 @@ def _notes(part: pd.DataFrame, metrics: list[str]) -> list[str]:
         notes.append(f"The methods were not all scored on the same subjects and slices: {'; '.join(each)}.")
     if part["supervised"].any():
         notes.append(SUPERVISED_NOTE)
+    notes += budget_notes(part)
     for metric in metrics:
         bad = part[part[f"{metric}_nonfinite"] > 0]
         counts = ", ".join(f"{row['label']} {row[f'{metric}_nonfinite']}" for _, row in bad.iterrows())
@@ -94,6 +97,21 @@ def _notes(part: pd.DataFrame, metrics: list[str]) -> list[str]:
             f"{row['label']}, standard deviation of the mean over {row['seeds']} seeds: {', '.join(spread)}."
         )
     return notes
+
+
+def budget_notes(part: pd.DataFrame) -> list[str]:
+    """Updates, seconds where the table has them, and end of what each row has learned, if `budgets.with_budgets` added them."""
+    if "ended" not in part or part["ended"].isna().all():
+        return []
+    costs = []
+    for _, row in part[part["ended"].notna()].iterrows():
+        each = " for every scan" if row["per_scan"] else ""
+        words = [] if pd.isna(row["updates"]) else [f"{row['updates']:,.0f} updates{each}"]
+        words += [f"{row['training_seconds']:,.0f} s{each}"] if "training_seconds" in row else []
+        costs.append(f"{row['label']} {', '.join([*words, row['ended']])}")
+    marked = part["label"].str.contains(BUDGET_MARK).any()
+    where = "" if "training_seconds" in part else " Their seconds are in budgets.csv."
+    return [*([BUDGET_NOTE] if marked else []), f"Trainings: {'; '.join(costs)}.{where}"]
 
 
 def _spans(part: pd.DataFrame, metrics: list[str], low: str, high: str) -> str:

@@ -9,9 +9,10 @@ import pandas as pd
 from interslice.analysis.ablation import ablation_table
 from interslice.common.files import replacing
 from interslice.report.ablation import ablation_figure, shown_ablation
-from interslice.report.formatting import latex, markdown
+from interslice.report.formatting import BUDGET_MARK, latex, markdown
 from interslice.scoring.longtable import REGIONS, read_scores
 from interslice.steps.figures import save_all
+from interslice.training.record import read_record
 
 
 def tabulate_ablation(
@@ -26,6 +27,8 @@ def tabulate_ablation(
 ) -> None:
     """Write REGION.csv, .md and .tex for both regions. trainings: dataset, K, method and provenance.json of each."""
     table, costs = read_scores(Path(scores)), read_costs(trainings)
+    stopped = {method for *_, method, path in trainings if read_record(Path(path)).marked}
+    labels = {name: label + (BUDGET_MARK if name in stopped else "") for name, label in labels.items()}
     with replacing(folder) as tables:
         tables.mkdir(parents=True)
         for region in REGIONS:

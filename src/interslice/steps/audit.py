@@ -12,11 +12,12 @@ from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.report.audit_figure import audit_figure
 from interslice.report.audit_tables import ITEMS_TEXT, by_origin, shown_audit, shown_claims, shown_summary
-from interslice.report.formatting import markdown
+from interslice.report.formatting import BUDGET_NOTE, markdown
 from interslice.report.pages import Details, Facts, Picture, Section, Table, Text, write_page
 from interslice.report.published_table import shown_published
 from interslice.report.style import save
 from interslice.scoring.longtable import read_scores
+from interslice.steps.budgets import marked
 from interslice.steps.page import flattened
 from interslice.steps.tables import write_text
 
@@ -40,9 +41,10 @@ def tabulate_audit(
 
 
 def plot_audit(
-    table: str, dataset: str, method: str, labels: Mapping[str, str], outputs: Sequence[str]
+    table: str, budgets: str, dataset: str, method: str, labels: Mapping[str, str], outputs: Sequence[str]
 ) -> None:
-    """Draw the audit of one dataset and trained method."""
+    """Draw the audit of one dataset and trained method. budgets: the CSV of `budgets.collect_budgets`."""
+    labels = marked(labels, pd.read_csv(budgets))
     figure = audit_figure(pd.read_csv(table), dataset=dataset, method=method, labels=labels)
     for path in outputs:
         save(figure, path)
@@ -62,6 +64,7 @@ def compare_published(
 def write_audit_page(
     table: str,
     published: str,
+    budgets: str,
     figures: Mapping[str, str],
     *,
     labels: Mapping[str, str],
@@ -71,7 +74,7 @@ def write_audit_page(
     prose: str,
 ) -> None:
     """Write the page and, as Markdown, its tables. figures: PNG file to caption; own: the methods of this project."""
-    results = pd.read_csv(table)
+    results, labels = pd.read_csv(table), marked(labels, pd.read_csv(budgets))
     parts = by_origin(results, frozenset(own))
     summaries = [shown_summary(title, part) for title, part in parts.items()]
     claims = [shown_claims(title, part, labels) for title, part in parts.items()]
@@ -80,7 +83,7 @@ def write_audit_page(
     details = [Details(group, [Table(one) for one in shown]) for group, shown in tables.items()]
     pictures = [Picture(Path(path), text, text) for path, text in figures.items()]
     sections = [
-        Section("In short", [*(Table(one) for one in summaries), Text(ITEMS_TEXT)]),
+        Section("In short", [*(Table(one) for one in summaries), Text(ITEMS_TEXT), Text(BUDGET_NOTE)]),
         Section("Where the ranking flips", pictures),
         Section("What holds under which protocol", [Table(one) for one in claims]),
         Section("The audit table", details),
@@ -93,6 +96,7 @@ def write_audit_page(
         f"# {title}\n",
         markdown(summaries),
         f"{ITEMS_TEXT}\n",
+        f"{BUDGET_NOTE}\n",
         "## What holds under which protocol\n",
         markdown(claims),
     ]

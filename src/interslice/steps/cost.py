@@ -11,6 +11,7 @@ from interslice.analysis.costs import cost_table
 from interslice.common.files import replacing
 from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.scoring.longtable import read_scores
+from interslice.steps.budgets import marked_display, with_budgets
 from interslice.steps.figures import save_all
 from interslice.steps.interpolate import COSTS
 from interslice.steps.tables import write_text
@@ -35,8 +36,8 @@ def read_costs(runs: Sequence[tuple[str, int, str, Sequence[str]]]) -> pd.DataFr
 
 def plot_cost(
     scores: str,
+    budgets: str,
     runs: Sequence[tuple[str, int, str, Sequence[str]]],
-    trainings: Sequence[tuple[str, int, str, str]],
     display: Mapping[str, Any],
     *,
     table: Path,
@@ -45,17 +46,10 @@ def plot_cost(
 ) -> None:
     """Write the comparison of quality and cost as CSV, Markdown and figure.
 
-    runs: as in read_costs; trainings: dataset, K, method and provenance.json of each.
+    budgets: the CSV of `budgets.collect_budgets`; runs: as in read_costs.
     """
-    spent = [
-        {"dataset": dataset, "K": int(factor), "method": method}
-        | {"training_seconds": json.loads(Path(path).read_text())["seconds"]}
-        for dataset, factor, method, path in trainings
-    ]
-    columns = ["dataset", "K", "method", "training_seconds"]
-    results = cost_table(
-        read_scores(Path(scores)), read_costs(runs), pd.DataFrame(spent, columns=columns), display=display
-    )
+    display = marked_display(display, budgets)
+    results = with_budgets(cost_table(read_scores(Path(scores)), read_costs(runs), display=display), budgets)
     with replacing(table) as temporary:
         results.to_csv(temporary, index=False)
     write_text(cost_markdown(results), shown)

@@ -15,7 +15,8 @@ from interslice.report.figures import (
 )
 from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.longtable import read_scores
-from interslice.steps.shown import shown_volumes
+from interslice.steps.budgets import marked_display
+from interslice.steps.shown import marked_as_shown, shown_volumes
 
 
 def save_all(figure: Any, paths: Sequence[str]) -> None:
@@ -24,27 +25,33 @@ def save_all(figure: Any, paths: Sequence[str]) -> None:
         save(figure, path)
 
 
-def plot_factor(scores: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+def plot_factor(scores: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
     """Metric against K, for every region and metric that the outputs, factor_REGION_METRIC, name.
 
-    display: labels, controls and supervised methods of the study.
+    budgets: the CSV of `budgets.collect_budgets`; display: labels, controls and supervised methods of the study.
     """
-    table = read_scores(Path(scores))
+    table, display = read_scores(Path(scores)), marked_display(display, budgets)
     for (region, metric), paths in by_region_and_metric(outputs).items():
         save_all(metric_against_factor(table, metric, region=region, **display), paths)
 
 
-def plot_boxes(scores: str, statistics: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+def plot_boxes(
+    scores: str, statistics: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]
+) -> None:
     """Box plots over subjects with the comparisons of the same region as brackets; outputs are boxes_REGION_METRIC."""
-    table, tests = read_scores(Path(scores)), pd.read_csv(statistics)
+    table, tests, display = (
+        read_scores(Path(scores)),
+        pd.read_csv(statistics),
+        marked_display(display, budgets),
+    )
     for (region, metric), paths in by_region_and_metric(outputs).items():
         figure = metric_boxplots(table, tests, metric, region=region, **display)
         save_all(figure, paths)
 
 
-def plot_lesions(scores: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+def plot_lesions(scores: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
     """Recovered contrast against the size of inserted lesions."""
-    save_all(lesions_against_size(read_scores(Path(scores)), **display), outputs)
+    save_all(lesions_against_size(read_scores(Path(scores)), **marked_display(display, budgets)), outputs)
 
 
 def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:
@@ -81,7 +88,7 @@ def plot_panel(
         slice_index=(target.shape[0] - 1) // factor // 2 * factor + factor // 2,
         reformat="column",
         index=target.shape[2] // 2,
-        labels=labels,
+        labels=marked_as_shown(labels, interpolated),
     )
     save_all(figure, outputs)
 

@@ -10,10 +10,10 @@ import pandas as pd
 from interslice.common.provenance import environment_record
 from interslice.report.captions import figure_captions
 from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
-from interslice.report.methods_text import examples_of
+from interslice.report.methods_text import examples_of, recipe_of
 from interslice.report.style import save
 from interslice.scoring.longtable import read_scores
-from interslice.steps.shown import shown_volumes
+from interslice.steps.shown import marked_as_shown, shown_volumes
 from interslice.steps.tables import write_text
 from interslice.training.record import read_record
 
@@ -43,8 +43,14 @@ def plot_gap(
     through, *in_plane = reference.spacing
     apart = f", {through * factor:g} mm apart" if in_mm else ""
     note = f"{dataset}, subject {subject}, slices {first} to {first + factor}{apart}, K = {factor}"
+    labels = marked_as_shown(labels, interpolated)
     figure = gap_rows(
-        rows, factor=factor, first=first, labels=labels, pixel_mm=(in_plane[0], in_plane[1]), note=note
+        rows,
+        factor=factor,
+        first=first,
+        labels=labels,
+        pixel_mm=(in_plane[0], in_plane[1]),
+        note=note,
     )
     for file in figures:
         save(figure, file)
@@ -65,7 +71,7 @@ def write_captions(
     for label, dataset, factor, method, path in trainings:
         settings = json.loads(Path(path).read_text())["settings"]
         batch = f"{settings['training']['batch']} {examples_of(settings)}"
-        budget = f"{label}, {read_record(Path(path)).sentence(batch)}"
+        budget = f"{label}, {read_record(Path(path)).sentence(batch)} ({recipe_of(settings)})"
         rows.append({"dataset": dataset, "K": factor, "method": method, "budget": budget})
     table = pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
     text = figure_captions(figures, read_scores(Path(scores)), table, environment_record(), lenders, finished)

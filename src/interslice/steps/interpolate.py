@@ -18,10 +18,12 @@ from interslice.data.parts import check_same_reference, read_record, write_recor
 from interslice.data.volumes import in_frame_order, open_volume, reference_slices
 from interslice.methods import load_method
 from interslice.methods.base import Method, Scan
+from interslice.methods.registry import self_trained
 from interslice.scoring.evaluation import frame_of, interpolate_frame
 from interslice.scoring.volumes import insert_and_interpolate
 from interslice.steps.data import volumes_of
 from interslice.steps.subjects import done_subjects
+from interslice.training.record import training_record
 
 COSTS, COST = "costs.json", "cost.json"
 
@@ -53,7 +55,7 @@ def interpolate_volumes(
     references, lows = volumes_of([normalised]), volumes_of([low])
     if unseen_of:
         refuse_seen(checkpoint, unseen_of, list(lows))
-    method = load_method({**settings, **told}, checkpoint)
+    method, training = load_method({**settings, **told}, checkpoint), training_of(settings, checkpoint)
     method.prepare(list(lows), factor)
     set_threads(threads)
 
@@ -70,6 +72,7 @@ def interpolate_volumes(
             "frames": len(frames),
             "voxels": int(frames[0].size),
             "seconds": seconds,
+            "training": training,
         }
         (folder / COST).write_text(json.dumps(record | {"peak_mib": peak_mib(), "threads": threads}))
 
@@ -84,6 +87,21 @@ def interpolate_volumes(
         (to / COSTS).write_text(json.dumps(costs, indent=2) + "\n")
         write_record(to, read_record(low))
     shutil.rmtree(resume)
+
+
+def training_of(settings: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any] | None:
+    """updates, seconds and ended (`training.record`) of what a method has learned; None for one that learns nothing.
+
+    A method that learns from the scan itself has no seconds of its own: they are those of the interpolation.
+    """
+    if checkpoint is not None:
+        from interslice.common.checkpoints import read_checkpoint
+
+        return training_record(read_checkpoint(checkpoint))
+    ended = self_trained(settings)
+    if ended is None:
+        return None
+    return {"updates": settings.get("training", {}).get("steps"), "seconds": None, "ended": ended}
 
 
 def interpolate_subject(

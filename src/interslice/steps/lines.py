@@ -13,6 +13,7 @@ from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.report.tables import summary_lines, to_latex, to_markdown
 from interslice.scoring.lines import nearest_lines, smoothness
 from interslice.scoring.longtable import write_scores
+from interslice.steps.budgets import budget_table, marked
 from interslice.steps.tables import write_text
 
 
@@ -37,8 +38,10 @@ def tabulate_lines(
     table = scores.assign(dataset="lines", protocol="strict", region="whole", frame=0)
     by_ending = {Path(path).suffix: Path(path) for path in outputs}
     write_scores(table, by_ending[".parquet"])
+    runs = [("lines", 0, method, folders) for method, _, folders in volumes]
+    labels = marked(display["labels"], budget_table(runs))
     results = results_table(
-        table, kind="all", labels=display["labels"], controls=set(display["controls"]), supervised=set()
+        table, kind="all", labels=labels, controls=set(display["controls"]), supervised=set()
     )
     write_text(results.to_csv(index=False), by_ending[".csv"])
     write_text(to_markdown(results), by_ending[".md"])

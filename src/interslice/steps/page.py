@@ -16,12 +16,14 @@ from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
 from interslice.report.pages import Picture, study_sections, write_page
 from interslice.scoring.longtable import read_scores
+from interslice.steps.budgets import marked_display, with_budgets
 from interslice.training.record import read_record
 
 
 def write_study_page(
     scores: str,
     statistics: str,
+    budgets: str,
     *,
     excluded: Sequence[str],
     figures: Mapping[str, str],
@@ -34,24 +36,28 @@ def write_study_page(
     own: Sequence[str],
     output: Path,
 ) -> None:
-    """Write the page. excluded: the tables of cases that were left out; figures, curves: PNG file to caption;
-    trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
+    """Write the page.
+
+    budgets: the CSV of `budgets.collect_budgets`; excluded: the tables of cases that were left out; figures, curves: PNG file
+    to caption; trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
     study: `config.Study.resolved`; display: labels, controls and supervised methods; own: the methods of this project.
     """
     table = read_scores(Path(scores))
-    tests = pd.read_csv(statistics)
+    tests, display = pd.read_csv(statistics), marked_display(display, budgets)
     config = study["config"]
     sections = study_sections(
         results=[
-            results_table(table, kind=kind, region=region, protocol=protocol, **display)
+            with_budgets(
+                results_table(table, kind=kind, region=region, protocol=protocol, **display), budgets
+            )
             for kind, region, protocol in views_of(table)
         ],
         comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
         labels=display["labels"],
         own=own,
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
-        | budgets(trainings),
+        | facts_of(trainings),
         figures=[Picture(Path(path), caption, caption) for path, caption in figures.items()],
         curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
@@ -63,7 +69,7 @@ def write_study_page(
     write_page(output, title=f"interslice: study {config['study']}", sections=sections)
 
 
-def budgets(trainings: Mapping[str, str]) -> dict[str, str]:
+def facts_of(trainings: Mapping[str, str]) -> dict[str, str]:
     """What each training cost, from its provenance."""
     facts = {}
     for label, path in trainings.items():

@@ -10,7 +10,19 @@ from interslice.common.errors import InputError
 from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.data.parts import check_same_reference
 from interslice.data.volumes import Volume, open_volume, reference_slices
+from interslice.steps.budgets import budget_table, marked
 from interslice.steps.data import volumes_of
+
+
+def marked_as_shown(
+    labels: Mapping[str, str], interpolated: Mapping[str, Sequence[Path | str]]
+) -> dict[str, str]:
+    """The labels, marked where what made the shown volumes stopped at its budget (`budgets.marked`)."""
+    # One place and K: the names of both do not matter.
+    runs = [
+        ("shown", 0, method, [str(folder) for folder in folders]) for method, folders in interpolated.items()
+    ]
+    return marked(labels, budget_table(runs))
 
 
 def shown_volumes(

@@ -14,6 +14,7 @@ from interslice.report.formatting import markdown
 from interslice.report.methods_text import methods_paragraph
 from interslice.report.tables import summary_lines, to_latex, to_markdown
 from interslice.scoring.longtable import read_scores
+from interslice.steps.budgets import marked, with_budgets
 
 VIEWS = (("synthesised", "whole"), ("synthesised", "foreground"), ("kept", "whole"), ("all", "whole"))
 
@@ -27,6 +28,7 @@ def write_text(text: str, path: Path) -> None:
 def tabulate_results(
     scores: str,
     statistics: str,
+    budgets: str,
     *,
     labels: Mapping[str, str],
     controls: Sequence[str],
@@ -38,9 +40,10 @@ def tabulate_results(
 ) -> None:
     """Write KIND_REGION.csv, .md and .tex for every view, statistics.md, methods.md, and the headline as plain text.
 
-    own: the methods of this project, which the paper does not have; study: `config.Study.resolved`.
+    budgets: the CSV of `budgets.collect_budgets`; own: the methods of this project, which the paper does not have;
+    study: `config.Study.resolved`.
     """
-    table = read_scores(Path(scores))
+    table, shown_labels = read_scores(Path(scores)), marked(labels, pd.read_csv(budgets))
     with replacing(folder) as tables:
         tables.mkdir(parents=True)
         for kind, region in VIEWS:
@@ -48,17 +51,19 @@ def tabulate_results(
                 table,
                 kind=kind,
                 region=region,
-                labels=labels,
+                labels=shown_labels,
                 controls=set(controls),
                 supervised=set(supervised),
             )
+            # Without seconds: equal trainings give equal tables, byte by byte.
+            results = with_budgets(results, budgets).drop(columns="training_seconds")
             results.to_csv(tables / f"{kind}_{region}.csv", index=False)
             write_text(to_markdown(results, own), tables / f"{kind}_{region}.md")
             write_text(to_latex(results, own), tables / f"{kind}_{region}.tex")
             if (kind, region) == VIEWS[0]:
                 headline = results
         tests = pd.read_csv(statistics)
-        primary, others = shown_primary(tests, labels), shown_comparisons(tests, labels)
+        primary, others = shown_primary(tests, shown_labels), shown_comparisons(tests, shown_labels)
         shown = markdown([*([primary] if primary else []), *others])
         write_text(shown if primary else f"{NO_PRIMARY}\n\n{shown}", tables / "statistics.md")
         write_text(methods_paragraph(study, tests, environment_record()), tables / "methods.md")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from interslice.common.files import replacing
 from interslice.report.viewer_images import viewer_record
-from interslice.steps.shown import shown_volumes
+from interslice.steps.shown import marked_as_shown, shown_volumes
 
 
 def pack_viewer(
@@ -28,6 +28,7 @@ def pack_viewer(
     name. The first frame is shown.
     """
     subject, reference, volumes = shown_volumes(normalised, low, interpolated, subject, factor)
+    labels = marked_as_shown(labels, interpolated)
     record = viewer_record(
         {labels[method]: volume for method, volume in volumes.items()},
         reference.data[0],

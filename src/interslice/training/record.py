@@ -1,8 +1,10 @@
 """What a training says of itself: how long it was and how it ended. Read without torch, for tables and figures."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from interslice.common.errors import InputError
 
@@ -29,6 +31,18 @@ class Record:
         """Updates, seconds and the end, for a caption. examples: what an update sees, "12 triplets"."""
         end = "a plateau" if self.ended == "plateau" else "its budget, not a plateau"
         return f"{self.updates:,} updates of {examples} in {self.compute_seconds:,.0f} s, ended at {end}"
+
+
+def training_record(state: Mapping[str, Any]) -> dict[str, Any]:
+    """updates, seconds (CPU seconds, on a GPU wall clock) and ended, "plateau" or "budget", of a checkpoint.
+
+    Files of versions that had no plateau say only how long they took on the clock; they ended at their budget.
+    """
+    return {
+        "updates": int(state["updates"] if "updates" in state else state["history"][-1]["step"]),
+        "seconds": float(state.get("compute_seconds", state["seconds"])),
+        "ended": str(state.get("ended", "budget")),
+    }
 
 
 def read_record(provenance: Path) -> Record:

@@ -1,0 +1,126 @@
+"""Every learned row says updates, seconds and how its training ended; those that stopped at their budget are marked."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from interslice.analysis.results import results_table
+from interslice.common.checkpoints import write_checkpoint
+from interslice.config import load_method_settings
+from interslice.methods.shipped import PRETRAINED
+from interslice.report.figures import metric_against_factor
+from interslice.report.formatting import BUDGET_NOTE
+from interslice.report.methods_text import recipe_of
+from interslice.report.tables import to_latex, to_markdown
+from interslice.steps.budgets import budget_table, collect_budgets, marked, with_budgets
+from interslice.steps.interpolate import training_of
+from settings import ROOT, small_settings
+from synthetic_scores import CONTROLS, LABELS, synthetic_scores
+
+BUDGET, PLATEAU = (
+    {"updates": updates, "seconds": seconds, "ended": ended}
+    for updates, seconds, ended in ((250, 100.0, "budget"), (750, 400.0, "plateau"))
+)
+SELF = {"updates": 300, "seconds": None, "ended": "budget"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A function that writes what an interpolation keeps of its costs, (seconds, frames) of every subject."""
+
+    def write(name, training, *subjects):
+        records = [{"seconds": s, "frames": frames, "training": training} for s, frames in subjects]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "costs.json").write_text(json.dumps(records))
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_over_seeds_the_mean_and_a_budget_counts(folder):
+    runs = [
+        ["t1", 2, "cae", [folder("a", BUDGET, (1.0, 1))]],
+        ["t1", 2, "cae", [folder("b", PLATEAU, (1.0, 1))]],
+        ["t1", 4, "cae", [folder("c", PLATEAU, (1.0, 1))]],
+        ["t1", 4, "linear", [folder("d", None, (1.0, 1))]],
+        ["t1", 4, "self_sr", [folder("e", SELF, (40.0, 1), (90.0, 2)), folder("f", SELF, (70.0, 1))]],
+    ]
+    rows = [
+        ["t1", 2, "cae", 500, 250, False, "budget"],
+        ["t1", 4, "cae", 750, 400, False, "plateau"],
+        ["t1", 4, "self_sr", 300, 45, True, "budget"],
+    ]
+    assert budget_table(runs).to_numpy().tolist() == rows
+    assert budget_table([]).empty
+
+
+def test_what_stopped_at_its_budget_is_marked_and_says_what_it_had(folder, tmp_path):
+    scores = synthetic_scores(slices=3)
+    runs = [[d, K, "cae", [folder(f"{d}{K}", BUDGET, (1.0, 1))]] for d, K in places(scores)]
+    runs += [[d, K, "cae_mse", [folder(f"{d}{K}m", PLATEAU, (1.0, 1))]] for d, K in places(scores)]
+    collect_budgets(runs, tmp_path / "budgets.csv")
+    labels = marked(LABELS, pd.read_csv(tmp_path / "budgets.csv"))
+    assert {name for name in LABELS if labels[name] != LABELS[name]} == {"cae"}
+    table = with_budgets(
+        results_table(scores, labels=labels, controls=CONTROLS), str(tmp_path / "budgets.csv")
+    )
+    text = to_markdown(table)
+    assert f"| {LABELS['cae']}‡ |" in text
+    assert f"| {LABELS['cae_mse']} |" in text
+    each = f"{LABELS['cae_mse']} 750 updates, 400 s, plateau"
+    assert BUDGET_NOTE in text
+    assert each in text
+    assert f"{LABELS['cae']}‡ 250 updates, 100 s, budget" in text
+    assert r"$^\ddagger$" in to_latex(table)
+    without = to_markdown(table.drop(columns="training_seconds"))
+    assert f"{LABELS['cae']}‡ 250 updates, budget" in without
+    assert "Their seconds are in budgets.csv." in without
+    shown = metric_against_factor(scores, "psnr", labels=labels, controls=CONTROLS)
+    assert BUDGET_NOTE in " ".join(shown.get_suptitle().split())
+    plain = metric_against_factor(scores, "psnr", labels=LABELS, controls=CONTROLS)
+    assert "‡" not in plain.get_suptitle()
+
+
+def places(scores):
+    return scores[["dataset", "K"]].drop_duplicates().itertuples(index=False)
+
+
+def test_a_study_without_a_training_has_an_empty_table(tmp_path):
+    collect_budgets([], tmp_path / "budgets.csv")
+    results = results_table(synthetic_scores(slices=3), labels=LABELS, controls=CONTROLS)
+    table = with_budgets(results, str(tmp_path / "budgets.csv"))
+    assert len(table) == len(results)
+    assert to_markdown(table) == to_markdown(results)
+
+
+def test_an_interpolation_knows_what_its_method_has_learned(tmp_path):
+    for name, updates in (("self_sr", 60), ("coupled_dictionary", None), ("eclare", None)):
+        found = training_of(small_settings(name), None)
+        assert found == {"updates": updates, "seconds": None, "ended": "budget"}
+    assert training_of(small_settings("fourier_burst"), None)["ended"] == "closed form"
+    assert training_of(small_settings("bspline"), None) is None
+    state = {"updates": 40, "seconds": 9.0, "compute_seconds": 7.0, "ended": "plateau"}
+    write_checkpoint(state, tmp_path / "model.pt")
+    expected = {"updates": 40, "seconds": 7.0, "ended": "plateau"}
+    assert training_of(small_settings("cae"), tmp_path / "model.pt") == expected
+
+
+@pytest.mark.parametrize("model", sorted(PRETRAINED.glob("*.pt")), ids=lambda path: path.stem)
+def test_a_finished_model_says_what_it_had(model):
+    """Those that are there stopped after 5,000 updates, which was all that a training could do."""
+    found = training_of(small_settings("cae"), model)
+    assert (found["updates"], found["ended"]) == (5000, "budget")
+    assert found["seconds"] > 1000
+
+
+def test_a_recipe_is_said_with_what_departs_from_the_paper():
+    new, released, other = (
+        recipe_of(load_method_settings(name, ROOT)) for name in ("cae", "cae_paper", "srcnn3d")
+    )
+    assert new.startswith(
+        "Muon with a peak learning rate of 0.02, and Adam with a peak learning rate of 0.001 "
+    )
+    assert new.endswith("no normalisation, no contrast augmentation")
+    assert released == "Adam with a peak learning rate of 1e-05, batch normalisation, contrast augmentation"
+    assert other == "Adam with a peak learning rate of 0.001, contrast augmentation"
