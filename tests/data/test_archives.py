@@ -180,3 +180,15 @@ def test_no_match_is_an_error(tmp_path):
     make_tar(tmp_path / "a.tar", member("a.txt"))
     with pytest.raises(InputError, match=r"found no member that matches \*.nii"):
         unpack(tmp_path / "a.tar", tmp_path / "out", limit=LIMIT, members=["*.nii"])
+
+
+def test_a_single_file_is_taken_as_it_is_and_an_archive_is_known_by_its_content(tmp_path):
+    """A table or a packed file of open data is no archive; a zip may come under any name."""
+    for name in ("patients.csv", "train-images-idx3-ubyte.gz"):
+        (tmp_path / name).write_bytes(b"a,b\n1,2\n")
+        unpack(tmp_path / name, tmp_path / "out" / name, limit=LIMIT, members=["*.hdr"])
+        assert (tmp_path / "out" / name / name).read_bytes() == b"a,b\n1,2\n"
+        with pytest.raises(InputError, match="unpacks to more than 3 bytes"):
+            unpack(tmp_path / name, tmp_path / "small" / name, limit=3)
+    make_zip(tmp_path / "images.tar", ("a.hdr", b"1"))
+    assert (unpack(tmp_path / "images.tar", tmp_path / "zip", limit=LIMIT) / "a.hdr").read_bytes() == b"1"

@@ -329,6 +329,42 @@ def test_sunnybrook_metaimages_are_two_frames_in_place(tmp_path):
     assert "only ED of ED and ES" in found.problem
 
 
+def test_one_contrast_of_files_that_have_several(tmp_path):
+    """As the prostate of the Medical Segmentation Decathlon: T2 and ADC in a file; companions of a Macintosh beside it."""
+    two = np.stack([ellipsoids((5, 20, 20), 1), ellipsoids((5, 20, 20), 2)], axis=3)
+    place = tmp_path / "data" / "Task05_Prostate.tar" / "Task05_Prostate"
+    for part, number in (("imagesTr", 0), ("imagesTs", 1)):
+        write_nifti(place / part / f"prostate_{number:02d}.nii.gz", two, (0.6, 0.6, 3.6))
+        (place / part / f"._prostate_{number:02d}.nii.gz").write_bytes(b"not an image")
+    splits = {"test": ["prostate_00", "prostate_01"]}
+    cases, _ = run_index(tmp_path, published(tmp_path, "msd_prostate", splits=splits))
+    assert [(case.subject, case.frames, case.slice_axis) for case in cases] == [
+        ("prostate_00", 1, 2),
+        ("prostate_01", 1, 2),
+    ]
+    settings = published(tmp_path, "msd_prostate", splits=splits)
+    expected = np.round(1000 * two[..., 0]).transpose(0, 2, 1)
+    volume = normalise_case(cases[0], settings)
+    np.testing.assert_allclose(
+        volume.data[0], scale_intensities(expected, settings["intensity"], ""), atol=1e-6
+    )
+
+
+def test_metaimages_of_one_contrast(tmp_path):
+    """As SPIDER: 1_t2.mha beside other contrasts, slices along whatever axis they are stored on."""
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name, axis in (("1_t2", 0), ("2_t2", 2), ("1_t1", 0), ("2_t2_SPACE", 0)):
+        image = sitk.GetImageFromArray(np.moveaxis(ellipsoids((5, 20, 24), 1), 0, axis))
+        image.SetSpacing([4.0 if 2 - index == axis else 0.6 for index in range(3)])
+        sitk.WriteImage(image, str(tmp_path / "data" / "images" / f"{name}.mha"))
+    settings = published(tmp_path, "spider_t2", splits={"test": ["1_t2", "2_t2"]})
+    convert_split(part_of(settings, "test"), "test", "", tmp_path / "converted", 1)
+    cases, _ = run_index(tmp_path, settings, tmp_path / "converted")
+    assert [case.subject for case in cases] == ["1_t2", "2_t2"]
+    for case in cases:
+        assert (case.shape[case.slice_axis], case.spacing[case.slice_axis]) == (5, pytest.approx(4))
+
+
 def test_a_folder_of_ones_own(tmp_path):
     for name in ("b.nii.gz", "a.nii", "with space.nii"):
         write_nifti(tmp_path / "data" / name, ellipsoids((5, 20, 20)), (1, 1, 3))
