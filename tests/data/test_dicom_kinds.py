@@ -193,6 +193,26 @@ def test_b_values_stay_apart_and_in_the_order_taken(tmp_path, tag):
     assert [image.contrast[1] for image in read_own_series(tmp_path / "a").places[0]] == sorted(values)
 
 
+def test_echoes_without_times_are_told_by_their_numbers(tmp_path):
+    volume = cine((4, 12, 16), 2, seed=2)
+    paths = write_dicom_series(tmp_path / "a", volume, trigger=False)
+    edit_each(paths, lambda image, index: setattr(image, "EchoNumbers", index % 2 + 1))
+    stack = read_own_series(tmp_path / "a")
+    np.testing.assert_array_equal(stack.data, np.round(1000 * volume).transpose(2, 1, 0, 3))
+    assert any("EchoNumbers (1, 2)" in remark for remark in stack.remarks)
+
+
+def test_a_segmentation_beside_the_series_is_left_out(tmp_path):
+    paths = write_dicom_series(tmp_path / "a", cine((4, 12, 16), 1, seed=1))
+    whole = read_own_series(tmp_path / "a").data
+    labels = enhanced(tmp_path / "a" / "SEG", numbers())
+    edit_dicom(labels, SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", SeriesDescription="liver")
+    stack = read_own_series(tmp_path / "a")
+    np.testing.assert_array_equal(stack.data, whole)
+    assert any("liver, 1 image(s): found a segmentation" in remark for remark in stack.remarks)
+    assert len(paths) == 4
+
+
 def test_an_echo_in_some_slices_only_is_refused(tmp_path):
     paths = write_dicom_series(tmp_path / "a", cine((4, 12, 16), 1, seed=1))
     edit_each(paths, lambda image, index: setattr(image, "EchoTime", 20.0 if index < 3 else 90.0))

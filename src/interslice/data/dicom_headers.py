@@ -17,6 +17,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from interslice.common.errors import InputError
+from interslice.data.dicom_frames import frame_headers, image_type
 from interslice.data.images import begins_bare
 
 CONTRAST = (
@@ -25,6 +26,7 @@ CONTRAST = (
     "InversionTime",
     "FlipAngle",
     "RepetitionTime",
+    "EchoNumbers",
 )  # what makes another image of a place
 TIME_ORDER = ("TriggerTime", "TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
 B_VALUES = {"SIEMENS": 0x0019100C, "GE": 0x00431039, "PHILIPS": 0x20011003}  # private, by manufacturer
@@ -56,15 +58,7 @@ HEADER += [
 ]
 HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
 HEADER += [*B_VALUES.values(), GE_PART, *CREATORS]
-# Of an enhanced object's frames: the names that single images have for the same thing.
-CLASSIC_NAMES = {
-    "EffectiveEchoTime": "EchoTime",
-    "TemporalPositionIndex": "TemporalPositionIdentifier",
-    "NominalCardiacTriggerDelayTime": "TriggerTime",
-    "FrameAcquisitionNumber": "AcquisitionNumber",
-    "FrameType": "ImageType",
-}
-SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"  # and what is stored like it: labels on the grid of other images
 SCREENSHOT_FOUND = "found a screenshot"
 CONVERT = "convert it to NIfTI (dcm2niix)"
 
@@ -156,6 +150,10 @@ def read_header(path: Path) -> list[Slice]:
 def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:
     if str(header.get("SOPClassUID", "")).startswith(SCREENSHOT) and "ImagePositionPatient" not in header:
         raise Unusable(SCREENSHOT_FOUND, header, path)
+    if str(header.get("SOPClassUID", "")).startswith(SEGMENTATION):
+        raise Unusable(
+            f"found a segmentation, allowed are images; {CONVERT.replace('dcm2niix', 'dcmqi')}", header, path
+        )
     if int(header.get("SamplesPerPixel") or 1) != 1:
         raise Unusable("found a colour image, allowed are grey values", header, path)
     if header.get("PerFrameFunctionalGroupsSequence"):
@@ -168,37 +166,6 @@ def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:
         yield from mosaic_tiles(header, path)
     else:
         yield slice_of(header, path)
-
-
-def frame_headers(header: Dataset) -> Iterator[Dataset]:
-    """A header for each frame of an enhanced object, with the names of single images."""
-    common = Dataset()
-    common.update({element.tag: element for element in header if element.VR != "SQ"})
-    flatten(header.get("SharedFunctionalGroupsSequence") or [], common)
-    for index, frame in enumerate(header.PerFrameFunctionalGroupsSequence):
-        flat = Dataset()
-        flat.update(common)
-        flat.InstanceNumber = index + 1
-        flatten([frame], flat)
-        yield flat
-
-
-def flatten(groups: Any, into: Dataset) -> None:
-    """Set what the macros of functional groups say."""
-    for macro in (element for item in groups for element in item if element.VR == "SQ" and element.value):
-        for element in macro.value[0]:
-            name = CLASSIC_NAMES.get(element.keyword)
-            if name:
-                setattr(into, name, element.value)
-            else:
-                into[element.tag] = element
-            if element.keyword == "ComplexImageComponent":
-                into.ImageType = [*image_type(into)[:2], str(element.value)]
-
-
-def image_type(header: Dataset) -> tuple[str, ...]:
-    value = header.get("ImageType") or ()
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
 
 
 def mosaic_tiles(header: Dataset, path: Path) -> Iterator[Slice]:

@@ -7,7 +7,8 @@ from interslice.data.dicom_headers import CONTRAST, TIME_ORDER, Slice
 from interslice.data.dicom_series import Series
 
 SAME_PLACE_MM = 0.02  # positions are decimal text: the same slice may differ in the last digits
-SAME_FOR_ALL = ("EchoTime", "DiffusionBValue")  # an inversion time, say, may be another for every slice
+ECHOES = ("EchoTime", "EchoNumbers")
+SAME_FOR_ALL = (*ECHOES, "DiffusionBValue")  # an inversion time, say, may be another for every slice
 
 
 def sort_slices(series: Series) -> tuple[list[list[Slice]], tuple[str, ...]]:
@@ -42,7 +43,7 @@ def order_volumes(series: Series, places: list[list[Slice]]) -> tuple[list[list[
                 f"{series.name}: found {CONTRAST[key]} {found[0]} of one slice and {other} of another, allowed is one set"
             )
     varying = [key for key in varying if same_everywhere(places, [key])]
-    for first in ([key for key in varying if CONTRAST[key] == "EchoTime"], varying):
+    for first in ([key for key in varying if CONTRAST[key] in ECHOES], varying):
         for second in (None, *range(len(TIME_ORDER))):
             ordered = [sorted(place, key=lambda image: order_key(image, first, second)) for place in places]
             if all(is_ordered(place, first, second) for place in ordered) and same_everywhere(

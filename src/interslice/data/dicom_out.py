@@ -28,7 +28,8 @@ from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.files import remove, replacing
 from interslice.data.dicom import LPS_TO_RAS, SAME_PLACE_MM, Places
-from interslice.data.dicom_headers import Slice, frame_headers, read_dataset
+from interslice.data.dicom_frames import frame_headers
+from interslice.data.dicom_headers import Slice, read_dataset
 
 NAME = "interslice-{:05d}.dcm"
 OWN = re.compile(r"interslice-\d{5}\.dcm")
