@@ -73,6 +73,12 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
             "network": settings["network"] | SMALL_SUPERVISED[method],
             "training": settings["training"] | SHORT_TRAINING | {"depth": depth} | training,
         }
+    if method == "motion_spline":
+        return settings | {
+            "network": settings["network"] | {"coarse": 1, "motion": [8, 8], "refine": [8]},
+            "loss": settings["loss"] | {"margin": 2},
+            "training": settings["training"] | SHORT_TRAINING | training,
+        }
     return settings | {
         "network": settings["network"] | SMALL_NETWORK,
         "synthesis": settings["synthesis"] | NO_PERCEPTUAL_LOSS,

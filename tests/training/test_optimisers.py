@@ -11,7 +11,9 @@ from interslice.methods import build_method
 from interslice.training.optimisers import Muon, build_optimisers, orthogonalised
 from settings import small_settings
 
-TRAINED = ["cae", "cae_multi", "cae_residual", "vae", "acai", "srcnn3d", "srrecnn3d", "unet", "segsrgan"]
+TRAINED = [
+    "cae", "cae_multi", "cae_residual", "motion_spline", "vae", "acai", "srcnn3d", "srrecnn3d", "unet", "segsrgan",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", [(16, 144), (64, 288), (96, 32), (40, 40)])

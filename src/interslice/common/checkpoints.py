@@ -34,7 +34,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 # What shapes a training, but not the function that its weights are of. Any other key of the settings is compared.
-NO_ARCHITECTURE = ("label", "role", "checkpoint", "training", "synthesis", "adversarial", "beta", "optional")
+NO_ARCHITECTURE = (
+    "label", "role", "checkpoint", "training", "synthesis", "loss", "adversarial", "beta", "optional",
+    "slice_profile", "back_projections",
+)  # fmt: skip
 LEFT_OUT = {"output": "sigmoid"}  # what a key means that a file does not have
 
 

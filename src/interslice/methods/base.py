@@ -47,6 +47,8 @@ class Method:
     needs_scan: ClassVar[bool] = False
     scan: Scan | None = None
     thickness: float | None = None
+    # Slice spacing over pixel size of the volume to interpolate, set by who knows it; None: unknown.
+    gap_px: float | None = None
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings

@@ -23,6 +23,7 @@ METHODS = {
     "cae": "interslice.methods.cae",
     "cae_multi": "interslice.methods.cae_multi",
     "cae_residual": "interslice.methods.cae_residual",
+    "motion_spline": "interslice.methods.motion_spline",
     "vae": "interslice.methods.vae",
     "acai": "interslice.methods.acai",
 }
@@ -48,4 +49,4 @@ def self_trained(settings: Mapping[str, Any]) -> str | None:
 
 
 # Methods of this project; all others are the paper's, or what it or its readers would compare with.
-OWN = ("cae_multi", "cae_residual")
+OWN = ("cae_multi", "cae_residual", "motion_spline")

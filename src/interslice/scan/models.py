@@ -124,6 +124,8 @@ def chosen_model(method: str | None, model: str | Path | None) -> Model | None:
                 f"model: found {model} with method {method}, which is not trained; leave one of them out"
             )
         return load_model(model, None if method == AUTO else method)
+    if method in FINISHED:  # one file for every factor, named as its method
+        return load_model(method, method)
     return None if method in (None, AUTO) else conventional(str(method))
 
 

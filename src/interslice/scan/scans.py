@@ -78,6 +78,11 @@ class Scan:
         return self.spacing_mm[self.axis]
 
     @property
+    def gap_px(self) -> float:
+        """The slice spacing in pixels, those of the mean size in the plane."""
+        return 2 * self.slice_spacing_mm / (sum(self.spacing_mm) - self.slice_spacing_mm)
+
+    @property
     def frames(self) -> int:
         return self.stored.shape[3] if self.stored.ndim == 4 else 1
 

@@ -111,6 +111,7 @@ def interpolate_subject(
     given, sharp = open_volume(low), open_volume(reference)
     volume = given.data
     targets = reference_slices(sharp.data, factor)
+    method.gap_px = factor * sharp.spacing[0] / float(np.mean(sharp.spacing[1:]))
     seconds = 0.0
 
     def timed(given: np.ndarray, answer: np.ndarray) -> np.ndarray:

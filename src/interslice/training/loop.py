@@ -32,6 +32,7 @@ from interslice.training.schedule import Clock, State, advance, rate_share
 from interslice.training.triplets import check_volumes, draw_batch
 from interslice.training.validation import Pair, validate, validation_slabs
 from interslice.training.volume_patches import check_pairs, draw_pairs
+from interslice.training.windows import check_windows, draw_windows
 
 DRAWING_THREADS = 4  # while a GPU computes; on a CPU they would take its time
 
@@ -157,6 +158,9 @@ def batches_of(
 ) -> Callable[[int], Batch]:
     """The batch of a step, drawn from checked volumes."""
     training, spacings = run.settings["training"], gaps or [run.factor] * len(volumes)
+    if method.any_gap:
+        check_windows(volumes, training, spacings)
+        return lambda step: draw_windows(volumes, training, run.seed, step, spacings)
     if not method.supervised:
         check_volumes(volumes, training, spacings, method.neighbours)
         return lambda step: draw_batch(volumes, training, run.seed, step, method.neighbours, spacings)

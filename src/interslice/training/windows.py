@@ -1,0 +1,161 @@
+"""Training windows at every place and gap: four low-resolution images and the one between the middle two.
+
+Through the plane, every m-th slice is kept and one of those between is the target. Across the rows or columns gaps of any
+width have a known inside. Neither needs a volume of higher resolution. What makes scans differ is drawn as well:
+contrast of either sign, noise, slices that were moved against each other, slices averaged over their thickness, and
+spheres that are in one slice or two only. A batch is a pure function of (seed, step).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from interslice.common.errors import InputError
+from interslice.training.triplets import adjust_contrast, draw_contrast, spline_matrix, spline_slices
+
+GAPS_PX = (2, 8)  # the narrowest and the widest gap that is drawn
+CURVE_KNOTS = 5  # of a random tone curve
+NOISE = 0.06  # the largest standard deviation
+MOVED_PX = 2  # the farthest that a slice is moved
+SPHERES, RADIUS_PX, SPHERE_CONTRAST = 3, (1.0, 7.0), (0.1, 0.4)
+THICKNESS = (0.5, 1.2)  # full width at half maximum, in gaps
+FWHM_PER_SIGMA = 2.355
+
+
+def check_windows(volumes: Sequence[np.ndarray], training: Mapping[str, Any], gaps: Sequence[int]) -> None:
+    """Refuse volumes (frames, slices, rows, columns) that have no window; gaps: their slice spacing in pixels, rounded."""
+    crop = training["crop"]
+    if not volumes:
+        raise InputError("training: found no training volumes, at least 1 is needed")
+    for volume in volumes:
+        if min(volume.shape[2:]) < crop:
+            raise InputError(
+                f"training.crop: found {crop}, the smallest slice is {volume.shape[2]}x{volume.shape[3]} pixels"
+            )
+        if volume.shape[1] < 3:
+            raise InputError(
+                f"training: found a volume of {volume.shape[1]} slices, a triplet needs at least 3"
+            )
+
+
+def draw_windows(
+    volumes: Sequence[np.ndarray], training: Mapping[str, Any], seed: int, step: int, gaps: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows (batch, 5, crop, crop) float32 and (batch, 2, 1, 1) float32 of one step: where the target, the middle image,
+    lies between the images before and after it, in (0, 1), and how many pixels these are apart."""
+    rng = np.random.default_rng((seed, step))
+    crop = training["crop"]
+    slices = np.array([volume.shape[0] * volume.shape[1] for volume in volumes])
+    windows, told = [], []
+    for owner in rng.choice(len(volumes), size=training["batch"], p=slices / slices.sum()):
+        volume, apart = volumes[owner], max(1, gaps[owner])
+        across = rng.random() < training["in_plane"] and volume.shape[1] >= spline_slices(crop, apart)
+        if across:
+            window, inside, gap = draw_across(volume, apart, crop, training["thick"], rng)
+        else:
+            window, inside, gap = draw_through(volume, apart, crop, rng)
+        window = disturbed(window, inside / gap, gap, training, rng)
+        windows.append(turned(window, rng))
+        told.append((inside / gap, gap))
+    return np.stack(windows), np.array(told, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
+
+
+def draw_through(
+    volume: np.ndarray, apart: int, crop: int, rng: np.random.Generator
+) -> tuple[np.ndarray, float, float]:
+    """Slices (5, crop, crop), how many pixels the target lies behind the one before it, and the gap in pixels."""
+    frames, slices, rows, columns = volume.shape
+    widest = int(np.clip(GAPS_PX[1] // apart, 2, slices - 1))
+    every = int(rng.integers(2, widest + 1))
+    inside = int(rng.integers(1, every))
+    first = int(rng.integers(slices - every))
+    frame, row, column = (int(rng.integers(count)) for count in (frames, rows - crop + 1, columns - crop + 1))
+    chosen = np.clip([first - every, first, first + inside, first + every, first + 2 * every], 0, slices - 1)
+    window = np.array(volume[frame, chosen, row : row + crop, column : column + crop], dtype=np.float32)
+    return window, inside * apart, every * apart
+
+
+def draw_across(
+    volume: np.ndarray, apart: int, crop: int, thick: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float, float]:
+    """The same of planes across the rows or columns, square in mm: slices are brought to the pixel size by cubic B-spline.
+
+    thick: the share of windows whose planes, the target too, are averaged over a thickness.
+    """
+    needed = spline_slices(crop, apart)
+    frame, first = rng.integers(volume.shape[0]), rng.integers(volume.shape[1] - needed + 1)
+    slab = volume[frame, first : first + needed]
+    if rng.random() < 0.5:
+        slab = slab.transpose(0, 2, 1)
+    length, side = slab.shape[1], int(rng.integers(slab.shape[2] - crop + 1))
+    gap = int(rng.integers(GAPS_PX[0], min(GAPS_PX[1], length - 1) + 1))
+    inside = int(rng.integers(1, gap))
+    start = int(rng.integers(length - gap))
+    planes = np.array([start - gap, start, start + inside, start + gap, start + 2 * gap])
+    offsets, weights = np.array([0]), np.ones(1)
+    if rng.random() < thick:
+        sigma = gap * rng.uniform(*THICKNESS) / FWHM_PER_SIGMA
+        offsets = np.arange(-int(2 * sigma + 1), int(2 * sigma + 1) + 1)
+        weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    taken = np.clip(planes[:, np.newaxis] + offsets, 0, length - 1)
+    stack = np.tensordot(
+        slab[:, taken, side : side + crop], (weights / weights.sum()).astype(np.float32), (2, 0)
+    )
+    window = np.tensordot(spline_matrix(crop, apart), stack, 1).transpose(1, 0, 2)
+    return np.clip(window, 0, 1), inside, gap
+
+
+def disturbed(
+    window: np.ndarray, alpha: float, gap: float, shares: Mapping[str, float], rng: np.random.Generator
+) -> np.ndarray:
+    """Spheres and a tone curve in all five images, motion and noise in the four that are given: each in its share of windows."""
+    if rng.random() < shares["spheres"]:
+        window = with_spheres(window, np.array([-1, 0, alpha, 1, 2]) * gap, rng)
+    if rng.random() < shares["contrast"]:
+        window = other_contrast(window, rng)
+    given = np.array([0, 1, 3, 4])
+    if rng.random() < shares["moved"]:
+        window = window.copy()
+        for image in given:
+            window[image] = np.roll(window[image], rng.integers(-MOVED_PX, MOVED_PX + 1, 2), axis=(0, 1))
+    if rng.random() < shares["noise"]:
+        window = window.copy()
+        window[given] += rng.uniform(0, NOISE) * rng.standard_normal(
+            (len(given), *window.shape[1:]), dtype=np.float32
+        )
+    return window
+
+
+def with_spheres(window: np.ndarray, depths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bright or dark spheres in images (n, rows, columns) at `depths` pixels; a voxel at an edge takes part of the contrast."""
+    depth, row, column = np.meshgrid(depths, *(np.arange(size) for size in window.shape[1:]), indexing="ij")
+    window = window.copy()
+    for _ in range(int(rng.integers(1, SPHERES + 1))):
+        radius = rng.uniform(*RADIUS_PX)
+        centre = [
+            rng.uniform(depths[1] - radius, depths[-2] + radius),
+            *(rng.uniform(0, n) for n in window.shape[1:]),
+        ]
+        away = np.sqrt((depth - centre[0]) ** 2 + (row - centre[1]) ** 2 + (column - centre[2]) ** 2)
+        contrast = rng.uniform(*SPHERE_CONTRAST) * rng.choice([-1, 1])
+        window += (contrast * np.clip(radius - away + 0.5, 0, 1)).astype(np.float32)
+    return window
+
+
+def other_contrast(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One of three: the paper's sigmoid, the negative, or a random curve, as another weighting of the same tissues has."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return adjust_contrast(window, *draw_contrast(rng))
+    if kind == 1:
+        return 1 - window
+    values = rng.uniform(0, 1, CURVE_KNOTS)
+    values[0] *= rng.random() < 0.3  # air is dark in most scans
+    return np.interp(window, np.linspace(0, 1, CURVE_KNOTS), values).astype(np.float32)
+
+
+def turned(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """All images of a window turned by a multiple of 90 degrees and, half of the time, mirrored."""
+    window = np.rot90(window, int(rng.integers(4)), axes=(1, 2))
+    return window[:, :, ::-1] if rng.random() < 0.5 else window
