@@ -6,7 +6,8 @@ import pytest
 from interslice.common.errors import InputError
 from interslice.training.windows import check_windows, disturbed, draw_windows, other_contrast, with_spheres
 
-PLAIN = {"batch": 16, "crop": 16, "in_plane": 0.0, "thick": 0.0, "contrast": 0.0, "noise": 0.0, "moved": 0.0, "spheres": 0.0}  # fmt: skip
+SHARES = ("in_plane", "thick", "contrast", "noise", "moved", "spheres")
+PLAIN = {"batch": 16, "crop": 16} | dict.fromkeys(SHARES, 0.0)
 
 
 def slope(shape, axis):
@@ -40,7 +41,7 @@ def test_the_target_lies_where_the_batch_says_and_the_gap_is_as_wide(in_plane, a
 
 def test_a_batch_is_a_function_of_seed_and_step():
     volume = np.random.default_rng(0).random((1, 24, 40, 40), dtype=np.float32)
-    everything = PLAIN | {key: 0.5 for key in ("in_plane", "thick", "contrast", "noise", "moved", "spheres")}
+    everything = PLAIN | dict.fromkeys(SHARES, 0.5)
     first, again, other = (draw_windows([volume], everything, 1, step, [2]) for step in (3, 3, 4))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])

@@ -109,7 +109,7 @@ def draw_across(
 def disturbed(
     window: np.ndarray, alpha: float, gap: float, shares: Mapping[str, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Spheres and a tone curve in all five images, motion and noise in the four that are given: each in its share of windows."""
+    """Spheres and a tone curve in all five images, motion and noise in the four given: each in its share of windows."""
     if rng.random() < shares["spheres"]:
         window = with_spheres(window, np.array([-1, 0, alpha, 1, 2]) * gap, rng)
     if rng.random() < shares["contrast"]:

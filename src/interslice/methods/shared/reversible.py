@@ -38,7 +38,9 @@ class ReversibleUNet(nn.Module):
     def __init__(self, inputs: int, channels: Sequence[int], outputs: int) -> None:
         super().__init__()
         halves = [count // 2 for count in channels]
-        self.down = nn.ModuleList(block(before, after) for before, after in zip([inputs, *halves], halves))
+        self.down = nn.ModuleList(
+            block(before, after) for before, after in zip([inputs, *halves], halves, strict=False)
+        )
         self.up = nn.ModuleList(
             block(below + level, level, 1) for below, level in zip(halves[1:], halves, strict=False)
         )
