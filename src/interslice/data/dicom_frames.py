@@ -13,7 +13,6 @@ CLASSIC_NAMES = {
     "FrameAcquisitionNumber": "AcquisitionNumber",
     "FrameType": "ImageType",
 }
-SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
 
 
 def frame_headers(header: Dataset) -> Iterator[Dataset]:

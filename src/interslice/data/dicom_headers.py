@@ -58,6 +58,7 @@ HEADER += [
 ]
 HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
 HEADER += [*B_VALUES.values(), GE_PART, *CREATORS]
+SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"  # and what is stored like it: labels on the grid of other images
 SCREENSHOT_FOUND = "found a screenshot"
 CONVERT = "convert it to NIfTI (dcm2niix)"
