@@ -100,6 +100,8 @@ def test_an_interpolation_knows_what_its_method_has_learned(tmp_path):
         assert found == {"updates": updates, "seconds": None, "ended": "budget"}
     assert training_of(small_settings("fourier_burst"), None)["ended"] == "closed form"
     assert training_of(small_settings("bspline"), None) is None
+    elsewhere = small_settings("precomputed") | {"learns_from": "scan"}
+    assert training_of(elsewhere, None) is None, "nobody here knows what it cost"
     state = {"updates": 40, "seconds": 9.0, "compute_seconds": 7.0, "ended": "plateau"}
     write_checkpoint(state, tmp_path / "model.pt")
     expected = {"updates": 40, "seconds": 7.0, "ended": "plateau"}

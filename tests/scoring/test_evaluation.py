@@ -176,6 +176,9 @@ def test_every_subject_says_what_it_took(interpolate_shard):
     assert [one["subject"] for one in costs] == ["A", "B", "C"]
     assert all(one["seconds"] > 0 and one["peak_mib"] > 1 for one in costs)
     assert {(one["frames"], one["voxels"], one["threads"]) for one in costs} == {(3, 13 * 20 * 25, 1)}
+    learned = interpolate_shard(Counted(), "elsewhere", told={"learns_from": "scan"}) / "costs.json"
+    ends = [one["training"]["ended"] for one in json.loads(learned.read_text())]
+    assert ends == ["budget"] * 3, "what changes no volume is no setting of it, and yet is said"
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def run_settings(wildcards):
 
 
 def run_told(wildcards):
-    """What a method is told that changes none of its volumes: its label, for messages, and its limits."""
+    """What a method is told that changes none of its volumes: its label, its limits, and what it is said to learn from."""
     settings = STUDY.settings(run_of(wildcards)[0], wildcards.dataset)
     named = {"dataset": wildcards.dataset} if "results" in settings else {}
-    return named | {key: settings[key] for key in ("label", *LIMITS) if key in settings}
+    return named | {key: settings[key] for key in ("label", "learns_from", *LIMITS) if key in settings}
 
 
 def run_results(wildcards):

@@ -44,7 +44,12 @@ SELF_TRAINED = {"self_sr": "budget", "coupled_dictionary": "budget", "fourier_bu
 
 
 def self_trained(settings: Mapping[str, Any]) -> str | None:
-    """How a method's learning from the scan itself ends; None where it has none. A program from elsewhere has its budget."""
+    """How a method's learning from the scan itself ends; None where it has none. A program from elsewhere has its budget.
+
+    Of results that were made elsewhere nothing is known.
+    """
+    if "results" in settings:
+        return None
     return "budget" if settings.get("learns_from") == "scan" else SELF_TRAINED.get(settings["method"])
 
 

@@ -55,7 +55,8 @@ def interpolate_volumes(
     references, lows = volumes_of([normalised]), volumes_of([low])
     if unseen_of:
         refuse_seen(checkpoint, unseen_of, list(lows))
-    method, training = load_method({**settings, **told}, checkpoint), training_of(settings, checkpoint)
+    every = {**settings, **told}
+    method, training = load_method(every, checkpoint), training_of(every, checkpoint)
     method.prepare(list(lows), factor)
     set_threads(threads)
 
