@@ -8,13 +8,14 @@ import interslice
 from finished_models import random_model
 from interslice.cli import main
 from interslice.methods import build_method
+from interslice.methods.base import Method
 from interslice.methods.shipped import FINISHED, PRETRAINED, Finished, read_settings
 from interslice.scan import auto
 from interslice.scan.auto import candidates, choose_best, held_out_stacks, predicted, worthwhile
 from interslice.scan.grid import Grid, grid_for
 from interslice.scan.models import load_model
 from interslice.scan.scans import scan_from_image
-from interslice.scan.upsampling import predict
+from interslice.scan.upsampling import predict, upsample_scan
 from phantoms import ellipsoids
 from scan_files import nifti, saved
 
@@ -182,3 +183,20 @@ def test_fast_is_the_spline_and_nothing_else(tmp_path, capsys, option, value):
     assert "written with bspline" in capsys.readouterr().err
     assert main(["upsample", source, "--fast", option, value, *target, "--force"]) == 2
     assert "found --fast with another method" in capsys.readouterr().err
+
+
+def test_scans_of_other_gaps_at_the_same_time_do_not_tell_each_other_theirs():
+    """One model for all threads of a folder: what it is told of a scan is not kept in it."""
+    told = []
+
+    class Asked(Method):
+        def _interpolate(self, volume, factor):
+            told.append(self.gap_px)
+            return np.repeat(volume, factor, axis=0)[: (len(volume) - 1) * factor + 1]
+
+    method = Asked({})
+    for gap in (4.0, 6.0):
+        scan = scan_of(NOISE, gap)
+        upsample_scan(scan, grid_for(scan, 2), method)
+        assert method.gap_px is None
+    assert told == [4.0, 6.0]

@@ -53,6 +53,12 @@ class Method:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 
+    def at_gap(self, gap_px: float) -> "Method":
+        """This method, told the gap; a copy, since scans of other gaps may be under way with the same weights."""
+        told = copy.copy(self)
+        told.gap_px = gap_px
+        return told
+
     def given(self, thickness: float | None) -> "Method":
         """This method for slices of a thickness, which is above 1 where they overlap; others may use it at the same time."""
         method = copy.copy(self)

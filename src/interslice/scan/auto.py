@@ -52,9 +52,8 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
         model = conventional(FAST)
         return Choice(model, {}, "too few slices to hold one out and compare methods")
     models, left_out = candidates(scan, grid)
-    for model in models:
-        model.method.gap_px = 2 * scan.gap_px
-    scores = {model.shown: score(model.method, stacks, keep_original) for model in models}
+    gap_px = 2 * scan.gap_px
+    scores = {model.shown: score(model.method.at_gap(gap_px), stacks, keep_original) for model in models}
     ranked = dict(sorted(scores.items(), key=lambda item: -item[1]))
     name = worthwhile(ranked)
     best = next(model for model in models if model.shown == name)

@@ -51,8 +51,8 @@ def check_methods(
         if high <= low:
             continue
         data = np.clip((frame - low) / (high - low), 0, 1).astype(np.float32)
-        for name, method in methods.items():
-            method.gap_px = 2 * scan.gap_px
+        for name, told in methods.items():
+            method = told.at_gap(2 * scan.gap_px)
             for start in (0, 1):
                 chosen = [held for held in held_out if held % 2 != start]
                 if not chosen:
@@ -116,7 +116,7 @@ def disagreement(scan: Scan, model: Model, fine: Scan, grid: Grid, keep_original
     stack reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows
     where the answer depends on the method, not the error: methods can agree on what is wrong.
     """
-    model.method.gap_px = scan.gap_px
+    model = replace(model, method=model.method.at_gap(scan.gap_px))
     stored = np.empty(fine.stored.shape, dtype=np.float32)
     header = fine.header.copy()
     header.set_data_dtype(np.float32)

@@ -124,7 +124,7 @@ def upsample_scan(scan: Scan, grid: Grid, method: Method, keep_original: bool = 
         real, imaginary = (upsample_scan(part, grid, method, keep_original).stored for part in parts)
         return scan.finer((real + 1j * imaginary).astype(scan.stored.dtype), grid.ratio)
     check_fits(scan, grid)
-    method.gap_px = scan.gap_px
+    method = method.at_gap(scan.gap_px)
     fine = scan.finer(np.empty(output_shape(scan, grid), dtype=scan.stored.dtype), grid.ratio)
     kept = grid.kept if keep_original else {}
     for frame in range(scan.frames):
