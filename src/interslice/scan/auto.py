@@ -20,7 +20,7 @@ from interslice.scan.upsampling import limits_of
 UNTRAINED = (FAST, "linear", "registration")
 HELD_OUT = 6  # slices that are predicted back, over all frames
 FRAMES = 3  # of a series that they are taken from
-SIDE = 160  # pixels of the central square that is predicted
+SIDE = 128  # pixels of the central square that is predicted
 SLOW, WORTH_DB = "registration", 0.25  # it takes a hundred times as long as a spline: it must be so far ahead
 REACH = 4  # slices on either side of a held-out one that it is predicted from
 MOST_REGISTERED = (
