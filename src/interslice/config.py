@@ -12,7 +12,9 @@ import yaml
 from interslice.common.errors import InputError
 from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
+from interslice.data.parts import home_of
 from interslice.data.splits import declared_splits
+from interslice.data.volumes import PROFILES
 from interslice.methods.method_files import (
     SCHEMA,
     absent_program,
@@ -22,6 +24,11 @@ from interslice.methods.method_files import (
 )
 from interslice.scoring.registry import METRICS
 
+PROFILE_LABELS = {
+    "none": "no slice profile",
+    "gaussian": "Gaussian slice profile",
+    "slab": "slab slice profile",
+}
 # Keys whose change makes no other results: where files lie, and what a job may use.
 FREE_OVERRIDES = ("resources", "threads", "memory_mb", "minutes", "gpus")
 
@@ -102,8 +109,10 @@ class Study:
         return [name for name in self.datasets if self.training_dataset(name) == name]
 
     def settings(self, method: str, dataset: str) -> dict[str, Any]:
-        """The settings of a method on a dataset."""
-        return self.variants.get((method, self.training_dataset(dataset)), self.every_method[method])
+        """The settings of a method on a dataset; a method that asks for the slice profile is told the dataset's."""
+        settings = self.variants.get((method, self.training_dataset(dataset)), self.every_method[method])
+        told = {"slice_profile": self.datasets[dataset]["slice_profile"]}
+        return settings | told if settings.get("slice_profile") in PROFILES else settings
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -143,6 +152,11 @@ class Study:
         )
 
     @property
+    def dataset_labels(self) -> dict[str, str]:
+        """Dataset to its label in titles and captions, in the order of the study: a result is about slices of one profile."""
+        return {name: f"{name}, {PROFILE_LABELS[of['slice_profile']]}" for name, of in self.datasets.items()}
+
+    @property
     def labels(self) -> dict[str, str]:
         """Method or variant to the label of tables and figures, in the order of the study."""
         return {name: settings["label"] for name, settings in self.every_method.items()}
@@ -162,6 +176,7 @@ def load_study(config: Mapping[str, Any], root: Path) -> Study:
     check(config, schema, "config")
     dataset_schema = read_yaml(schemas / "dataset.schema.yaml")
     datasets = [load_dataset(entry, dataset_schema, root) for entry in config["datasets"]]
+    lend_models(config["trained_on"], datasets)
     method_schema = read_yaml(root / SCHEMA)
     methods: dict[str, dict[str, Any]] = {}
     ablations: dict[str, dict[str, Any]] = {}
@@ -214,12 +229,22 @@ def with_grid(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return {**config, "ablation": {**ablation, "variants": variants}}
 
 
+def lend_models(lenders: Mapping[str, str], datasets: list[dict[str, Any]]) -> None:
+    """Fill `trained_on` of datasets; an entry counts where both of its datasets are there: a part of a study may be run."""
+    names = {dataset["name"] for dataset in datasets}
+    for dataset in datasets:
+        if lenders.get(dataset["name"]) in names:
+            dataset["trained_on"] = lenders[dataset["name"]]
+
+
 def check_bases(study: Study) -> None:
-    """A dataset that takes the files of another needs it in the study: the rules fetch them for that one."""
+    """Datasets of the same files share their volumes, which one number of jobs makes."""
     for name, dataset in study.datasets.items():
-        if dataset["base"] and not dataset["folder"] and Path(dataset["base"]).stem not in study.datasets:
+        shards = {other["shards"] for other in study.datasets.values() if home_of(other) == home_of(dataset)}
+        if len(shards) > 1:
             raise InputError(
-                f"dataset {name}: key base: found {dataset['base']!r}, which must be among the study's datasets as well"
+                f"dataset {name}: key shards: found {dataset['shards']}, allowed is one number for all datasets of the files "
+                f"of {home_of(dataset)}: found {', '.join(map(str, sorted(shards)))}"
             )
 
 

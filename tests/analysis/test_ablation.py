@@ -17,7 +17,7 @@ LATENT_16 = {"label": "16 channels", "network": {"latent": 16}}
 
 
 def small_study(variants, ablation=None, **changes):
-    changes = {"methods": ["linear", "cae", *variants], **changes}
+    changes = {"datasets": ["t1"], "factors": [2, 4], "methods": ["linear", "cae", *variants], **changes}
     return study_of(ablation={"base": "cae", "variants": variants, **(ablation or {})}, **changes)
 
 

@@ -254,3 +254,18 @@ def test_bad_input(pairs, confidence, message):
         compare(values, pairs, confidence=confidence)
     with pytest.raises(InputError, match=r"metrics \['mae'\] found"):
         unit_values(scores_of({"cae": [1]}).assign(metric="mae"))
+
+
+def test_seven_subjects_can_show_a_difference_after_the_correction_of_a_whole_study():
+    """Two thirds of the pairs clear in every subject: their p of 1/64 stays below 0.05; the primary one needs no correction."""
+    rng = np.random.default_rng(1)
+    values = {f"m{i}": list((0.8 if i < 4 else 0.7) + 0.02 * rng.random(7)) for i in range(7)}
+    scores = scores_of(values)
+    pairs = list(itertools.combinations(values, 2))
+    primary = PRIMARY | {"method": "m0", "baseline": "m6"}
+    tests = study_comparisons(scores, pairs, SETTINGS | {"primary": primary})
+    first = tests.iloc[0]
+    assert (first["role"], first["p"], first["verdict"]) == ("primary", 1 / 64, BETTER)
+    clear = tests[(tests["p"] == 1 / 64) & (tests["region"] == "whole")]
+    assert len(clear) >= 12
+    assert (clear["verdict"] == BETTER).all()

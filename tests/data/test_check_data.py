@@ -86,14 +86,14 @@ def test_package_subjects_are_verified_and_shown(tmp_path):
     state = check_dataset(t1, str(tmp_path), 1)
     assert state["present"] == ["CSI1"]
     assert "found sha256" in state["corrupt"][0]
-    assert len(state["missing"]) == 6
+    assert len(state["missing"]) == 8
     output = io.StringIO()
     with pytest.raises(InputError, match=r"not usable as configured: t1 \(0 missing, 1 corrupt\)"):
         check_data({"t1": t1}, str(tmp_path), 1, output, tmp_path / "last.txt")
     lines = output.getvalue().splitlines()
     assert [line for line in lines if line.startswith("  ") and not line.startswith("    ")] == [
         "  present: 1",
-        "  missing: 6",
+        "  missing: 8",
         "  corrupt: 1",
         "  surplus: 0",
     ]

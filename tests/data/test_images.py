@@ -23,6 +23,7 @@ PROTOCOL = {
     "in_plane_mm": None,
     "background": "keep",
     "pad_px": None,
+    "appearance": "as_is",
 }
 CONFLICT = np.diag([-1.0, -1.0, 1.0, 1.0])  # the sform that files of ACDC came with
 

@@ -53,7 +53,7 @@ def test_decimation_shifts_the_low_resolution_slices_alone(tmp_path):
     write_volume(reference(), tmp_path / "normalised/c1.nii")
     write_record(tmp_path / "normalised", "0123456789")
     for name, shift in (("aligned", None), ("shifted", SETTING)):
-        dataset = {"slice_profile": "none", "slice_shift": shift, "already_low": False}
+        dataset = {"slice_profile": "none", "noise": None, "slice_shift": shift, "already_low": False}
         decimate_shard(tmp_path / "normalised", 3, dataset, tmp_path / name, 1)
     aligned, shifted = (open_volume(tmp_path / name / "c1.nii").data for name in ("aligned", "shifted"))
     np.testing.assert_allclose(
@@ -71,7 +71,7 @@ def test_the_shifted_dataset_is_the_test_split_of_t1_with_its_models():
     found = study()
     plain, shifted = found.datasets["t1"], found.datasets["t1_shifted"]
     assert shifted["splits"] == plain["splits"] | {"train": [], "validation": []}
-    assert shifted["slice_shift"] == {"mm": 1.0, "seed": 1}
+    assert shifted["slice_shift"] == {"mm": 1.0, "seed": 1, "interleaved": False}
     assert plain["slice_shift"] is None
     same = set(plain) - {"name", "title", "base", "splits", "trained_on", "slice_shift"}
     assert {key: shifted[key] for key in same} == {key: plain[key] for key in same}
@@ -82,9 +82,13 @@ def test_the_shifted_dataset_is_the_test_split_of_t1_with_its_models():
     assert found.named("trained") == ["cae", "cae_multi"]
 
 
-def test_a_base_that_is_not_in_the_study_and_a_key_that_it_lacks_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"dataset t1_shifted: key base: found 't1', which must be among"):
-        study(datasets=["t1_shifted"], methods=["linear"])
+def test_a_copy_stands_without_its_base_but_takes_as_many_jobs_and_no_key_that_it_lacks(tmp_path):
+    assert study_of(datasets=["t1_shifted"], methods=["linear"]).origin("t1_shifted") == "t1"
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump({"base": "t1", "name": "odd", "shards": 3}))
+    with pytest.raises(
+        InputError, match=r"key shards: found 1, .* for all datasets of the files of t1: found 1, 3"
+    ):
+        study(datasets=["t1", str(tmp_path / "odd.yaml")])
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump({"base": "t1", "name": "odd", "shift": 1}))
     with pytest.raises(InputError, match=r"odd.yaml: found key shift, allowed are the base's: name, title"):
         study(datasets=["t1", str(tmp_path / "odd.yaml")])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from interslice.common.errors import InputError
-from interslice.data.npm import download_npm_archive
+from interslice.data.npm import download_npm_archive, npm_command
 
 CONTENT = b"a package"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -59,7 +59,11 @@ def test_what_goes_wrong_is_one_sentence(npm, tmp_path, script, message):
     assert os.listdir(tmp_path / "out") == []
 
 
-def test_without_npm(tmp_path, monkeypatch):
+def test_npm_of_this_environment_is_found_and_without_any_it_is_said(npm, tmp_path, monkeypatch):
+    npm('printf "a package" > "$last/whatever.tgz"')
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert npm_command() == str(tmp_path / "bin" / "npm")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(InputError, match="needs npm, which is not installed here"):
         get(tmp_path)

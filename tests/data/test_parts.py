@@ -6,7 +6,7 @@ import yaml
 from interslice.common.schemas import read_yaml
 from interslice.data.dataset_files import load_dataset
 from interslice.data.parts import key_of, low_part_of, part_of
-from settings import ROOT
+from settings import ROOT, study_of
 
 
 def dataset(**changes):
@@ -54,6 +54,16 @@ def test_what_makes_no_other_volumes_changes_no_name(changes):
 )
 def test_what_makes_other_volumes_changes_both(changes):
     assert changed("train", **changes) == changed("test", **changes) == (True, True)
+
+
+def test_degradations_of_the_same_scans_share_their_references_and_models_are_trained_on_each():
+    found = study_of()
+    for split in ("train", "validation", "test"):
+        thick, thin = (found.datasets[name] for name in ("t1_gaussian", "t1"))
+        assert part_of(thick, split) == part_of(thin, split)
+        assert key_of(low_part_of(thick, split)) != key_of(low_part_of(thin, split))
+    shifted = study_of("misalignment.yaml").datasets["t1_shifted"]
+    assert part_of(shifted, "test") == part_of(thin, "test") != part_of(shifted, "train")
 
 
 @pytest.mark.parametrize("changes", [{"slice_profile": "gaussian"}, {"slice_shift": {"mm": 1.0, "seed": 1}}])

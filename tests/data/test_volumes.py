@@ -14,6 +14,7 @@ from interslice.data.volumes import (
     open_volume,
     output_positions,
     output_size,
+    profile_blur,
     reference_slices,
     scale_intensities,
     write_volume,
@@ -36,7 +37,7 @@ def normalise(path, slice_axis, intensity, margin_mm):
     """What the workflow does to a 3-D scan of a dataset without resampling, padding or background removal."""
     case = Case("d", "s", "test", str(path), 1, 0, (1, 1, 1), (1.0, 1.0, 1.0), slice_axis, "")
     crop = {"margin_mm": margin_mm, "centre_px": None}
-    options = {"in_plane_mm": None, "background": "keep", "pad_px": None}
+    options = {"in_plane_mm": None, "background": "keep", "pad_px": None, "appearance": "as_is"}
     return normalise_case(case, {"intensity": {"per": "volume"} | intensity, "crop": crop} | options)
 
 
@@ -124,6 +125,23 @@ def test_gaussian_profile_has_full_width_at_half_maximum_k():
     )
     half = ndimage.gaussian_filter1d(data[0, :, 0, 0], 8 / 2.355, mode="nearest")
     assert half[44] / half[40] == pytest.approx(0.5, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("factor", "weights"), [(2, [0.3, 1, 0.3]), (4, [0.1, 1, 1, 1, 0.1]), (5, [0.5, 1, 1, 1, 0.5])]
+)
+def test_slab_profile_is_the_mean_over_a_slab_with_gaps(factor, weights):
+    """0.8 K voxels: a ramp stays one, and an impulse shows each voxel's share of the slab, which ends between voxels."""
+    ramp = np.arange(41, dtype=np.float64)[np.newaxis, :, np.newaxis, np.newaxis]
+    low = decimate(Volume(ramp, np.eye(4), 2), factor, "slab").data[0, :, 0, 0]
+    np.testing.assert_allclose(low[1:-1], np.arange(0, 41, factor)[1:-1])
+    impulse = np.zeros((1, 41, 1, 1))
+    impulse[:, 20] = 1
+    seen = profile_blur(impulse, factor, "slab", axis=1)[0, :, 0, 0]
+    assert sum(weights) == pytest.approx(0.8 * factor)
+    np.testing.assert_allclose(seen[seen > 0], np.array(weights) / sum(weights))
+    with pytest.raises(InputError, match="slice_profile: found 'box', allowed are none, gaussian, slab"):
+        profile_blur(impulse, factor, "box", axis=1)
 
 
 def test_four_dimensional_volumes_are_decimated_frame_by_frame(tmp_path):

@@ -18,7 +18,9 @@ from interslice.report.figures import (
     save,
     training_curves,
 )
+from interslice.report.robustness import degradation_curves
 from interslice.report.style import method_styles, title_above, visible_limits
+from interslice.scoring.longtable import KEYS, check_scores
 from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
 
 SHOWN = {"labels": LABELS, "controls": CONTROLS}
@@ -335,3 +337,28 @@ def test_a_title_is_not_wider_than_its_figure(width: float) -> None:
     title = figure._suptitle  # type: ignore[attr-defined]
     assert title.get_window_extent().width <= figure.bbox.width
     assert title.get_text().splitlines()[-1] == "last", "lines of the text stay lines"
+
+
+def test_degradation_curves_go_from_the_clean_scans_to_each_perturbation():
+    means = {"clean": 30.0, "noise2": 28.0, "noise5": 25.0, "moved": 27.0}
+    rows = [
+        (dataset, method, K, 1, "strict", f"s{i}", 0, 1, "synthesised", "whole", "psnr", mean + gain + i + K)
+        for dataset, mean in means.items()
+        for K in ((3, 4) if dataset == "clean" else (4,))
+        for method, gain in (("linear", 0.0), ("cae", 1.0), ("oracle", np.inf))
+        for i in (-1, 0, 1)
+    ]
+    scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
+    of = {name: {"kind": "Noise", "level": name[5:]} for name in ("noise2", "noise5")}
+    of |= {"moved": {"kind": "Motion", "level": "1 mm"}}
+    labels = {"oracle": "Oracle", "linear": "Linear", "cae": "CAE"}
+    figure = degradation_curves(scores, "psnr", of, labels=labels, controls={"oracle"})
+    drawn = {line.get_gid(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
+    assert drawn["Noise cae"] == [35, 33, 30]
+    assert drawn["Motion linear"] == [34, 31]
+    assert drawn["K cae"] == [34, 35]
+    assert len(drawn) == 2 * 3
+    with pytest.raises(InputError, match="found no clean and perturbed dataset"):
+        degradation_curves(
+            scores[scores["dataset"] == "clean"], "psnr", of, labels=labels, controls={"oracle"}
+        )

@@ -13,6 +13,7 @@ from phantoms import ramp
 from synthetic_scores import synthetic_scores
 
 LABELS = {"linear": "Linear", "cae": "CAE"}
+NAMES = {"t1_embedded": "t1, no slice profile", "t1_embedded_shifted": "moved t1, no slice profile"}
 
 
 def images_of(figure):
@@ -81,24 +82,26 @@ def test_captions_say_dataset_n_k_protocol_budget_and_commit():
     environment = {"git": {"commit": "0123456789abcdef", "dirty": False}}
     figures = {
         "boxes_whole_ssim": figure("boxes", ["cae", "lanczos"], metric="SSIM", region="whole image"),
-        "gap_t1_embedded_K4_cae": figure("gap", ["cae"], "t1_embedded", 4, label="CAE"),
+        "gap_t1_embedded_K4_cae": figure("gap", ["cae"], "t1_embedded", 4, shown="t1, thin", label="CAE"),
         "gap_t1_embedded_K4_lanczos": figure("gap", ["lanczos"], "t1_embedded", 4, label="Lanczos"),
     }
     finished = {"lanczos": "Lanczos (its budget: there)", "absent": "Absent"}
-    text = figure_captions(figures, scores, trainings, environment, {}, finished)
+    text = figure_captions(figures, scores, trainings, environment, {}, finished, NAMES)
     both, four, lanczos = (line for line in text.splitlines() if line.startswith("**Figure"))
     assert "SSIM per subject, whole image, with the tests." in both
     assert (
-        "Dataset t1_embedded (n = 5 test subjects); K = 2 and 4; protocol strict; scored: all gaps." in both
+        "Dataset t1, no slice profile (n = 5 test subjects); K = 2 and 4; protocol strict; scored: all gaps."
+        in both
     )
     assert "Trainings: CAE, 250 updates; CAE, 5,000 updates." in both
     assert "K = 4; protocol strict. Trainings: CAE, 250 updates. Made at" in four, (
         "no finished model is shown"
     )
     assert "Nothing that is shown was trained here. Finished models: Lanczos (its budget: there)." in lanczos
+    assert "One gap interpolated by CAE, t1, thin, K = 4" in four
     assert lanczos.endswith("Made at commit 0123456789.")
     changed = figure_captions(
-        figures, scores[scores["subject"] != "sub-00"], trained(), {"git": None}, {}, {}
+        figures, scores[scores["subject"] != "sub-00"], trained(), {"git": None}, {}, {}, NAMES
     )
     assert "n = 4" in changed
     assert "Made at no commit." in changed
@@ -110,6 +113,6 @@ def test_a_caption_of_a_dataset_with_borrowed_models_names_it_alone_and_their_bu
     trainings = trained(("t1_embedded", 4, "cae", "CAE, 250 updates"))
     lenders = {"t1_embedded": "t1_embedded", "t1_embedded_shifted": "t1_embedded"}
     figures = {"gap": figure("gap", ["cae"], "t1_embedded_shifted", 4, label="CAE")}
-    text = figure_captions(figures, scores, trainings, {"git": None}, lenders, {})
-    assert "Dataset t1_embedded_shifted (n = 5 test subjects); K = 4; protocol strict." in text
+    text = figure_captions(figures, scores, trainings, {"git": None}, lenders, {}, NAMES)
+    assert "Dataset moved t1, no slice profile (n = 5 test subjects); K = 4; protocol strict." in text
     assert "Trainings: CAE, 250 updates." in text

@@ -70,6 +70,8 @@ def sections() -> list[Section]:
     return study_sections(
         results=results,
         comparisons=synthetic_comparisons(scores),
+        groups=[],
+        ranks=[Text("No ranks.")],
         labels=LABELS,
         own={"cae_mse"},
         summary={"Study": "default"},

@@ -7,11 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interslice.analysis.results import results_table
+from interslice.analysis.results import group_means, results_table
 from interslice.common.errors import InputError
 from interslice.report.comparison_tables import ONE_SEED, SEVERAL_SEEDS, shown_comparisons, shown_primary
 from interslice.report.formatting import format_p, format_value, latex_escape, markdown
-from interslice.report.tables import PAPERS, WITH_OWN, shown_results, summary_lines, to_latex, to_markdown
+from interslice.report.tables import (
+    PAPERS,
+    WITH_OWN,
+    shown_groups,
+    shown_results,
+    summary_lines,
+    to_latex,
+    to_markdown,
+)
 from interslice.scoring.longtable import KEYS, check_scores
 from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
 
@@ -311,6 +319,55 @@ def test_this_projects_own_methods_have_a_table_of_their_own(table: pd.DataFrame
     assert best[0] == {"cae_mse"}, "our own method takes no mark from the paper's"
     assert best[1] == {LABELS["cae"]}
     assert len(shown_results(table, own={"another"})) == 2
+
+
+def test_groups_of_subjects_have_columns_of_their_own(scores: pd.DataFrame):
+    subjects = sorted(scores["subject"].unique())
+    groups = {"t1_embedded": {"in-site": subjects[:1], "elsewhere": subjects[1:4]}}
+    means = group_means(scores, groups, LABELS)
+    rows = scores[(scores["kind"] == "synthesised") & (scores["region"] == "whole")]
+    rows = rows[(rows["method"] == "linear") & (rows["K"] == 4) & (rows["metric"] == "psnr")]
+    own = means[(means["method"] == "linear") & (means["K"] == 4) & (means["metric"] == "psnr")].set_index(
+        "group"
+    )
+    for group, chosen in groups["t1_embedded"].items():
+        expected = np.mean([rows[rows["subject"] == subject]["value"].mean() for subject in chosen])
+        assert own.loc[group, "mean"] == pytest.approx(expected)
+    assert list(own["n"]) == [1, 3]
+    shown = shown_groups(means, {"t1_embedded": subjects[:2]})
+    assert [one.caption.split(":")[0] for one in shown] == ["t1_embedded, K = 2", "t1_embedded, K = 4"]
+    assert shown[1].columns[3:5] == ("PSNR (dB) ↑, in-site", "PSNR (dB) ↑, elsewhere")
+    linear = next(row for row in shown[1].rows if row.cells[0].text == LABELS["linear"])
+    assert linear.cells[3].text == f"{own.loc['in-site', 'mean']:.2f}"
+    assert shown[1].notes[0] == "Test subjects: in-site n = 1, elsewhere n = 3."
+    assert f"Scores of {subjects[0]}, {subjects[1]} were seen" in shown[1].notes[1]
+    assert shown_groups(group_means(scores, {}, LABELS), {}) == []
+
+
+def test_phases_of_one_subject_have_columns_of_their_own():
+    rows = [
+        (
+            "cine",
+            "linear",
+            2,
+            1,
+            "strict",
+            "p",
+            frame,
+            i,
+            "synthesised",
+            "whole",
+            "ssim",
+            0.5 + 0.01 * frame + 0.1 * i,
+        )
+        for frame in range(12)
+        for i in (1, 3)
+    ]
+    scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
+    means = group_means(scores, {"cine": {}}, LABELS)
+    np.testing.assert_allclose(means["mean"], 0.7 + 0.01 * np.arange(12))
+    (shown,) = shown_groups(means, {})
+    assert shown.columns == ("Method", *(f"SSIM ↑, frame {i}" for i in range(12)))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,25 @@ def test_the_default_study_resolves():
     differing = {key for key in cae if cae[key] != without[key]}
     assert differing == {"label", "synthesis"}, "the ablation may differ in nothing but the synthesis loss"
     splits = study.datasets["t1"]["splits"]
-    assert {len(splits[name]) for name in splits} == {1, 2, 5}
+    assert {len(splits[name]) for name in splits} == {1, 2, 7}
+
+
+def test_the_default_study_asks_about_thick_slices_first_and_trains_once_for_both_profiles():
+    study = load_study(default_config(), ROOT)
+    assert study.dataset_labels == {
+        "t1_gaussian": "t1_gaussian, Gaussian slice profile",
+        "t1": "t1, no slice profile",
+    }
+    assert study.trained_datasets() == ["t1_gaussian"]
+    alone = load_study(default_config() | {"datasets": ["t1"]}, ROOT)
+    assert alone.trained_datasets() == ["t1"], "a study of one of them trains on it"
+
+
+def test_a_method_that_asks_for_the_slice_profile_is_told_the_datasets():
+    study = study_of(methods=["linear", "total_variation"])
+    told = {name: study.settings("total_variation", name)["slice_profile"] for name in study.datasets}
+    assert told == {"t1_gaussian": "gaussian", "t1": "none"}
+    assert "slice_profile" not in study.settings("linear", "t1")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +67,7 @@ def test_the_default_study_resolves():
         (
             "fcators",
             [2],
-            r"config: found the unknown key 'fcators', allowed are study, resources, datasets, factors",
+            r"config: found the unknown key 'fcators', allowed are study, resources, datasets, trained_on",
         ),
         (
             "evaluation.gapstep",
@@ -164,6 +182,7 @@ def test_every_file_in_config_is_valid():
         for kind in ("datasets", "methods")
     }
     with_gpu = {"gpus": {"train": 1, "evaluate": 1}}  # of a method that asks for one
+    with_gpu["trained_on"] = {"t2": "t1"}  # which has test subjects alone
     study = load_study(default_config() | with_gpu | {"methods": names["methods"]}, ROOT)
     # Programs of others that are not installed are left out, and said so.
     assert sorted([*study.methods, *study.left_out]) == names["methods"]

@@ -42,6 +42,7 @@ def test_a_fresh_checkout_plans_every_job(new_checkout):
         "score_method": 5,
         "collect_scores": 1,
         "collect_budgets": 1,
+        "recheck_scores": 1,
         "compare_methods": 1,
         "tabulate_results": 1,
         "plot_boxes": 1,
@@ -130,11 +131,20 @@ def test_tables_figures_and_pages_are_there(finished):
     assert (statistics["n"] == 3).all()
     assert (statistics["p_min"] == 1 / 4).all()
     assert (statistics["seeds"] == 2).all()
+    ranks = pd.read_csv(results / "ranks.csv")
+    assert set(ranks["method"]) == {"linear", "bspline", "cae"}, "controls take no rank"
+    recheck = pd.read_csv(results / "recheck.csv").set_index("metric")
+    assert list(recheck.index) == ["ssim", "psnr", "vif"]
+    assert (recheck["slices"] >= 30).all()
+    assert (recheck["largest"] <= 1e-5).all()
     names = {path.name for path in (results / "figures").iterdir()}
-    assert {"panel_phantoms_K2.pdf", "training_phantoms_K2.png", "boxes_whole_ssim.pdf"} <= names
+    assert {"panel_phantoms_K2.pdf", "training_phantoms_K2.png", "boxes_whole_ssim.pdf", "ranks.pdf"} <= names
     page = (results / "report/index.html").read_text()
     assert "Synthetic ellipsoids" in page
     assert "train_method" in page
+    assert page.index("ranks on synthesised slices") < page.index("Synthetic ellipsoids"), "first on the page"
+    assert "VIF by sewar: " in page
+    assert "phantoms, no slice profile, K = 2" in page
     view = json.loads((results / "viewer/phantoms_K2.json").read_text())
     assert [stack["label"] for stack in view["stacks"]][:3] == ["Reference", "Linear", "Cubic B-spline"]
     assert len(view["stacks"]) == 4, "the reference and every method but the oracle"
@@ -163,7 +173,8 @@ def test_the_audit_and_the_figures_of_the_paper(finished):
     assert "gap_phantoms_K2_bspline.webp" in names
     captions = (results / "figures/captions.md").read_text()
     assert (
-        "Dataset phantoms (n = 3 test subjects); K = 2; protocol strict; scored: every 4th gap." in captions
+        "Dataset phantoms, no slice profile (n = 3 test subjects); K = 2; protocol strict; scored: every 4th gap."
+        in captions
     )
     assert "6 updates of 2 triplets" in captions
     assert "every 4th gap" in (results / "tables/methods.md").read_text()
@@ -240,7 +251,7 @@ def test_the_default_study_plans_jobs_from_the_root():
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert re.search(r"^train_method +4$", run.stdout + run.stderr, re.MULTILINE)
+    assert re.search(r"^train_method +2$", run.stdout + run.stderr, re.MULTILINE)
 
 
 # --- faults on one machine; those of a cluster are in tests/cluster

@@ -39,6 +39,7 @@ rule tabulate_ablation:
         variants=list(STUDY.ablations),
         labels=STUDY.labels,
         confidence=config["statistics"]["confidence"],
+        datasets=DATASET_LABELS,
         code=digest_of("tabulate_ablation"),
     script:
         "../scripts/tabulate_ablation.py"
@@ -57,6 +58,7 @@ rule plot_ablation:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
+        datasets=DATASET_LABELS,
         code=digest_of("plot_ablation"),
     script:
         "../scripts/plot_ablation.py"

@@ -2,7 +2,9 @@
 BRAIN = [name for name, dataset in STUDY.datasets.items() if dataset["anatomy"] == "brain"]
 AUDITED = [*TRAINED, *STUDY.named("baseline")]
 AUDIT_FIGURES = {
-    f"audit_{dataset}_{method}": figure("audit", [method], dataset, label=STUDY.labels[method])
+    f"audit_{dataset}_{method}": figure(
+        "audit", [method], dataset, shown=DATASET_LABELS[dataset], label=STUDY.labels[method]
+    )
     for dataset in STUDY.datasets
     for method in TRAINED
 }
@@ -150,6 +152,7 @@ rule write_audit_page:
         labels=STUDY.labels,
         own=OWN_METHODS,
         study=config["study"],
+        datasets=DATASET_LABELS,
         code=digest_of("write_audit_page"),
     script:
         "../scripts/write_audit_page.py"

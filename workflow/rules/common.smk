@@ -15,6 +15,7 @@ from interslice.config import load_study, refuse_silent_overrides, typed
 from interslice.data.sources.registry import DRAWN, SOURCES
 from interslice.data.split_records import record_splits, refuse_moves
 from interslice.data.index import is_converted, split_files
+from interslice.data.parts import home_of
 from interslice.common.errors import InputError
 from interslice.common.gpus import visible_gpus
 from interslice.common.files import link_folder, sha256_of
@@ -59,8 +60,12 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 RUN = "{dataset}/K{K}/{method}/seed{seed}"
 
 
+# Datasets of the same files share them, and the volumes that are made of them alike, in a folder of one name.
+OF_FILES = {home_of(dataset): dataset for dataset in reversed(STUDY.datasets.values())}
+
+
 wildcard_constraints:
-    dataset="|".join(STUDY.datasets),
+    dataset="|".join({**STUDY.datasets, **OF_FILES}),
     method="|".join(STUDY.every_method),
     K=r"\d+",
     seed=r"\d+",
@@ -78,7 +83,8 @@ wildcard_constraints:
 
 
 def dataset_of(wildcards):
-    return STUDY.datasets[wildcards.dataset]
+    """A dataset of the study; in rules of files, one that has them."""
+    return STUDY.datasets.get(wildcards.dataset) or OF_FILES[wildcards.dataset]
 
 
 def settings_of(wildcards):

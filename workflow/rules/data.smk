@@ -165,8 +165,8 @@ rule normalise_volumes:
         mem_mb=memory_of("data"),
         runtime=minutes_of("data"),
     params:
-        dataset=lambda wildcards: {key: dataset_of(wildcards)[key] for key in PREPROCESSING},
-        shards=lambda wildcards: len(shards_of(wildcards.dataset, wildcards.split)),
+        dataset=lambda wildcards: {key: part_dataset(wildcards)[key] for key in PREPROCESSING},
+        shards=lambda wildcards: len(shards_of(part_dataset(wildcards)["name"], wildcards.split)),
         code=digest_of("normalise_volumes"),
     script:
         "../scripts/normalise_volumes.py"

@@ -1,11 +1,15 @@
 # The paper's figures and tables, one target each: `snakemake figures` makes them all.
 GAP_METHODS = [name for name, settings in STUDY.methods.items() if settings["method"] != "oracle"]
 EXAMPLES = {
-    f"examples_{dataset}_K{K}": figure("examples", shown_methods(dataset, K), dataset, K)
+    f"examples_{dataset}_K{K}": figure(
+        "examples", shown_methods(dataset, K), dataset, K, shown=DATASET_LABELS[dataset]
+    )
     for dataset, K in PLACES
 }
 GAPS = {
-    f"gap_{dataset}_K{K}_{method}": figure("gap", [method], dataset, K, label=STUDY.labels[method])
+    f"gap_{dataset}_K{K}_{method}": figure(
+        "gap", [method], dataset, K, shown=DATASET_LABELS[dataset], label=STUDY.labels[method]
+    )
     for dataset, K in PLACES
     for method in GAP_METHODS
 }
@@ -31,6 +35,7 @@ rule plot_examples:
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=digest_of("plot_examples"),
     script:
         "../scripts/plot_examples.py"
@@ -55,6 +60,7 @@ rule plot_gap:
         labels=STUDY.labels,
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         in_mm=lambda wildcards: dataset_of(wildcards)["source"] not in DRAWN,
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=digest_of("plot_gap"),
     script:
         "../scripts/plot_gap.py"
@@ -78,6 +84,7 @@ rule write_captions:
         figures=CAPTIONED,
         lenders={dataset: STUDY.training_dataset(dataset) for dataset in STUDY.datasets},
         finished=FINISHED,
+        datasets=DATASET_LABELS,
         code=digest_of("write_captions"),
     script:
         "../scripts/write_captions.py"

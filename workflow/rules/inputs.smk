@@ -1,13 +1,18 @@
 # What the rules of data, training, interpolation and scoring are given: input functions and parameters.
 
 
+def part_dataset(wildcards):
+    """A dataset that has a split; two of the same files may share it."""
+    return PARTS[wildcards.dataset, wildcards.split, wildcards.made]
+
+
 def source_part(wildcards):
-    return part_of(dataset_of(wildcards), wildcards.split)
+    return part_of(part_dataset(wildcards), wildcards.split)
 
 
 def source_texts(wildcards):
     """How a person gets the data."""
-    return {"access": dataset_of(wildcards)["access"]}
+    return {"access": part_dataset(wildcards)["access"]}
 
 
 def source_files(wildcards):
@@ -16,12 +21,12 @@ def source_files(wildcards):
 
 def source_digest(script):
     """As digest_of, with the source of the dataset: editing one source leaves the others' datasets alone."""
-    return lambda wildcards: digest_of(script, SOURCES[dataset_of(wildcards)["source"]])
+    return lambda wildcards: digest_of(script, SOURCES[part_dataset(wildcards)["source"]])
 
 
 def converted_of(wildcards):
     """The NIfTI files of a source that has none of its own."""
-    converted = is_converted(dataset_of(wildcards))
+    converted = is_converted(part_dataset(wildcards))
     return [f"results/convert_dataset/{PART}".format(**wildcards)] if converted else []
 
 
@@ -32,7 +37,7 @@ def index_inputs(wildcards):
 
 def decimation_of(wildcards):
     part = low_part_of(dataset_of(wildcards), wildcards.split)
-    return {key: part[key] for key in ("slice_profile", "slice_shift", "already_low")}
+    return {key: part[key] for key in DEGRADATION}
 
 
 def split_checks(datasets):
@@ -112,6 +117,18 @@ def shard_with_lesions(wildcards):
         wildcards.method, wildcards.dataset, wildcards.K, int(wildcards.seed), with_lesions=True
     )
     return [folders[int(wildcards.shard)]]
+
+
+def scored_volumes():
+    """The folders of all volumes that scores are made of."""
+    runs = [
+        (method, *place, seed) for place in PLACES for method in STUDY.methods for seed in seeds_of(method)
+    ]
+    results = [
+        folder for method, dataset, K, seed in runs for folder in interpolated(method, dataset, K, seed)
+    ]
+    given = [folder for dataset, K in PLACES for folder in [*normalised(dataset), *low(dataset, K)]]
+    return list(dict.fromkeys([*results, *given]))
 
 
 def scoring_backbone():

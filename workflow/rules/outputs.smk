@@ -9,11 +9,14 @@ in_report = report  # snakefmt may start a line with it, and Snakemake would rea
 SUPERVISED_METHODS = [name for name, settings in STUDY.methods.items() if is_supervised(settings)]
 OWN_METHODS = [name for name, settings in STUDY.every_method.items() if settings["method"] in OWN]
 DISPLAY = {"labels": STUDY.labels, "controls": STUDY.named("control"), "supervised": SUPERVISED_METHODS}
+DATASET_LABELS = STUDY.dataset_labels
 RESOLVED = STUDY.resolved
 STATISTICS = {key: config["statistics"][key] for key in ("confidence", "margins")} | {
     "primary": STUDY.primary
 }
 TRAINED = STUDY.named("trained")
+COMPARED = {name: f"{RESULTS}/{name}.csv" for name in ("statistics", "ranks", "agreement", "significance")}
+MAP_METRIC = STUDY.primary["metric"] if STUDY.primary else config["evaluation"]["metrics"][0]
 TRAININGS = STUDY.trainings
 SUMMARY = in_report(f"{RESULTS}/summary.txt", caption="../report/summary.rst", category="Tables")
 PAGE = in_report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Page")
@@ -41,16 +44,19 @@ def metric_figures(kind):
 def figure_names():
     """Every figure of the study with what it shows."""
     panels = {
-        f"panel_{dataset}_K{K}": figure("panel", shown_methods(dataset, K), dataset, K)
+        f"panel_{dataset}_K{K}": figure(
+            "panel", shown_methods(dataset, K), dataset, K, shown=DATASET_LABELS[dataset]
+        )
         for dataset, K in PLACES
     }
     lesions = {"lesions": figure("lesions", STUDY.methods)} if LESIONS else {}
-    return metric_figures("boxes") | metric_figures("factor") | lesions | panels
+    ranks = {"ranks": figure("ranks", STUDY.methods, metric=METRICS[MAP_METRIC].label)}
+    return ranks | metric_figures("boxes") | metric_figures("factor") | lesions | panels
 
 
 def curve_names():
     return {
-        f"training_{dataset}_K{K}": figure("training", TRAININGS, dataset, K)
+        f"training_{dataset}_K{K}": figure("training", TRAININGS, dataset, K, shown=DATASET_LABELS[dataset])
         for dataset in STUDY.trained_datasets()
         for K in STUDY.factors(dataset)
         if TRAININGS
@@ -143,10 +149,10 @@ def line_volumes():
     ]
 
 
-def score_files(folder, methods, places):
-    """The long tables of every run of methods on pairs of dataset and K, one per shard."""
+def score_files(folder, methods, places, ending="parquet"):
+    """A file of every run of methods on pairs of dataset and K, one per shard: the long tables."""
     return [
-        f"{RESULTS}/{folder}/{dataset}/K{K}/{method}/seed{seed}/{shard}.parquet"
+        f"{RESULTS}/{folder}/{dataset}/K{K}/{method}/seed{seed}/{shard}.{ending}"
         for dataset, K in places
         for method in methods
         for seed in seeds_of(method)

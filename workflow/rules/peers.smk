@@ -20,6 +20,7 @@ rule plot_cost:
     params:
         runs=cost_runs(),
         display=DISPLAY,
+        datasets=DATASET_LABELS,
         code=digest_of("plot_cost"),
     script:
         "../scripts/plot_cost.py"

@@ -1,6 +1,6 @@
 # Where everything lies. Volumes, trainings and interpolations are shared by all studies: their folders are named by what made their
 # content, so that no study overwrites another's and nothing is made twice.
-from interslice.data.parts import PREPROCESSING, key_of, low_part_of, part_of
+from interslice.data.parts import DEGRADATION, PREPROCESSING, key_of, low_part_of, part_of
 from interslice.data.sources import SPLITS
 
 PART = "{dataset}/{split}-{made}"
@@ -34,9 +34,17 @@ def low_made_of(dataset, split):
     return key_of(low_part_of(STUDY.datasets[dataset], split))
 
 
+# The folder of a split back to a dataset that has it.
+PARTS = {
+    (home_of(dataset), split, made_of(name, split)): dataset
+    for name, dataset in STUDY.datasets.items()
+    for split in SPLITS
+}
+
+
 def part_file(rule, dataset, split, ending=""):
     """The file or folder of a rule that has one for every split of a dataset."""
-    return f"results/{rule}/{dataset}/{split}-{made_of(dataset, split)}{ending}"
+    return f"results/{rule}/{home_of(STUDY.datasets[dataset])}/{split}-{made_of(dataset, split)}{ending}"
 
 
 def normalised(dataset, split="test"):

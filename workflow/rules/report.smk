@@ -5,7 +5,7 @@ rule compare_methods:
     input:
         f"{RESULTS}/scores.parquet",
     output:
-        f"{RESULTS}/statistics.csv",
+        **COMPARED,
     log:
         f"{LOGS}/compare_methods.log",
     conda:
@@ -16,6 +16,8 @@ rule compare_methods:
     params:
         pairs=STUDY.comparisons,
         statistics=STATISTICS,
+        controls=DISPLAY["controls"],
+        metric=MAP_METRIC,
         code=digest_of("compare_methods"),
     script:
         "../scripts/compare_methods.py"
@@ -40,6 +42,7 @@ rule tabulate_results:
         display=DISPLAY,
         own=OWN_METHODS,
         study=RESOLVED,
+        datasets=DATASET_LABELS,
         code=digest_of("tabulate_results"),
     script:
         "../scripts/tabulate_results.py"
@@ -60,6 +63,7 @@ rule plot_factor:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
+        datasets=DATASET_LABELS,
         code=digest_of("plot_factor"),
     script:
         "../scripts/plot_factor.py"
@@ -67,11 +71,12 @@ rule plot_factor:
 
 rule plot_boxes:
     input:
+        **COMPARED,
         scores=f"{RESULTS}/scores.parquet",
-        statistics=f"{RESULTS}/statistics.csv",
         budgets=f"{RESULTS}/budgets.csv",
     output:
-        figure_outputs("boxes", *metric_figures("boxes")),
+        boxes=figure_outputs("boxes", *metric_figures("boxes")),
+        ranks=figure_outputs("ranks", "ranks"),
     log:
         f"{LOGS}/plot_boxes.log",
     conda:
@@ -81,6 +86,8 @@ rule plot_boxes:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
+        datasets=DATASET_LABELS,
+        metric=MAP_METRIC,
         code=digest_of("plot_boxes"),
     script:
         "../scripts/plot_boxes.py"
@@ -101,6 +108,7 @@ rule plot_lesions:
         runtime=minutes_of("report"),
     params:
         display=DISPLAY,
+        datasets=DATASET_LABELS,
         code=digest_of("plot_lesions"),
     script:
         "../scripts/plot_lesions.py"
@@ -171,6 +179,7 @@ rule pack_viewer:
         subject=lambda wildcards: dataset_of(wildcards)["figure_subject"],
         opened=[method for method in STUDY.shown_methods if method in VIEWER_METHODS] or VIEWER_METHODS,
         budget=int(1e6 * config["page"]["viewer_mb"] / max(1, len(viewer_stacks()))),
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=digest_of("pack_viewer"),
     script:
         "../scripts/pack_viewer.py"
@@ -181,9 +190,10 @@ rule write_page:
         figures(),
         [path for *_, path in trainings("provenance.json")],
         f"{RESULTS}/tables",
+        **{name: COMPARED[name] for name in ("statistics", "ranks", "agreement")},
         scores=f"{RESULTS}/scores.parquet",
-        statistics=f"{RESULTS}/statistics.csv",
         budgets=f"{RESULTS}/budgets.csv",
+        recheck=f"{RESULTS}/recheck.csv",
         stacks=viewer_stacks(),
         excluded=[
             part_file("index_dataset", dataset, split, "_excluded.csv")
@@ -207,6 +217,7 @@ rule write_page:
         study=RESOLVED,
         display=DISPLAY,
         own=OWN_METHODS,
+        datasets=DATASET_LABELS,
         code=digest_of("write_page"),
         web=web_digest(),
     script:

@@ -68,3 +68,26 @@ rule collect_budgets:
         code=digest_of("collect_budgets"),
     script:
         "../scripts/collect_budgets.py"
+
+
+rule recheck_scores:
+    input:
+        scores=f"{RESULTS}/scores.parquet",
+        places=score_files("score_method", STUDY.methods, PLACES, "json"),
+        volumes=scored_volumes(),
+        backbone=scoring_backbone(),
+    output:
+        f"{RESULTS}/recheck.csv",
+    log:
+        f"{LOGS}/recheck_scores.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
+    params:
+        sides={name: dataset["score_px"] for name, dataset in STUDY.datasets.items()},
+        lpips=config["evaluation"]["lpips"],
+        code=digest_of("recheck_scores"),
+    script:
+        "../scripts/recheck_scores.py"

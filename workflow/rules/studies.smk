@@ -9,6 +9,7 @@ STUDY_TARGETS = {
     "mnist": "mnist",
     "peers": "peers",
     "pretrained": "long",
+    "robustness": "robustness",
 }
 
 # Snakemake knows its targets only after the rules; until then they are on the command line alone.

@@ -13,7 +13,7 @@ with logged(snakemake.log[0]):
         snakemake.input.normalised,
         snakemake.input.low,
         {method: snakemake.input[method] for method in snakemake.params.methods},
-        dataset=snakemake.wildcards.dataset,
+        dataset=snakemake.params.dataset,
         subject=snakemake.params.subject,
         factor=int(snakemake.wildcards.K),
         labels=snakemake.params.labels,

@@ -12,5 +12,6 @@ with logged(snakemake.log[0]):
         dataset=snakemake.wildcards.dataset,
         factor=int(snakemake.wildcards.K),
         region=snakemake.wildcards.region,
+        datasets=snakemake.params.datasets,
         outputs=snakemake.output,
     )

@@ -15,6 +15,7 @@ with logged(snakemake.log[0]):
         snakemake.input.budgets,
         params.runs,
         params.display,
+        params.datasets,
         table=Path(output.table),
         shown=Path(output.shown),
         figures=output.figures,

@@ -13,7 +13,7 @@ with logged(snakemake.log[0]):
         snakemake.input.low,
         {method: snakemake.input[method] for method in params.methods},
         subject=params.subject,
-        dataset=where.dataset,
+        dataset=params.dataset,
         factor=int(where.K),
         in_mm=params.in_mm,
         labels=params.labels,

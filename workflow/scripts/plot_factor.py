@@ -7,5 +7,5 @@ from interslice.common.provenance import logged
 with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_factor
 
-    given = snakemake.input
-    plot_factor(given.scores, given.budgets, snakemake.params.display, snakemake.output)
+    given, params = snakemake.input, snakemake.params
+    plot_factor(given.scores, given.budgets, params.display, params.datasets, snakemake.output)

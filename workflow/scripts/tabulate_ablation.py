@@ -15,6 +15,7 @@ with logged(snakemake.log[0]):
         base=snakemake.params.base,
         variants=snakemake.params.variants,
         labels=snakemake.params.labels,
+        datasets=snakemake.params.datasets,
         confidence=snakemake.params.confidence,
         folder=Path(snakemake.output[0]),
     )

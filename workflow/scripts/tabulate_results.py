@@ -14,6 +14,7 @@ with logged(snakemake.log[0]):
         snakemake.input.statistics,
         snakemake.input.budgets,
         **snakemake.params.display,
+        datasets=snakemake.params.datasets,
         own=snakemake.params.own,
         study=snakemake.params.study,
         folder=Path(snakemake.output.folder),

@@ -13,6 +13,7 @@ with logged(snakemake.log[0]):
         snakemake.input.budgets,
         snakemake.params.figures,
         labels=snakemake.params.labels,
+        datasets=snakemake.params.datasets,
         own=snakemake.params.own,
         study=snakemake.params.study,
         page=snakemake.output.page,

@@ -14,5 +14,6 @@ with logged(snakemake.log[0]):
         params.figures,
         params.lenders,
         params.finished,
+        params.datasets,
         snakemake.output[0],
     )

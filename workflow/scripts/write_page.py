@@ -13,6 +13,9 @@ with logged(snakemake.log[0]):
         snakemake.input.scores,
         snakemake.input.statistics,
         snakemake.input.budgets,
+        snakemake.input.ranks,
+        snakemake.input.agreement,
+        snakemake.input.recheck,
         excluded=snakemake.input.excluded,
         figures=snakemake.params.figures,
         curves=snakemake.params.curves,
@@ -21,6 +24,7 @@ with logged(snakemake.log[0]):
         stacks=snakemake.input.stacks,
         study=snakemake.params.study,
         display=snakemake.params.display,
+        datasets=snakemake.params.datasets,
         own=snakemake.params.own,
         output=Path(snakemake.output[0]),
     )

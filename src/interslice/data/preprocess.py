@@ -2,7 +2,7 @@
 3).
 
 In this order: in-plane resampling, intensity to [0, 1], background to 0, crop to the foreground, crop or pad
-about the centre, pad. Slices are never resampled or dropped here.
+about the centre, pad; then another look, where the robustness suite asks for one. Slices are never resampled or dropped here.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ import numpy as np
 import scipy
 
 from interslice.data.masks import foreground_mask
+from interslice.data.perturbations import with_appearance
 from interslice.data.sources import Case
 from interslice.data.volumes import Volume, crop, foreground_box, intensity_limits, read_volume, scale_between
 
@@ -40,7 +41,7 @@ def normalise_case(case: Case, dataset: Mapping[str, Any]) -> Volume:
         volume = fit_in_plane(volume, settings["centre_px"], shrink=True)
     if dataset["pad_px"] is not None:
         volume = fit_in_plane(volume, dataset["pad_px"], shrink=False)
-    return replace(volume, limits=limits)
+    return with_appearance(replace(volume, limits=limits), dataset["appearance"])
 
 
 def scale_frames(

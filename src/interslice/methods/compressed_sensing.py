@@ -48,7 +48,7 @@ class TotalVariation(Method):
         return self.blur(misfit, factor)
 
     def blur(self, slices: np.ndarray, factor: int) -> np.ndarray:
-        """The Gaussian slice profile (FWHM: one input slice) along the slice axis; reflected ends make it self-adjoint."""
+        """A Gaussian (FWHM: one input slice) along the slice axis, a slab's as well; reflected ends make it self-adjoint."""
         if self.settings["slice_profile"] == "none":
             return slices
         return ndimage.gaussian_filter1d(slices, factor / FWHM_PER_SIGMA, axis=0, mode="reflect")

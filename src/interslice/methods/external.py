@@ -21,10 +21,14 @@ import psutil
 from interslice.common.errors import InputError
 from interslice.data.alignment import check_aligned
 from interslice.data.images import READ_ERRORS
-from interslice.data.volumes import output_positions
+from interslice.data.volumes import SLAB, output_positions
 from interslice.methods.base import Method, Scan
 from interslice.methods.conventional import BSpline
 
+THICKNESS = {
+    "gaussian": 1,
+    "slab": SLAB,
+}  # of input slices as a share of their distance; else that of an output slice
 PLACEHOLDERS = ("input", "output", "folder", "factor", "spacing", "thickness")
 NEEDED = ("{input}", "{output}")
 LOOK_EVERY = 0.2  # seconds, for time and memory
@@ -50,7 +54,7 @@ class External(Method):
             voxels = np.moveaxis(volume * np.float32(high - low) + np.float32(low), 0, 2)
             nib.save(nib.Nifti1Image(voxels, affine), given)
             spacing = float(nib.affines.voxel_sizes(affine)[2]) / factor
-            thickness = spacing * (factor if settings["slice_profile"] == "gaussian" else 1)
+            thickness = spacing * (THICKNESS.get(settings["slice_profile"], 1 / factor) * factor)
             values = {"input": given, "output": made, "folder": folder, "factor": factor}
             values |= {"spacing": f"{spacing:.6g}", "thickness": f"{thickness:.6g}"}
             words = fill(settings["command"], values, settings["files"])

@@ -60,7 +60,10 @@ def metric_boxplots(
     check_labels(
         pd.concat([every["method"], every["baseline"]]), {method: labels[method] for method in methods}
     )
-    groups = [(key, part) for key, part in subjects.groupby(["dataset", "K"])]
+    order = list(scores["dataset"].unique())
+    groups = sorted(
+        subjects.groupby(["dataset", "K"]), key=lambda group: (order.index(group[0][0]), group[0][1])
+    )
     most = max(len(_tests_of(tests, key)) for key, _ in groups)
     share = BRACKET_INCHES * most / (DATA_INCHES + BRACKET_INCHES * most)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)

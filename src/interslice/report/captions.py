@@ -12,6 +12,7 @@ from interslice.scoring.longtable import gap_step
 TITLES = {
     "boxes": "{metric} per subject, {region}, with the tests",
     "factor": "{metric} against the anisotropy factor, {region}",
+    "ranks": "Ranks with intervals over bootstrap draws of subjects, and which method is better than which by {metric}",
     "lesions": "What comes back of inserted lesions, against their size",
     "panel": "A synthesised slice and a through-plane view, {dataset}, K = {K}",
     "training": "Training curves, {dataset}, K = {K}",
@@ -22,10 +23,18 @@ TITLES = {
 
 
 def figure(
-    kind: str, methods: Sequence[str], dataset: str | None = None, K: int | None = None, **words: str
+    kind: str,
+    methods: Sequence[str],
+    dataset: str | None = None,
+    K: int | None = None,
+    shown: str = "",
+    **words: str,
 ) -> dict[str, Any]:
-    """What a figure is about: its title, and the dataset, K (None: all of the study) and methods that it shows."""
-    title = TITLES[kind].format(dataset=dataset, K=K, **words)
+    """What a figure is about: its title, and the dataset, K (None: all of the study) and methods that it shows.
+
+    shown: the label of the dataset for the title.
+    """
+    title = TITLES[kind].format(dataset=shown, K=K, **words)
     return {"title": title, "dataset": dataset, "K": K, "methods": list(methods)}
 
 
@@ -36,12 +45,13 @@ def figure_captions(
     environment: Mapping[str, Any],
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
+    datasets: Mapping[str, str],
 ) -> str:
     """Markdown with a caption per figure.
 
     figures: file name to what `figure` says of it; scores: the long table; trainings: dataset, K, method and budget in words;
     environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another;
-    finished: methods that come with a finished model, to their label and where its budget is written.
+    finished: methods that come with a finished model, to their label and where its budget is written; datasets: their labels.
     """
     git = environment["git"]
     commit = (
@@ -51,7 +61,7 @@ def figure_captions(
     )
     lines = ["# Captions\n"]
     for number, (name, about) in enumerate(figures.items(), start=1):
-        extent = _extent(about, scores, trainings, lenders, finished)
+        extent = _extent(about, scores, trainings, lenders, finished, datasets)
         lines.append(f"**Figure {number}** (`{name}`). {about['title']}. {extent} Made at {commit}.\n")
     return "\n".join(lines)
 
@@ -62,12 +72,13 @@ def _extent(
     trainings: pd.DataFrame,
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> str:
     own = scores[scores["method"].isin(about["methods"])]
     for column in ("dataset", "K"):
         own = own[own[column] == about[column]] if about[column] is not None else own
     sizes = own.groupby("dataset")["subject"].nunique()
-    datasets = listed(f"{dataset} (n = {n} test subjects)" for dataset, n in sizes.items())
+    datasets = listed(f"{labels[str(dataset)]} (n = {n} test subjects)" for dataset, n in sizes.items())
     shown = own[["dataset", "K", "method"]].drop_duplicates().replace({"dataset": dict(lenders)})
     used = sorted(set(trainings.merge(shown, on=["dataset", "K", "method"])["budget"]))
     budget = f"Trainings: {'; '.join(used)}." if used else "Nothing that is shown was trained here."

@@ -68,7 +68,11 @@ def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[Sh
     check_labels(pd.concat([own["method"], own["baseline"]]), labels)
     metrics, order = metric_order(list(own["metric"].unique())), list(labels)
     shown = []
-    for (dataset, factor, *_), part in own.groupby(["dataset", "K", "protocol", "region"]):
+    datasets = list(own["dataset"].unique())
+    groups = own.groupby(["dataset", "K", "protocol", "region"])
+    for (dataset, factor, *_), part in sorted(
+        groups, key=lambda group: (datasets.index(group[0][0]), *group[0][1:])
+    ):
         ranks = [
             part["metric"].map(metrics.index),
             part["method"].map(order.index),

@@ -58,7 +58,7 @@ def metric_against_factor(
     table = table.rename(columns=lambda column: column.removeprefix(f"{metric}_"))
     seeds = seed_means(scores, kind=kind, region=region)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
-    datasets = sorted(table["dataset"].unique())
+    datasets = list(table["dataset"].unique())
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES if len(datasets) > 1 else 4.6, 3.6))
         panels = figure.subplots(1, len(datasets), squeeze=False)[0]

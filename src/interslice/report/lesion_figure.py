@@ -51,7 +51,7 @@ def lesions_against_size(
         raise InputError(f"score table: no metric of {list(LESION_METRICS)} found, at least one is needed")
     table = results_table(chosen, protocol=protocol, labels=labels, controls=controls)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
-    groups = list(table.groupby(["dataset", "K"]))
+    groups = list(table.groupby(["dataset", "K"], sort=False))
     measures = {
         measure: present
         for measure, *_ in LESION_MEASURES

@@ -29,7 +29,11 @@ LEARNED = {
     "high": "has learned from high-resolution scans of other subjects, as its settings say",
 }
 SCALINGS = {"percentile": "the percentiles {low:g} and {high:g}", "minmax": "the minimum and maximum"}
-PROFILES = {"gaussian": "after a Gaussian slice profile of K/2.355 voxels", "none": "without a slice profile"}
+PROFILES = {
+    "gaussian": "after a Gaussian slice profile of K/2.355 voxels",
+    "none": "without a slice profile",
+    "slab": "after averaging over slabs of 0.8 K voxels",
+}
 
 
 def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment: Mapping[str, Any]) -> str:
@@ -63,6 +67,8 @@ def _dataset(name: str, dataset: Mapping[str, Any], config: Mapping[str, Any], t
         f"{scaling['per']} to [0, 1] by {SCALINGS[scaling['scaling']].format(**scaling)}; low-resolution volumes were made "
         f"by keeping every K-th slice, K = {listed(dataset['factors'] or config['factors'])}, "
         f"{PROFILES[dataset['slice_profile']]}."
+        + (f" Its models are those of {dataset['trained_on']}." if dataset["trained_on"] else "")
+        + (f" Choices of settings had seen scores of {listed(dataset['seen'])}." if dataset["seen"] else "")
     )
 
 

@@ -173,7 +173,9 @@ def write_page(path: str | Path, *, title: str, sections: Sequence[Section], int
 def study_sections(
     *,
     results: Sequence[pd.DataFrame],
+    ranks: Sequence["Block"],
     comparisons: pd.DataFrame,
+    groups: Sequence[ShownTable],
     labels: Mapping[str, str],
     own: Collection[str],
     summary: Mapping[str, str],
@@ -187,10 +189,10 @@ def study_sections(
 ) -> list[Section]:
     """The sections of a study's page.
 
-    `results` are tables of `results.results_table`, the headline first; `own` the methods of this project;
-    `comparisons` is that of `comparisons.study_comparisons`, whole image; `config` the YAML that was run; `benchmarks` as in
-    `shown_benchmarks`; `excluded` has a row per case left out, its first column naming the
-    case; `views` are the viewer's records.
+    `results` are tables of `results.results_table`, the headline first; `ranks` is what is shown of ranks; `groups` are
+    tables of `tables.shown_groups`; `own` the methods of this project; `comparisons` is that of
+    `comparisons.study_comparisons`, whole image; `config` the YAML that was run; `benchmarks` as in `shown_benchmarks`;
+    `excluded` has a row per case left out, its first column naming the case; `views` are the viewer's records.
     """
     headline = results[0]
     primary = shown_primary(comparisons, labels)
@@ -199,10 +201,11 @@ def study_sections(
         Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
     )
     return [
+        Section("Ranks", ranks),
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
         Section("How to read this", [Text(text) for text in HOW_TO_READ]),
         Section("Primary comparison", [Table(primary) if primary else Text(NO_PRIMARY)]),
-        Section("Results", [Table(shown) for shown in shown_results(headline, own)]),
+        Section("Results", [Table(shown) for shown in [*shown_results(headline, own), *groups]]),
         Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
         Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
         Section("Exploratory comparisons", tests or [Text("No pair of methods was compared.")]),

@@ -3,13 +3,14 @@
 A table becomes one `ShownTable` per dataset and K, which `formatting` and the HTML page write without knowing what it holds.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from interslice.analysis.results import table_metrics
-from interslice.analysis.rows import describe
+from interslice.analysis.rows import describe, metric_order
 from interslice.report.formatting import (
     BUDGET_MARK,
     BUDGET_NOTE,
@@ -26,6 +27,9 @@ from interslice.report.formatting import (
     plain,
 )
 
+SEEN = (
+    "Scores of {} were seen when settings were chosen: what these subjects say is no test of those choices."
+)
 PAPERS, WITH_OWN = ", the paper's methods", ", with this project's own methods"
 
 
@@ -40,6 +44,32 @@ def shown_results(table: pd.DataFrame, own: Collection[str] = ()) -> list[ShownT
         mine = every["method"].isin(own)
         parts = {PAPERS: every[~mine], WITH_OWN: every} if mine.any() and not mine.all() else {"": every}
         shown += [_shown_part(f"{dataset}, K = {factor}{title}", part) for title, part in parts.items()]
+    return shown
+
+
+def shown_groups(means: pd.DataFrame, seen: Mapping[str, Sequence[str]]) -> list[ShownTable]:
+    """Means over groups of test subjects (`results.group_means`), a table per dataset and K, a column per metric and group.
+
+    seen: dataset to the test subjects that earlier choices of settings had seen.
+    """
+    shown = []
+    for place, part in means.groupby(["dataset", "K"], sort=False) if len(means) else ():
+        dataset, factor = map(str, place)
+        columns = list(product(metric_order(list(part["metric"].unique())), part["group"].unique()))
+        rows = []
+        for _, own in part.groupby("method", sort=False):
+            name, values = own["label"].iloc[0], own.set_index(["metric", "group"])["mean"].reindex(columns)
+            cells = (
+                Cell(format_value(value, decimals_of(metric)), value)
+                for (metric, _), value in zip(columns, values, strict=True)
+            )
+            rows.append(Row((Cell(name, name), *cells)))
+        header = ("Method", *(f"{metric_name(metric, arrow=True)}, {group}" for metric, group in columns))
+        sizes = part.groupby("group", sort=False)["n"].max()
+        notes = [f"Test subjects: {', '.join(f'{group} n = {n}' for group, n in sizes.items())}."]
+        notes += [SEEN.format(", ".join(seen[dataset]))] if seen.get(dataset, ()) else []
+        title = f"{dataset}, K = {factor}: means of groups of test subjects, synthesised slices, whole image"
+        shown.append(ShownTable(title, header, tuple(rows), tuple(notes)))
     return shown
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from interslice.analysis.ablation import ablation_table
+from interslice.analysis.rows import labelled
 from interslice.common.files import replacing
 from interslice.report.ablation import ablation_figure, shown_ablation
 from interslice.report.formatting import BUDGET_MARK, latex, markdown
@@ -22,6 +23,7 @@ def tabulate_ablation(
     base: str,
     variants: Sequence[str],
     labels: Mapping[str, str],
+    datasets: Mapping[str, str],
     confidence: float,
     folder: Path,
 ) -> None:
@@ -42,7 +44,7 @@ def tabulate_ablation(
                 confidence=confidence,
             )
             result.to_csv(tables / f"{region}.csv", index=False)
-            shown = shown_ablation(result)
+            shown = shown_ablation(labelled(result, datasets))
             (tables / f"{region}.md").write_text(markdown(shown), encoding="utf-8")
             (tables / f"{region}.tex").write_text(latex(shown), encoding="utf-8")
 
@@ -57,7 +59,16 @@ def read_costs(trainings: Sequence[tuple[str, int, str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby(["dataset", "K", "method"]).mean().reset_index()
 
 
-def plot_ablation(tables: str, *, dataset: str, factor: int, region: str, outputs: Sequence[str]) -> None:
+def plot_ablation(
+    tables: str,
+    *,
+    dataset: str,
+    factor: int,
+    region: str,
+    datasets: Mapping[str, str],
+    outputs: Sequence[str],
+) -> None:
     """The forest plot of one dataset, K and region from the tables of `tabulate_ablation`."""
     rows = pd.read_csv(Path(tables) / f"{region}.csv")
-    save_all(ablation_figure(rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]), outputs)
+    rows = rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]
+    save_all(ablation_figure(labelled(rows, datasets)), outputs)

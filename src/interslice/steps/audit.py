@@ -8,6 +8,7 @@ import pandas as pd
 
 from interslice.analysis.audit import audit
 from interslice.analysis.published import beside, read_beside, read_published
+from interslice.analysis.rows import labelled
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.report.audit_figure import audit_figure
@@ -68,13 +69,16 @@ def write_audit_page(
     figures: Mapping[str, str],
     *,
     labels: Mapping[str, str],
+    datasets: Mapping[str, str],
     own: Sequence[str],
     study: str,
     page: str,
     prose: str,
 ) -> None:
-    """Write the page and, as Markdown, its tables. figures: PNG file to caption; own: the methods of this project."""
-    results, labels = pd.read_csv(table), marked(labels, pd.read_csv(budgets))
+    """Write the page and, as Markdown, its tables. figures: PNG file to caption; datasets: to their labels; own: the methods of
+    this project.
+    """
+    results, labels = labelled(pd.read_csv(table), datasets), marked(labels, pd.read_csv(budgets))
     parts = by_origin(results, frozenset(own))
     summaries = [shown_summary(title, part) for title, part in parts.items()]
     claims = [shown_claims(title, part, labels) for title, part in parts.items()]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from interslice.analysis.costs import cost_table
+from interslice.analysis.rows import labelled
 from interslice.common.files import replacing
 from interslice.report.costs import cost_markdown, quality_against_seconds
 from interslice.scoring.longtable import read_scores
@@ -39,6 +40,7 @@ def plot_cost(
     budgets: str,
     runs: Sequence[tuple[str, int, str, Sequence[str]]],
     display: Mapping[str, Any],
+    datasets: Mapping[str, str],
     *,
     table: Path,
     shown: Path,
@@ -52,5 +54,6 @@ def plot_cost(
     results = with_budgets(cost_table(read_scores(Path(scores)), read_costs(runs), display=display), budgets)
     with replacing(table) as temporary:
         results.to_csv(temporary, index=False)
+    results = labelled(results, datasets)
     write_text(cost_markdown(results), shown)
     save_all(quality_against_seconds(results), figures)

@@ -21,6 +21,7 @@ from interslice.data.index import (
 )
 from interslice.data.misalignment import misalign
 from interslice.data.parts import read_record, write_record
+from interslice.data.perturbations import add_noise
 from interslice.data.preprocess import normalise_case
 from interslice.data.sources import Case, Excluded, Found, read_cases, source_of, write_cases, write_excluded
 from interslice.data.volumes import decimate, open_volume, write_volume
@@ -122,7 +123,7 @@ def decimate_shard(
 ) -> None:
     """Write the low-resolution version of every volume of a normalised shard, in the same layout.
 
-    dataset: `slice_profile`, `slice_shift` and `already_low` of `parts.low_part_of`; volumes that are low already are
+    dataset: `parts.DEGRADATION` of `parts.low_part_of`; volumes that are low already are
     taken as they are.
     """
     files = list(volumes_of([normalised]).values())
@@ -147,6 +148,8 @@ def _decimate(path: Path, factor: int, dataset: Mapping[str, Any], folder: Path)
         raise InputError(f"{path.stem}: {error}") from error
     if dataset["slice_shift"]:
         low = misalign(low, path.stem, factor, dataset["slice_shift"])
+    if dataset["noise"]:
+        low = add_noise(low, path.stem, factor, dataset["noise"])
     write_volume(low, folder / path.name)
 
 

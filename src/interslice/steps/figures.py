@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from interslice.analysis.rows import labelled
 from interslice.report.figures import (
     metric_against_factor,
     metric_boxplots,
@@ -14,8 +15,10 @@ from interslice.report.figures import (
     training_curves,
 )
 from interslice.report.lesion_figure import lesions_against_size
+from interslice.report.ranks import rank_figure
+from interslice.report.robustness import degradation_curves
 from interslice.scoring.longtable import read_scores
-from interslice.steps.budgets import marked_display
+from interslice.steps.budgets import marked, marked_display
 from interslice.steps.shown import marked_as_shown, shown_volumes
 
 
@@ -25,33 +28,67 @@ def save_all(figure: Any, paths: Sequence[str]) -> None:
         save(figure, path)
 
 
-def plot_factor(scores: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+def plot_factor(
+    scores: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
+) -> None:
     """Metric against K, for every region and metric that the outputs, factor_REGION_METRIC, name.
 
-    budgets: the CSV of `budgets.collect_budgets`; display: labels, controls and supervised methods of the study.
+    budgets: the CSV of `budgets.collect_budgets`; display: labels, controls and supervised methods of the study; datasets: to
+    their labels, in order.
     """
-    table, display = read_scores(Path(scores)), marked_display(display, budgets)
+    table, display = labelled(read_scores(Path(scores)), datasets), marked_display(display, budgets)
     for (region, metric), paths in by_region_and_metric(outputs).items():
         save_all(metric_against_factor(table, metric, region=region, **display), paths)
 
 
 def plot_boxes(
-    scores: str, statistics: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]
+    scores: str,
+    statistics: str,
+    budgets: str,
+    display: Mapping[str, Any],
+    datasets: Mapping[str, str],
+    outputs: Sequence[str],
 ) -> None:
     """Box plots over subjects with the comparisons of the same region as brackets; outputs are boxes_REGION_METRIC."""
-    table, tests, display = (
-        read_scores(Path(scores)),
-        pd.read_csv(statistics),
-        marked_display(display, budgets),
-    )
+    table, tests = (labelled(one, datasets) for one in (read_scores(Path(scores)), pd.read_csv(statistics)))
+    display = marked_display(display, budgets)
     for (region, metric), paths in by_region_and_metric(outputs).items():
         figure = metric_boxplots(table, tests, metric, region=region, **display)
         save_all(figure, paths)
 
 
-def plot_lesions(scores: str, budgets: str, display: Mapping[str, Any], outputs: Sequence[str]) -> None:
+def plot_ranks(
+    ranks: str,
+    significance: str,
+    budgets: str,
+    metric: str,
+    labels: Mapping[str, str],
+    datasets: Mapping[str, str],
+    outputs: Sequence[str],
+) -> None:
+    """Ranks with their intervals, and by `metric` what is better than what."""
+    ranked, tests = (labelled(pd.read_csv(path), datasets) for path in (ranks, significance))
+    save_all(rank_figure(ranked, tests, metric, marked(labels, pd.read_csv(budgets))), outputs)
+
+
+def plot_robustness(
+    scores: str,
+    metric: str,
+    perturbations: Mapping[str, Mapping[str, str]],
+    display: Mapping[str, Any],
+    outputs: Sequence[str],
+) -> None:
+    """Degradation curves; perturbations: as in `robustness.degradation_curves`."""
+    shown = {name: display[name] for name in ("labels", "controls")}
+    save_all(degradation_curves(read_scores(Path(scores)), metric, perturbations, **shown), outputs)
+
+
+def plot_lesions(
+    scores: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
+) -> None:
     """Recovered contrast against the size of inserted lesions."""
-    save_all(lesions_against_size(read_scores(Path(scores)), **marked_display(display, budgets)), outputs)
+    table = labelled(read_scores(Path(scores)), datasets)
+    save_all(lesions_against_size(table, **marked_display(display, budgets)), outputs)
 
 
 def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:

@@ -64,6 +64,7 @@ def write_captions(
     figures: Mapping[str, Mapping[str, Any]],
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
+    datasets: Mapping[str, str],
     output: str,
 ) -> None:
     """Write the captions. trainings: label, dataset, K, method and provenance.json of each; others: `figure_captions`."""
@@ -74,5 +75,7 @@ def write_captions(
         budget = f"{label}, {read_record(Path(path)).sentence(batch)} ({recipe_of(settings)})"
         rows.append({"dataset": dataset, "K": factor, "method": method, "budget": budget})
     table = pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
-    text = figure_captions(figures, read_scores(Path(scores)), table, environment_record(), lenders, finished)
+    text = figure_captions(
+        figures, read_scores(Path(scores)), table, environment_record(), lenders, finished, datasets
+    )
     write_text(text, Path(output))

@@ -10,13 +10,17 @@ import yaml
 
 from interslice.analysis.comparisons import PRIMARY
 from interslice.analysis.results import results_table
+from interslice.analysis.rows import labelled
 from interslice.common.provenance import environment_record
 from interslice.data.sources import read_excluded
 from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
-from interslice.report.pages import Picture, study_sections, write_page
+from interslice.report.pages import Picture, Table, study_sections, write_page
+from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.scoring.longtable import read_scores
+from interslice.scoring.registry import METRICS
 from interslice.steps.budgets import marked_display, with_budgets
+from interslice.steps.tables import groups_of
 from interslice.training.record import read_record
 
 
@@ -24,6 +28,9 @@ def write_study_page(
     scores: str,
     statistics: str,
     budgets: str,
+    ranks: str,
+    agreement: str,
+    recheck: str,
     *,
     excluded: Sequence[str],
     figures: Mapping[str, str],
@@ -33,6 +40,7 @@ def write_study_page(
     stacks: Sequence[str],
     study: Mapping[str, Any],
     display: Mapping[str, Any],
+    datasets: Mapping[str, str],
     own: Sequence[str],
     output: Path,
 ) -> None:
@@ -41,24 +49,38 @@ def write_study_page(
     budgets: the CSV of `budgets.collect_budgets`; excluded: the tables of cases that were left out; figures, curves: PNG file
     to caption; trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
-    study: `config.Study.resolved`; display: labels, controls and supervised methods; own: the methods of this project.
+    study: `config.Study.resolved`; display: labels, controls and supervised methods; datasets: to their labels, in
+    order; own: the methods of this project.
     """
-    table = read_scores(Path(scores))
-    tests, display = pd.read_csv(statistics), marked_display(display, budgets)
+    scored, display = read_scores(Path(scores)), marked_display(display, budgets)
+    tests = labelled(pd.read_csv(statistics), datasets)
     config = study["config"]
+    pictures = {path: Picture(Path(path), caption, caption) for path, caption in figures.items()}
+    rankings = [labelled(pd.read_csv(path), datasets) for path in (ranks, agreement)]
+    rankings[1] = rankings[1].assign(other=rankings[1]["other"].fillna("").replace(datasets))
     sections = study_sections(
         results=[
-            with_budgets(
-                results_table(table, kind=kind, region=region, protocol=protocol, **display), budgets
+            labelled(
+                with_budgets(
+                    results_table(scored, kind=kind, region=region, protocol=protocol, **display), budgets
+                ),
+                datasets,
             )
-            for kind, region, protocol in views_of(table)
+            for kind, region, protocol in views_of(scored)
         ],
         comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
+        groups=groups_of(study, scored, datasets, display["labels"])[0],
         labels=display["labels"],
         own=own,
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
+        | {"Scores checked": checked(pd.read_csv(recheck))}
         | facts_of(trainings),
-        figures=[Picture(Path(path), caption, caption) for path, caption in figures.items()],
+        ranks=[
+            *map(Table, shown_ranks(rankings[0], display["labels"])),
+            *(picture for path, picture in pictures.items() if Path(path).stem == "ranks"),
+            Table(shown_agreement(rankings[1])),
+        ],
+        figures=[picture for path, picture in pictures.items() if Path(path).stem != "ranks"],
         curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
         provenance=flattened(environment_record()),
@@ -67,6 +89,16 @@ def write_study_page(
         excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
     )
     write_page(output, title=f"interslice: study {config['study']}", sections=sections)
+
+
+def checked(recheck: pd.DataFrame) -> str:
+    """What `recheck.recheck_scores` found, in words."""
+    parts = [
+        f"{METRICS[str(row.metric)].label} by {row.library}: {row.slices} slices, largest deviation {row.largest:.1e} "
+        f"(allowed {row.allowed:g})"
+        for row in recheck.itertuples()
+    ]
+    return "; ".join(parts) or "no metric that another library has"
 
 
 def facts_of(trainings: Mapping[str, str]) -> dict[str, str]:
