@@ -1,5 +1,7 @@
 """Quality against cost as a table for people and as a figure."""
 
+from itertools import product
+
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
@@ -25,6 +27,7 @@ from interslice.report.style import (
 )
 
 SHOWN = "psnr"  # the metric of the figure
+SCANS = (1, 1000)
 
 
 def cost_markdown(table: pd.DataFrame) -> str:
@@ -37,6 +40,7 @@ def cost_markdown(table: pd.DataFrame) -> str:
             "high-resolution training data",
             *(metric_name(metric, arrow=True) for metric in metrics),
             "s per volume",
+            "s per 10⁶ voxels",
             "training (s)",
             "peak memory (MiB)",
         ]
@@ -48,7 +52,7 @@ def cost_markdown(table: pd.DataFrame) -> str:
         ]
         for _, row in rows.iterrows():
             values = [format_value(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
-            cost = [f"{row['seconds']:.2g}" if row["seconds"] < 10 else f"{row['seconds']:.0f}"]
+            cost = [_seconds(row[name]) for name in ("seconds", "seconds_per_million")]
             cost += [
                 _training(row),
                 f"{row['peak_mib']:.0f}",
@@ -57,8 +61,8 @@ def cost_markdown(table: pd.DataFrame) -> str:
             lines.append(_row([row["label"], supervised, *values, *cost]))
         parts.append("\n".join(lines))
     notes = (
-        "Means over test subjects, synthesised slices, whole image. Seconds and memory: one whole volume, "
-        "interpolation alone."
+        "Means over test subjects, synthesised slices, whole image. Seconds: interpolation alone, medians over subjects but "
+        "the first, which warms up; of one whole volume, and of a million of its voxels. Memory: the largest of a volume."
     )
     marks = [SUPERVISED_NOTE] if table["supervised"].any() else []
     marks += [BUDGET_NOTE] if table["label"].str.contains(BUDGET_MARK).any() else []
@@ -74,35 +78,47 @@ def _training(row: pd.Series) -> str:
     return f"{updates}{seconds} ({row['ended']})"
 
 
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
+
+
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def total_seconds(row: pd.Series, scans: int) -> float:
+    """Seconds for so many scans: one training, unless a method learns from every scan, and as many interpolations."""
+    once = 0.0 if pd.isna(row["ended"]) or row["per_scan"] else float(row["training_seconds"])
+    return once + scans * float(row["seconds"])
+
+
 def quality_against_seconds(table: pd.DataFrame) -> Figure:
-    """Mean PSNR of a `cost_table` against seconds per volume (logarithmic), a panel per dataset and K; supervised methods
-    are hollow."""
+    """Mean PSNR of a `cost_table` against all seconds (logarithmic), training and interpolation, above for one scan, below for
+    a thousand; a column per dataset and K, supervised methods hollow."""
     labels = dict(zip(table["method"], table["label"], strict=True))
     supervised = set(table.loc[table["supervised"], "method"])
     names, styles = shown_names(labels, supervised), method_styles(labels)
     views = list(table.groupby(["dataset", "K"], sort=False))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 2.2 + 1.6 * -(-len(views) // 2)))
-        panels = figure.subplots(-(-len(views) // 2), min(2, len(views)), squeeze=False).ravel()
-        for axes, ((dataset, factor), rows) in zip(panels, views, strict=False):
+        figure = Figure(figsize=(WIDTH_INCHES, 5.4))
+        panels = figure.subplots(len(SCANS), len(views), squeeze=False, sharey="col")
+        for (scans, view), axes in zip(product(SCANS, views), panels.ravel(), strict=True):
+            (dataset, factor), rows = view
             for _, row in rows.iterrows():
                 style, hollow = styles[row["method"]], row["method"] in supervised
                 axes.plot(
-                    row["seconds"], row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
+                    total_seconds(row, scans), row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
                     markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
                 )  # fmt: skip
             axes.set_xscale("log")
-            axes.set_title(f"{dataset}, K = {factor}")
-            axes.set_xlabel("Seconds per volume")
+            axes.set_title(f"{dataset}, K = {factor}", fontsize=7)
+            axes.set_xlabel(
+                f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}, training included"
+            )
             axes.grid(alpha=0.3, linewidth=0.5)
-        for axes in panels[len(views) :]:
-            axes.set_visible(False)
-        panels[0].set_ylabel(value_label(SHOWN))
-        handles, texts = panels[0].get_legend_handles_labels()
+        for axes in panels[:, 0]:
+            axes.set_ylabel(value_label(SHOWN))
+        handles, texts = panels[0, 0].get_legend_handles_labels()
         legend_below(figure, handles, texts)
         title_above(figure, f"Mean over test subjects, synthesised slices, whole image{marks_note(names)}")
     return figure
