@@ -70,6 +70,7 @@ def test_studies_of_two_machines_are_one_page_that_can_be_merged_again(tmp_path,
         "CAE (λ = 0.05)",
         "t1_embedded: 2",
         "interslice differs",
+        "ranks on synthesised slices",
         "theirs: 9.9",
     ):
         assert text in page, text

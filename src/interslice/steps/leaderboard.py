@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 from interslice import __version__
+from interslice.analysis.ranks import rank_tables
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
@@ -20,6 +21,7 @@ from interslice.data.volumes import open_volume
 from interslice.report.formatting import Cell, Row, ShownTable
 from interslice.report.leaderboard import FILTERS, leaderboard, views_of
 from interslice.report.pages import Facts, Filtered, Section, Table, Text, write_page
+from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.report.reader_study import files_of, first_seed
 from interslice.scoring.longtable import check_scores, gap_step
 
@@ -27,6 +29,7 @@ RECORD = b"interslice"  # the key of a Parquet file's own records
 TABLE, PAGE = "scores.parquet", "index.html"
 ALL_METHODS = "synthesised_whole.csv"  # of a study's tables: labels and marks
 PROTOCOL = "strict"
+CONFIDENCE = 0.95  # of the intervals of ranks
 
 
 def write_leaderboard(sources: Sequence[Path], output: Path) -> list[str]:
@@ -182,15 +185,17 @@ def renamed(record: Mapping[str, Any], name: Mapping[str, str], number: int) -> 
 
 
 def sections(scores: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """The leaderboard in every view, costs, and where the rows come from."""
+    """The leaderboard in every view, ranks and how far they hold, costs, and where the rows come from."""
     labels = {method: label for record in records for method, label in record["labels"].items()}
     marks = {key: {one for record in records for one in record[key]} for key in ("controls", "supervised")}
     tables = [
         results_table(scores, kind=kind, region=region, protocol=protocol, labels=labels, **marks)
         for kind, region, protocol in views_of(scores)
     ]
+    ranks, agreement = rank_tables(scores, marks["controls"], confidence=CONFIDENCE)
     return [
         Section("Every method", [Filtered(leaderboard(tables), len(FILTERS))]),
+        Section("Ranks", [*map(Table, shown_ranks(ranks, labels)), Table(shown_agreement(agreement))]),
         Section("Costs", [Table(shown_costs(records, labels))]),
         Section("Where the rows come from", [Table(shown_sources(records)), *differences(records)]),
     ]
