@@ -200,3 +200,23 @@ def test_scans_of_other_gaps_at_the_same_time_do_not_tell_each_other_theirs():
         upsample_scan(scan, grid_for(scan, 2), method)
         assert method.gap_px is None
     assert told == [4.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("factor", "gap", "said"),
+    [(2, 4, "trained for K = 4, here it is 2"), (4, 8, "trained on gaps of 4 mm, here it is 8 mm")],
+)
+def test_a_model_that_is_asked_for_runs_elsewhere_too_and_says_so(factor, gap, said):
+    model = load_model("cae_residual_K4")
+    assert said in model.remark(factor, gap)
+    assert model.remark(4, 4.5) == ""
+
+
+def test_help_and_refusals_name_the_finished_models(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["upsample", "--help"])
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in (*FINISHED, "examples:", "2 to 32", "--label"))
+    source = str(saved(nifti(), tmp_path / "scan.nii"))
+    assert main(["upsample", source, "--method", "cae_residual", "-o", str(tmp_path / "a.nii")]) == 2
+    assert "cae_residual_K4" in capsys.readouterr().err
