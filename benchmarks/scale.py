@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from snakemake.utils import update_config
+
 from interslice.common.files import replacing
 from interslice.common.schemas import read_yaml
 from interslice.config import Study, load_study
@@ -27,8 +29,7 @@ GB, HOUR = 1e9, 3600.0
 
 def study() -> Study:
     config = read_yaml(ROOT / "config/config.yaml")
-    for key, value in read_yaml(ROOT / "config/paper.yaml").items():
-        config[key] = config[key] | value if isinstance(value, dict) else value
+    update_config(config, read_yaml(ROOT / "config/paper.yaml"))  # as Snakemake lays one over the other
     return load_study(config, ROOT)
 
 
