@@ -35,7 +35,7 @@ def test_the_default_study_resolves():
     assert study.named("trained") == ["cae_mse", "cae", *finished]
     assert study.trainings == ["cae_mse", "cae"]
     cae, without = study.methods["cae"], study.methods["cae_mse"]
-    assert cae["synthesis"]["lpips"] == 0.05
+    assert cae["synthesis"]["lpips"] == 0.001
     assert without["synthesis"]["lpips"] == 0
     differing = {key for key in cae if cae[key] != without[key]}
     assert differing == {"label", "synthesis"}, "the ablation may differ in nothing but the synthesis loss"
