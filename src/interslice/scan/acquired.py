@@ -1,7 +1,7 @@
 """What is known of how a scan was acquired: the thickness of its slices, and whether something moved between its passes."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interslice.common.errors import InputError
 from interslice.scan.motion import FEWEST, corrected, detect_motion, register_halves
@@ -10,7 +10,6 @@ from interslice.scan.scans import Scan
 if TYPE_CHECKING:
     import SimpleITK
 
-    from interslice.scan.command import Options
 
 SAME_MM = 0.02  # headers hold decimals
 
@@ -54,14 +53,14 @@ def without_motion(scan: Scan, correct: bool) -> "tuple[Scan, SimpleITK.Euler3DT
     return replace(corrected(scan, transform), remarks=(*scan.remarks, remark)), transform
 
 
-def check_even(scan: Scan, options: "Options") -> None:
+def check_even(scan: Scan, options: Any) -> None:
     """Refuse what has a meaning for equal gaps alone, where they are not."""
     for name in ("check", "preview", "train_here", "correct_motion"):
         if scan.positions and getattr(options, name):
             raise InputError(f"{scan.name}: --{name.replace('_', '-')} needs equal gaps between the slices")
 
 
-def prepared(scan: Scan, options: "Options") -> "tuple[Scan, SimpleITK.Euler3DTransform | None]":
+def prepared(scan: Scan, options: Any) -> "tuple[Scan, SimpleITK.Euler3DTransform | None]":
     """The scan with its thickness, looked at for movement between its passes; the transform where that was undone."""
     scan = with_thickness(scan, options.thickness)
     return (scan, None) if scan.positions else without_motion(scan, options.correct_motion)
