@@ -26,7 +26,7 @@ from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
 from interslice.scan.models import Model, chosen_model
 from interslice.scan.motion import write_transform
 from interslice.scan.page import thumbnail, write_page
-from interslice.scan.scans import Scan, read_scan
+from interslice.scan.scans import Scan, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 ONE_SCAN_ONLY = ("train_here", "uncertainty", "dicom")
@@ -159,8 +159,6 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
 
 def read_job(job: Job, options: Options) -> Scan:
     if job.series is not None:
-        from interslice.scan.series import read_dicom
-
         return read_dicom(job.series, str(job.source), options.axis, fill=options.fill_missing)
     return read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
 

@@ -31,6 +31,7 @@ from interslice.scan.itk import ITK_SUFFIXES, has_suffix, read_itk
 
 if TYPE_CHECKING:
     from interslice.data.dicom import Places
+    from interslice.data.dicom_series import Series
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
@@ -158,8 +159,6 @@ def read_scan(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir() or is_dicom(path):
-        from interslice.scan.series import read_dicom
-
         return read_dicom(path, str(path), axis, series, fill)
     if has_suffix(path, ITK_SUFFIXES):
         return scan_from_image(read_itk(path), str(path), axis, trust, nan)
@@ -170,6 +169,23 @@ def read_scan(
         scan = scan_from_image(image, str(path), axis, trust, nan)
     thickness, remarks = slice_facts(path, scan.slice_spacing_mm)
     return replace(scan, thickness_mm=thickness, remarks=remarks)
+
+
+def read_dicom(
+    source: "Path | Series", name: str, axis: str | None, series: str | None = None, fill: bool = False
+) -> Scan:
+    """The Scan of a DICOM series, whose gaps may differ along its own slice axis; raises InputError as `check_scan`."""
+    from interslice.data.dicom import read_own_series
+
+    stack = read_own_series(source, series, unequal=True, fill=fill)
+    uneven = stack.positions is not None
+    scan = scan_from_image(stack.to_scanner(), name, "k" if uneven and axis is None else axis)
+    if uneven and scan.axis != 2:
+        raise InputError(f"{name}: its slices lie at unequal distances, allowed is --axis k, across them")
+    return replace(
+        scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks, places=stack.places,
+        positions=tuple(stack.positions.tolist()) if stack.positions is not None else (),
+    )  # fmt: skip
 
 
 def check_memory(needed: int, name: str) -> None:
