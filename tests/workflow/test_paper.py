@@ -99,6 +99,7 @@ def test_the_whole_paper_is_planned(stand_ins):
         "interpolate_volumes": 371 + 23 * (8 + 4) - 2 * (8 + 4),
         "collect_scores": 1,
         "collect_budgets": 1,
+        "recheck_scores": 1,
         "collect_ablation_scores": 1,
         "tabulate_ablation": 1,
         "plot_ablation": 2 * 2,  # whole image and foreground
