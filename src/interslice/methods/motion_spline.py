@@ -41,6 +41,7 @@ class MotionSpline(TrainedMethod):
 
     neighbours = 4
     any_gap = True
+    network: nn.ModuleDict
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
