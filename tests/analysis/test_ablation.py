@@ -100,7 +100,7 @@ def test_variants_run_where_the_study_says():
 @pytest.mark.parametrize(
     ("ablation", "message"),
     [
-        ({"datasets": ["acbc"]}, r"key datasets: found 'acbc', allowed are acdc, cine"),
+        ({"datasets": ["acbc"]}, r"key datasets: found 'acbc', allowed are acdc, acdc_test, cine"),
         ({"factors": [1]}, r"key ablation.factors\[0\]: found 1, allowed are numbers from 2"),
         ({"grid": "config/no.yaml"}, r"key ablation.grid: found no file config/no.yaml"),
     ],

@@ -139,6 +139,6 @@ def test_the_last_words_are_of_subjects_and_how_to_get_them(tmp_path):
         f"developingconnectome.org/data-release/ (registration) and put them into {tmp_path / 'none'}"
     )
     assert (t1, oasis) == (
-        "t1: 8 of 8 subjects are missing; the first run gets them",
+        "t1: 10 of 10 subjects are missing; the first run gets them",
         "oasis: 416 of 416 subjects are missing; the first run gets them",
     )

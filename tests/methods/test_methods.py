@@ -174,7 +174,7 @@ def test_bad_volumes_are_refused(name, volume, factor, message):
     ("scales", "latent", "parameters"), [(2, 128, 443_777), (3, 128, 1_329_665), (2, 16, 250_129)]
 )
 def test_parameter_counts_are_the_released_ones(scales, latent, parameters):
-    settings = load_method_settings("cae", ROOT)
+    settings = load_method_settings("cae_paper", ROOT)  # with batch normalisation, as released
     settings["network"] |= {"scales": scales, "latent": latent}
     network = build_method(settings).network
     assert parameter_count(network) == parameters

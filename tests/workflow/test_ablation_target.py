@@ -45,7 +45,15 @@ def scored(tmp_path):
     records = sorted(set(re.findall(r"results/train_method/\S+/provenance\.json", plan)))
     for path, parameters in zip(records, (443_777, 300_000), strict=True):
         (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).write_text(json.dumps({"parameters": parameters, "steps_per_second": 4.0}))
+        record = {
+            "updates": 120,
+            "best_step": 120,
+            "seconds": 30.0,
+            "compute_seconds": 30.0,
+            "ended": "budget",
+        }
+        record |= {"parameters": parameters, "steps_per_second": 4.0}
+        (tmp_path / path).write_text(json.dumps(record))
     write_scores(scores, results / "ablation_scores.parquet")
     return tmp_path
 
