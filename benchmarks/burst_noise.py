@@ -15,7 +15,7 @@ from interslice.common.similarity import psnr
 from interslice.config import load_method_settings
 from interslice.data.volumes import open_volume, output_size, profile_blur, reference_slices
 from interslice.methods.fourier_burst import FourierBurst
-from interslice.methods.shared.self_supervised import fourier_burst
+from interslice.methods.parts.self_supervised import fourier_burst
 
 ROOT = Path(__file__).parent.parent
 FACTOR, SLICES = 2, 7

@@ -38,7 +38,7 @@ from interslice.common.provenance import environment_record
 from interslice.config import load_method_settings
 from interslice.data.volumes import open_volume, output_size
 from interslice.methods import build_method
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.training.loop import DRAWING_THREADS, Run, batches_of, compile_modules, take_step, train
 from interslice.training.lpips import load_lpips
 from interslice.training.optimisers import build_optimisers

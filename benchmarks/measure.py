@@ -26,7 +26,7 @@ from interslice.config import load_method_settings
 from interslice.data.masks import foreground_mask
 from interslice.data.volumes import Volume, decimate, open_volume, reference_slices, write_volume
 from interslice.methods import build_method
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.scoring.longtable import read_scores, write_scores
 from interslice.scoring.slices import score_volume
 from interslice.training.loop import take_step

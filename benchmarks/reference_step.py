@@ -26,7 +26,7 @@ from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.config import load_method_settings
 from interslice.methods import build_method
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.training.loop import take_step
 from interslice.training.lpips import load_lpips
 from interslice.training.optimisers import build_optimisers

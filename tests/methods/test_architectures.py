@@ -7,7 +7,7 @@ import torch
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.methods import build_method
-from interslice.methods.shared.networks import parameter_count
+from interslice.methods.parts.networks import parameter_count
 from interslice.methods.vae import divergence
 from interslice.training.loop import take_step
 from interslice.training.optimisers import build_optimisers

@@ -15,7 +15,7 @@ from settings import ROOT, small_settings
 
 NEW = """
 from interslice.methods.conventional import Linear as Plain
-from interslice.methods.shared.supervised import Supervised
+from interslice.methods.parts.supervised import Supervised
 
 
 class Plane(Plain):

@@ -13,8 +13,8 @@ from interslice.config import load_method_settings
 from interslice.data.volumes import output_positions, output_size
 from interslice.methods import build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
+from interslice.methods.parts.networks import parameter_count
 from interslice.methods.registry import METHODS, SUPERVISED
-from interslice.methods.shared.networks import parameter_count
 from interslice.training.loop import Run, train
 from interslice.training.validation import Pair
 from phantoms import ellipsoids, ramp

@@ -7,9 +7,9 @@ import torch
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.methods import build_method
+from interslice.methods.parts import supervised
+from interslice.methods.parts.networks import parameter_count
 from interslice.methods.registry import METHODS, SUPERVISED
-from interslice.methods.shared import supervised
-from interslice.methods.shared.networks import parameter_count
 from interslice.training.loop import Run, take_step, train
 from interslice.training.optimisers import build_optimisers
 from interslice.training.validation import Pair

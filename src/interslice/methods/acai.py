@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.shared.autoencoder import Autoencoder
-from interslice.methods.shared.networks import build_encoder
+from interslice.methods.parts.autoencoder import Autoencoder
+from interslice.methods.parts.networks import build_encoder
 
 
 class ACAI(Autoencoder):

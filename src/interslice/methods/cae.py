@@ -7,7 +7,7 @@ MRI", Medical Image Analysis 2022, doi 10.1016/j.media.2022.102393.
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.shared.autoencoder import Autoencoder
+from interslice.methods.parts.autoencoder import Autoencoder
 
 
 class CAE(Autoencoder):

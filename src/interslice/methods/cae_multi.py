@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from interslice.methods.cae import CAE
-from interslice.methods.shared.autoencoder import cubic
+from interslice.methods.parts.autoencoder import cubic
 
 # Adam moves a parameter by about its rate a step; so much faster, the gain gets from cubic to linear in some hundred steps.
 GAIN_SPEED = 10.0

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from interslice.common.errors import InputError
-from interslice.methods.shared.autoencoder import Autoencoder, cubic
-from interslice.methods.shared.networks import build_decoder
+from interslice.methods.parts.autoencoder import Autoencoder, cubic
+from interslice.methods.parts.networks import build_decoder
 
 PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
 

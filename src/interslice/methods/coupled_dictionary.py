@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.decomposition import MiniBatchDictionaryLearning
 from sklearn.exceptions import ConvergenceWarning
 
-from interslice.methods.shared.patches import FLAT, PatchRestorer, draw_patches, principal_basis
-from interslice.methods.shared.self_supervised import Restore, SelfSupervised, unchanged
+from interslice.methods.parts.patches import FLAT, PatchRestorer, draw_patches, principal_basis
+from interslice.methods.parts.self_supervised import Restore, SelfSupervised, unchanged
 
 EPOCHS = 3  # over the patches that are learned from
 PATCHES_AT_ONCE = 32_768  # bounds the memory of coding

@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import Ridge
 
-from interslice.methods.shared.patches import FLAT, PatchRestorer, draw_patches, principal_basis
-from interslice.methods.shared.self_supervised import Restore, SelfSupervised, unchanged
+from interslice.methods.parts.patches import FLAT, PatchRestorer, draw_patches, principal_basis
+from interslice.methods.parts.self_supervised import Restore, SelfSupervised, unchanged
 
 
 class AnchoredRegression(PatchRestorer):

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from interslice.common.errors import InputError
 from interslice.data.spline import bspline_weights
 from interslice.data.volumes import output_size, profile_blur
-from interslice.methods.shared.autoencoder import TrainedMethod, crop_to
-from interslice.methods.shared.networks import pad_to_multiple
-from interslice.methods.shared.reversible import ReversibleUNet
+from interslice.methods.parts.autoencoder import TrainedMethod, crop_to
+from interslice.methods.parts.networks import pad_to_multiple
+from interslice.methods.parts.reversible import ReversibleUNet
 
 TYPICAL_GAP = 4.0  # pixels; the network is told the logarithm of the gap over this
 OUTPUT_PX = 4.0  # pixels that an output of 1 means: the last layer starts at 0 and has to get there

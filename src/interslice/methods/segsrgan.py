@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from interslice.common.errors import InputError
 from interslice.data.masks import foreground_mask, tissue_classes
-from interslice.methods.shared.networks import SLOPE
-from interslice.methods.shared.supervised import Supervised
+from interslice.methods.parts.networks import SLOPE
+from interslice.methods.parts.supervised import Supervised
 
 CHARBONNIER = 1e-3  # sqrt(error^2 + this^2)
 GREY = 1  # of the three tissue classes of a T1 head, dark, grey and white

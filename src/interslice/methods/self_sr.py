@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.shared.self_supervised import Restore, SelfSupervised
+from interslice.methods.parts.self_supervised import Restore, SelfSupervised
 
 IMAGES_AT_ONCE = 8  # bounds the memory of inference
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from interslice.methods.shared.supervised import Supervised
+from interslice.methods.parts.supervised import Supervised
 
 
 class PlainNetwork(nn.Module):

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.shared.networks import convolutions, initialise, normalisation, upsampling
-from interslice.methods.shared.supervised import Supervised
+from interslice.methods.parts.networks import convolutions, initialise, normalisation, upsampling
+from interslice.methods.parts.supervised import Supervised
 
 
 class UNet(nn.Module):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from interslice.common.errors import InputError
-from interslice.methods.shared.autoencoder import Autoencoder
-from interslice.methods.shared.networks import build_encoder
+from interslice.methods.parts.autoencoder import Autoencoder
+from interslice.methods.parts.networks import build_encoder
 
 
 class VAE(Autoencoder):

@@ -216,7 +216,7 @@ def schedule_for(
     """The steps that fit into `seconds`, as measured here, so that the learning rate ends near zero."""
     from interslice.common.devices import select_device
     from interslice.methods import build_method
-    from interslice.methods.shared.autoencoder import TrainedMethod
+    from interslice.methods.parts.autoencoder import TrainedMethod
     from interslice.training.loop import take_step
     from interslice.training.optimisers import build_optimisers
     from interslice.training.triplets import check_volumes, draw_batch

@@ -24,7 +24,7 @@ from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
 from interslice.common.interruption import Interrupted
 from interslice.methods import build_method
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.training.average import averaged, update_average
 from interslice.training.optimisers import Optimisers, build_optimisers
 from interslice.training.prefetch import Batch, drawn_ahead

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 
 MOMENTUM = 0.95
 # a x + b x^3 + c x^5 of the singular values, five times: their slope at 0 is steep, and they end near 1, not on it.

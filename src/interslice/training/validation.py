@@ -8,7 +8,7 @@ import numpy as np
 
 from interslice.common.similarity import psnr, ssim
 from interslice.data.volumes import output_size
-from interslice.methods.shared.autoencoder import TrainedMethod
+from interslice.methods.parts.autoencoder import TrainedMethod
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from interslice.methods.conventional import BSpline
-from interslice.methods.shared.autoencoder import TrainedMethod
-from interslice.methods.shared.networks import pad_to_multiple
+from interslice.methods.parts.autoencoder import TrainedMethod
+from interslice.methods.parts.networks import pad_to_multiple
 
 SLICES_AT_ONCE = 32  # bounds the memory of inference whatever the size of the volume
 

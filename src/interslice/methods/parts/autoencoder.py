@@ -12,7 +12,7 @@ from interslice.common.checkpoints import load_weights
 from interslice.common.devices import select_precision
 from interslice.data.volumes import output_size
 from interslice.methods.base import Method
-from interslice.methods.shared.networks import build_decoder, build_encoder, pad_to_multiple
+from interslice.methods.parts.networks import build_decoder, build_encoder, pad_to_multiple
 
 GAPS_AT_ONCE = 8  # bounds the memory of inference whatever the size of the volume
 
