@@ -165,7 +165,10 @@ def test_without_torch_the_choice_is_among_the_rest_and_says_so(monkeypatch):
     monkeypatch.setattr(auto, "find_spec", lambda package: None)
     choice = choose_best(scan_of(ellipsoids((9, 24, 20))), Grid(9, 4.0))
     assert set(choice.scores) == {"bspline", "linear", "registration"}
-    assert "; cae_residual_K4, motion_spline not tried without torch (pip install 'interslice[model]')" in choice.summary
+    assert (
+        "; cae_residual_K4, motion_spline not tried without torch (pip install 'interslice[model]')"
+        in choice.summary
+    )
 
 
 def test_long_series_leave_registration_out_and_say_so(monkeypatch):

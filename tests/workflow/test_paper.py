@@ -192,7 +192,8 @@ def write_tiny(folder):
     write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23])
     write_sunnybrook(place / "sunnybrook", ["SC-HF-I-01", "SC-N-02"])
     write_dhcp(place / "dhcp", 4)
-    next((place / "dhcp").rglob("sub-CC00053*_T2w.nii.gz")).write_bytes(b"broken")
+    for scan in (place / "dhcp").rglob("sub-CC00053*_T2w.nii.gz"):
+        scan.write_bytes(b"broken")
     for seed, name in enumerate("abc"):
         write_nifti(
             place / "own" / f"sub-{name}" / "anat" / f"sub-{name}_T1w.nii.gz",
