@@ -60,7 +60,7 @@ def test_the_default_writes_with_the_winner_and_says_so(tmp_path, capsys):
     nib.save(image, tmp_path / "scan.nii")
     assert main(["upsample", str(tmp_path / "scan.nii"), "--factor", "3", "-o", str(tmp_path / "a.nii")]) == 0
     said = capsys.readouterr().err
-    assert "a.nii: written with registration, best of 3 on 6 held-out slice(s) (registration " in said
+    assert "a.nii: written with registration, best of 4 on 6 held-out slice(s) (registration " in said
     assert said.count("\n") == 2
     fixed = interslice.upsample(image, 3, "registration")
     np.testing.assert_array_equal(nib.load(tmp_path / "a.nii").get_fdata(), fixed.get_fdata())
