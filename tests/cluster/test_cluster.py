@@ -29,7 +29,7 @@ def test_every_job_went_through_slurm_once(through_slurm):
         "train_method": 4,
         "interpolate_volumes": 7,
         "score_method": 7,
-        **dict.fromkeys(["collect_scores", "collect_budgets", "compare_methods"], 1),
+        **dict.fromkeys(["collect_scores", "collect_budgets", "recheck_scores", "compare_methods"], 1),
         **dict.fromkeys(["tabulate_results", "write_page"], 1),
         **dict.fromkeys(["plot_boxes", "plot_factor", "plot_panel", "plot_training", "pack_viewer"], 1),
     }
