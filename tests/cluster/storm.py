@@ -87,7 +87,7 @@ class Storm:
 
 def prepare(undisturbed: Checkout, folder: Path, cluster: ModuleType) -> Storm:
     """A copy of the finished study whose trainings can be held: they, and what follows, are to be done again."""
-    shutil.copytree(undisturbed.folder, folder)
+    shutil.copytree(undisturbed.folder, folder, symlinks=True)
     sampling = folder / "src/interslice/training/triplets.py"
     sampling.write_text(sampling.read_text() + HOLD)
     (folder / "faults").mkdir()
