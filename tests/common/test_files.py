@@ -13,7 +13,7 @@ import torch
 
 from interslice.common.checkpoints import write_checkpoint
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import link_folder, replacing
 
 
 @pytest.fixture
@@ -106,3 +106,10 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, make):
 
 def partial(folder: Path) -> list[Path]:
     return sorted(folder.glob(".partial-*"))
+
+
+def test_a_folder_in_the_place_of_a_link_is_named_and_stays(tmp_path):
+    (tmp_path / "link").mkdir()
+    with pytest.raises(InputError, match="link: found a folder, allowed is a link to"):
+        link_folder(tmp_path / "target", tmp_path / "link")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]

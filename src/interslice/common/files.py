@@ -82,7 +82,12 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
 
 
 def link_folder(target: Path, link: Path) -> None:
-    """Make `link` lead to a folder, which is made where there is none; a link that leads elsewhere is replaced."""
+    """Make `link` lead to a folder, which is made where there is none; a link that leads elsewhere is replaced.
+
+    Raises InputError where a folder is in the place of the link: a copy of the results that did not keep links.
+    """
+    if link.is_dir() and not link.is_symlink():
+        raise InputError(f"{link}: found a folder, allowed is a link to {target}; remove the folder")
     target.mkdir(parents=True, exist_ok=True)
     place = os.path.relpath(target.absolute(), link.parent.absolute())
     if not link.is_symlink() or os.readlink(link) != place:
