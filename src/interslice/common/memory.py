@@ -4,6 +4,8 @@ from pathlib import Path
 
 import psutil
 
+from interslice.common.errors import InputError
+
 CGROUP = Path("/sys/fs/cgroup")
 # Of control groups, version 2 and 1: the file of the limit and that of what is used.
 LIMITS = (
@@ -22,3 +24,12 @@ def available_bytes() -> int:
             continue
         free = min(free, max(0, left))
     return free
+
+
+def check_memory(needed: int, name: str) -> None:
+    """Refuse what would not fit into the memory that is free, before anything is allocated."""
+    free = available_bytes()
+    if needed > free:
+        raise InputError(
+            f"{name}: {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free"
+        )

@@ -20,10 +20,10 @@ from interslice.data.dicom_headers import CONTRAST, TIME_ORDER, Slice
 from interslice.data.dicom_order import SAME_PLACE_MM, sort_slices
 from interslice.data.dicom_pixels import pixels_of, read_data
 from interslice.data.dicom_series import Series, list_series, only_series, same_grid, series_of_slice
+from interslice.data.images import LPS_TO_RAS
 
 GAP_TOLERANCE = 0.02  # of the usual gap
 WHOLE_TYPES = (np.int16, np.uint16, np.int32)
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Places = Sequence[Sequence[Slice]]
 

@@ -27,9 +27,10 @@ from pydicom.valuerep import format_number_as_ds
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.files import remove, replacing
-from interslice.data.dicom import LPS_TO_RAS, SAME_PLACE_MM, Places
+from interslice.data.dicom import SAME_PLACE_MM, Places
 from interslice.data.dicom_frames import frame_headers
 from interslice.data.dicom_headers import Slice, read_dataset
+from interslice.data.images import LPS_TO_RAS
 
 NAME = "interslice-{:05d}.dcm"
 OWN = re.compile(r"interslice-\d{5}\.dcm")

@@ -17,6 +17,7 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 from interslice.common.errors import InputError
 
 MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of DICOM and ITK, to RAS
 TRUSTED = ("sform", "qform", "pixdim")
 SAME_SIZE = 0.01  # of a voxel: forms that differ by less say the same
 GZIP_START = b"\x1f\x8b"

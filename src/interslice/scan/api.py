@@ -5,9 +5,9 @@ from pathlib import Path
 import nibabel as nib
 
 from interslice.common.errors import InputError, NothingToDo
+from interslice.data.itk import image_from_itk
 from interslice.scan.auto import choose_best
 from interslice.scan.grid import grid_for
-from interslice.scan.itk import image_from_itk
 from interslice.scan.models import FAST, chosen_model, conventional
 from interslice.scan.scans import Scan, read_scan, scan_from_image
 from interslice.scan.trust import Score, check_methods

@@ -16,7 +16,6 @@ from interslice.scan.command import (
     Say,
     check_choices,
     check_writable,
-    choose_grid,
     labels_said,
 )
 from interslice.scan.derivatives import PAGE, credit, sidecar, write_folder_files, write_json
@@ -132,7 +131,7 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     check_even(scan, options)
     reason = label_reason(scan, options.label, options.named)
     scan, transform = (scan, None) if reason else prepared(scan, options)
-    grid = choose_grid(scan, options)
+    grid = options.grid(scan)
     fine, record, said = interpolated(scan, grid, asked, options, reason)
     known = source_metadata(job.source, options.source)
     if "SpacingBetweenSlices" in known:

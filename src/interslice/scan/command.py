@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
+from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.bids import copy_companions
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid, described, grid_for, parse_factor
-from interslice.scan.itk import has_suffix
 from interslice.scan.models import FAST, Model, chosen_model
 from interslice.scan.motion import write_transform
 from interslice.scan.scans import Scan, read_scan
@@ -68,6 +68,10 @@ class Options:
     def named(self) -> str | None:
         """The method that is asked for by name."""
         return FAST if self.fast else self.method
+
+    def grid(self, scan: Scan) -> Grid:
+        """The slices that are asked for."""
+        return grid_for(scan, self.factor, self.spacing, self.isotropic)
 
     @property
     def writes_dicom(self) -> bool:
@@ -147,11 +151,6 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot be written, because {folder} {reason}")
 
 
-def choose_grid(scan: Scan, options: Options) -> Grid:
-    """The slices that are asked for."""
-    return grid_for(scan, options.factor, options.spacing, options.isotropic)
-
-
 def prepare_training(scan: Scan, options: Options) -> "Callable[[TextIO | None], Trained]":
     """The training, checked but not begun; it takes the stream of its progress bar."""
     from interslice.scan.own_training import check_training, train_here
@@ -187,7 +186,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
             f"{scan.name}: a label map ({reason}) is only interpolated; --no-label takes it for an image"
         )
     scan, transform = (scan, None) if reason else prepared(scan, options)
-    grid = None if options.output is None else choose_grid(scan, options)
+    grid = None if options.output is None else options.grid(scan)
     chosen = None if options.train_here or reason else chosen_model(options.named, options.model)
     if grid is not None:
         check_fits(scan, grid)
@@ -230,16 +229,15 @@ def interpolate(
         chosen, why = choice.model, f", {choice.summary}"
         if grid is None:
             say(f"method {chosen.shown}{why}")
-    model = chosen
-    if grid is not None and (remark := model.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)):
+    if grid is not None and (remark := chosen.remark(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)):
         say(remark)
     if options.check:
         from interslice.scan.trust import check_report
 
-        answer(check_report(scan.parts()[0], model, held_out, options.keep_original))
+        answer(check_report(scan.parts()[0], chosen, held_out, options.keep_original))
     if grid is not None:
-        write_outputs(scan, grid, model, options)
-        say(f"{options.output}: written with {credited(model)}{why}")
+        write_outputs(scan, grid, chosen, options)
+        say(f"{options.output}: written with {credited(chosen)}{why}")
         for copied in copy_companions(options.source, Path(str(options.output))):
             say(f"{copied}: copied, it holds for the new slices too")
 
@@ -261,9 +259,9 @@ def save(scan: Scan, method: str, options: Options) -> None:
     if not options.writes_dicom:
         write_scan(scan, options.output, options.force)
         return
-    if scan.places is None:
-        raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
     from interslice.data.dicom_out import write_series
+
+    assert scan.places is not None  # as `run_one` found
 
     how = f"Slices added between the acquired ones by interslice {__version__} ({method}); computed, not measured"
     write_series(scan.stored, scan.affine, scan.places, options.output, how, scan.thickness_mm)

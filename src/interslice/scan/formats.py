@@ -9,7 +9,8 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.files import NO_SPACE, replacing
-from interslice.scan.itk import LPS_TO_RAS, has_suffix, itk_format
+from interslice.data.images import LPS_TO_RAS
+from interslice.data.itk import has_suffix, itk_format
 from interslice.scan.scans import Scan
 
 NIFTI, MGH, PAIR = (".nii", ".nii.gz"), (".mgz", ".mgh"), (".img", ".hdr")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
+from interslice.data.itk import ITK_SUFFIXES, has_suffix
 from interslice.scan.bids import ignored_patterns, is_ignored, matcher, walk
 from interslice.scan.formats import OUTPUT_SUFFIXES
-from interslice.scan.itk import ITK_SUFFIXES, has_suffix
 
 if TYPE_CHECKING:
     from interslice.data.dicom_series import Series

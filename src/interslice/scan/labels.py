@@ -12,6 +12,7 @@ import scipy
 from interslice.scan.scans import Scan
 
 SUFFIXES = ("dseg", "mask")  # of BIDS names, for discrete segmentations and for masks
+LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 MOST_LABELS = 500  # of a map that is recognised by its values; in one slice
 FLAT = (
     0.6  # share of labelled voxels whose neighbour has the same label: about .05 in a scan, above .8 in a map
@@ -22,7 +23,7 @@ def why_labels(scan: Scan) -> str:
     """Why a scan is taken for a label map, in words: its header, its name or its values; nothing where it is not."""
     if not holds_whole_values(scan):
         return ""
-    if scan.is_label_map:
+    if int(scan.header["intent_code"]) == LABEL_INTENT:
         return "its header says so"
     stem = Path(scan.name).name.split(".")[0]
     if stem.rpartition("_")[2] in SUFFIXES:

@@ -18,9 +18,10 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.extras import require
+from interslice.common.memory import check_memory
 from interslice.methods.shipped import read_settings
 from interslice.scan.models import TRAINED_HERE, Model, load_model
-from interslice.scan.scans import Scan, check_memory, without_nan
+from interslice.scan.scans import Scan, without_nan
 from interslice.scan.trust import spread_over
 from interslice.scan.upsampling import limits_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 
 from interslice.common.errors import InputError
-from interslice.common.memory import available_bytes
+from interslice.common.memory import check_memory
 from interslice.data.images import (
     MM_PER_UNIT,
     bytes_of,
@@ -25,9 +25,9 @@ from interslice.data.images import (
     significant,
     voxel_affine,
 )
+from interslice.data.itk import ITK_SUFFIXES, has_suffix, read_itk
 from interslice.data.volumes import ANATOMICAL_AXES
 from interslice.scan.bids import slice_facts
-from interslice.scan.itk import ITK_SUFFIXES, has_suffix, read_itk
 
 if TYPE_CHECKING:
     from interslice.data.dicom import Places
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
 NAN = ("keep", "zero", "refuse")
-LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
 
 
@@ -86,10 +85,6 @@ class Scan:
     @property
     def frames(self) -> int:
         return self.stored.shape[3] if self.stored.ndim == 4 else 1
-
-    @property
-    def is_label_map(self) -> bool:
-        return int(self.header["intent_code"]) == LABEL_INTENT
 
     def parts(self) -> list["Scan"]:
         """The scans of real numbers that this one is made of: itself, or of complex voxels the real and the imaginary part."""
@@ -188,15 +183,6 @@ def read_dicom(
     )  # fmt: skip
 
 
-def check_memory(needed: int, name: str) -> None:
-    """Refuse what would not fit into the memory that is free, before anything is allocated."""
-    free = available_bytes()
-    if needed > free:
-        raise InputError(
-            f"{name}: {needed / 2**30:.1f} GiB of memory are needed, {free / 2**30:.1f} GiB are free"
-        )
-
-
 def scan_from_image(
     image: nib.spatialimages.SpatialImage,
     name: str,
@@ -278,14 +264,6 @@ def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
         raise InputError(
             f"{name}: found {absent} voxels that are NaN; --nan keep leaves them, --nan zero sets them to 0"
         )
-
-
-def check_contrast(scan: Scan) -> None:
-    """Refuse an image that is the same everywhere."""
-    stored = scan.parts()[0].stored
-    low, high = np.nanmin(stored), np.nanmax(stored)
-    if low == high and scan.stored.dtype.kind != "c":
-        raise InputError(f"{scan.name}: every voxel is {low * scan.slope + scan.inter:g}, contrast is needed")
 
 
 def without_nan(frame: np.ndarray) -> np.ndarray:

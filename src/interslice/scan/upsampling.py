@@ -5,13 +5,14 @@ import math
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.common.memory import check_memory
 from interslice.methods import build_method
 from interslice.methods.base import Method
 from interslice.methods.conventional import BSpline
 from interslice.methods.shipped import read_settings
 from interslice.scan.grid import Grid
 from interslice.scan.labels import holds_whole_values, interpolate_labels, why_labels
-from interslice.scan.scans import Scan, check_contrast, check_memory, without_nan
+from interslice.scan.scans import Scan, without_nan
 
 PERCENTILES = (1, 99.8)  # of a frame, to 0 and 1 of a trained method: as the default study normalises
 FLOAT32_COPIES = 4  # of an output frame that are in memory at the same time, with room to spare
@@ -160,3 +161,11 @@ def label_reason(scan: Scan, label: bool | None, method: str | None) -> str:
     if not reason and method != "nearest":
         check_contrast(scan)
     return reason
+
+
+def check_contrast(scan: Scan) -> None:
+    """Refuse an image that is the same everywhere."""
+    stored = scan.parts()[0].stored
+    low, high = np.nanmin(stored), np.nanmax(stored)
+    if low == high and scan.stored.dtype.kind != "c":
+        raise InputError(f"{scan.name}: every voxel is {low * scan.slope + scan.inter:g}, contrast is needed")

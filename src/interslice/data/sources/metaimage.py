@@ -6,9 +6,9 @@ from typing import Any
 
 import nibabel as nib
 
+from interslice.data.itk import read_itk
 from interslice.data.sources import Found
 from interslice.data.sources.folder import subject_of
-from interslice.data.sources.sunnybrook import read_metaimage
 
 COMPANIONS = ("*.raw", "*.zraw", "*.csv", "*.json", "*.txt", "*.md")
 
@@ -21,4 +21,4 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
 
 def convert(found: Found) -> nib.Nifti1Image:
     """The image as NIfTI, its geometry turned from LPS to RAS."""
-    return read_metaimage(found.files[0])
+    return read_itk(found.files[0])

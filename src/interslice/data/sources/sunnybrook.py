@@ -14,13 +14,13 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 
 from interslice.common.errors import InputError
-from interslice.data.dicom import LPS_TO_RAS, read_stack
+from interslice.data.dicom import read_stack
 from interslice.data.dicom_headers import Slice
 from interslice.data.dicom_series import Series, list_series
 from interslice.data.images import is_dicom
+from interslice.data.itk import read_itk
 from interslice.data.sources import Found
 
 CASE = re.compile(r"SC-(HF-I|HF-NI|HYP|N)-0*(\d{1,2})(?!\d)")
@@ -101,7 +101,7 @@ def convert(found: Found) -> nib.Nifti1Image:
     if found.files[0].is_dir():
         image = read_stack(short_axis(list_series(found.files[0]))).to_nifti()
     else:
-        image = join_stacks([read_metaimage(path) for path in found.files], found.subject)
+        image = join_stacks([read_itk(path) for path in found.files], found.subject)
     if found.spacing_mm:
         in_plane, between = found.spacing_mm
         sizes = nib.affines.voxel_sizes(image.affine)
@@ -138,22 +138,6 @@ def short_axis(series: Sequence[Series]) -> Series:
 def depths(slices: Sequence[Slice]) -> int:
     """How many places along the normal the images have."""
     return len({round(image.depth, 1) for image in slices})
-
-
-def read_metaimage(path: Path) -> nib.Nifti1Image:
-    """A 3-D MetaImage with its geometry turned from LPS to RAS."""
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: not a readable MetaImage ({str(error).strip().splitlines()[-1]})"
-        ) from error
-    if image.GetDimension() != 3:
-        raise InputError(f"{path}: found {image.GetDimension()} dimensions, allowed are 3")
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return nib.Nifti1Image(sitk.GetArrayFromImage(image).astype(np.float32).T, LPS_TO_RAS @ affine)
 
 
 def join_stacks(stacks: Sequence[nib.Nifti1Image], name: str) -> nib.Nifti1Image:

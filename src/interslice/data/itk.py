@@ -7,9 +7,9 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.data.images import LPS_TO_RAS
 
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def has_suffix(path: str | Path, suffixes: tuple[str, ...]) -> bool:
