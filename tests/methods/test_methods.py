@@ -14,7 +14,7 @@ from interslice.data.volumes import output_positions, output_size
 from interslice.methods import build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
 from interslice.methods.parts.networks import parameter_count
-from interslice.methods.registry import METHODS, SUPERVISED
+from interslice.methods.registry import METHODS, SUPERVISED, interpolation_settings
 from interslice.training.loop import Run, train
 from interslice.training.validation import Pair
 from phantoms import ellipsoids, ramp
@@ -51,7 +51,7 @@ def trained_on_ramps(name):
             resume=Path(folder) / "resume.pt",
             references=references if name in SUPERVISED else None,
         )
-    trained = build_method(settings)
+    trained = build_method(interpolation_settings(settings))  # all that a study gives to interpolation
     trained.network.load_state_dict(state["weights"])
     trained.network.eval()
     return trained

@@ -2,20 +2,12 @@
 # content, so that no study overwrites another's and nothing is made twice.
 from interslice.data.parts import DEGRADATION, PREPROCESSING, key_of, low_part_of, part_of
 from interslice.data.sources import SPLITS
+from interslice.methods.registry import LIMITS, interpolation_settings, what_matters
 
 PART = "{dataset}/{split}-{made}"
 LOW = "results/decimate_volumes/{dataset}/{split}-{low}/K{K}/{shard}"
 TRAINING = "results/train_method/{dataset}/K{K}/{training}"
 INTERPOLATION = "results/interpolate_volumes/{dataset}/K{K}/{run}"
-# Keys of a method that change none of its volumes.
-LIMITS = ("timeout_minutes", "memory_mb")
-SHOWN = ("label", "role", "optional", "checkpoint", "learns_from", "install", "gpu", *LIMITS)
-OF_WEIGHTS = (
-    "crop",
-    "depth",
-    "device",
-    "precision",
-)  # keys of a training that interpolation with its weights uses
 LESIONS = [name for name in config["evaluation"]["metrics"] if METRICS[name].needs == "lesions"]
 
 
@@ -66,17 +58,9 @@ def used_splits(dataset):
     return SPLITS if trains and STUDY.training_dataset(dataset) == dataset else ["test"]
 
 
-def what_matters(settings):
-    """The settings of a method that change its volumes, with all that shapes a training."""
-    return {key: value for key, value in settings.items() if key not in SHOWN}
-
-
 def to_interpolate(settings):
-    """The settings that interpolation uses: of a training those that its weights are used with."""
-    used = what_matters(settings)
-    if settings["role"] == "trained":
-        used["training"] = {key: value for key, value in settings["training"].items() if key in OF_WEIGHTS}
-        used.pop("synthesis", None)
+    """The settings that interpolation uses, with the content of the files that they name."""
+    used = interpolation_settings(settings)
     if used.get("files"):
         used["files"] = {file: digest_of_file(file) for file in used["files"]}
     return used

@@ -55,3 +55,23 @@ def self_trained(settings: Mapping[str, Any]) -> str | None:
 
 # Methods of this project; all others are the paper's, or what it or its readers would compare with.
 OWN = ("cae_multi", "cae_residual", "motion_spline")
+
+
+# Keys of a method that change none of its volumes.
+LIMITS = ("timeout_minutes", "memory_mb")
+_SHOWN = ("label", "role", "optional", "checkpoint", "learns_from", "install", "gpu", *LIMITS)
+_OF_WEIGHTS = ("crop", "depth", "device", "precision")  # of a training: what its weights are used with
+
+
+def what_matters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a method that change its volumes, with all that shapes a training."""
+    return {key: value for key, value in settings.items() if key not in _SHOWN}
+
+
+def interpolation_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `what_matters` leaves for interpolation alone: of a training, only what its weights are used with."""
+    used = what_matters(settings)
+    if settings["role"] == "trained":
+        used["training"] = {key: value for key, value in settings["training"].items() if key in _OF_WEIGHTS}
+        used.pop("synthesis", None)
+    return used
