@@ -28,6 +28,7 @@ def upsample(
     trust: str | None = None,
     label: bool | None = None,
     nan: str = "keep",
+    thickness: float | None = None,
 ) -> "Nifti1Image":
     """Add slices between those of a scan: factor - 1 in every gap, or as many as `spacing` (mm) or `isotropic` need.
 
@@ -38,9 +39,10 @@ def upsample(
     array or sagittal, coronal, axial; by default the axis of largest spacing. keep_original: copy the original slices bit by
     bit, where the new ones meet them. trust: sform, qform or pixdim says the voxel sizes where a header contradicts itself.
     label: whether it is a label map, whose labels are interpolated by shape (None: by header, name or values). nan: keep, zero
-    or refuse voxels that are NaN. Returns a NIfTI image of the same data type, with intensities on the scale of the input and
-    the first slice where it was in the world. Raises InputError, with one sentence, for anything that cannot be interpolated,
-    and its kind NothingToDo for a scan that is fine enough.
+    or refuse voxels that are NaN. thickness: of a slice in mm, where the headers do not say it or are wrong. Returns a NIfTI
+    image of the same data type, with intensities on the scale of the input and the first slice where it was in the world.
+    Raises InputError, with one sentence, for anything that cannot be interpolated, and its kind NothingToDo for a scan that is
+    fine enough.
 
     >>> import nibabel as nib, numpy as np, interslice
     >>> slices = np.arange(24 * 24 * 10).reshape(24, 24, 10).astype(np.int16)
@@ -56,7 +58,7 @@ def upsample(
     from interslice.scan.api import upsample_image
 
     return upsample_image(
-        image, factor, method, spacing, isotropic, axis, model, keep_original, trust, label, nan
+        image, factor, method, spacing, isotropic, axis, model, keep_original, trust, label, nan, thickness
     )
 
 
@@ -68,6 +70,7 @@ def check(
     model: str | Path | None = None,
     trust: str | None = None,
     nan: str = "keep",
+    thickness: float | None = None,
 ) -> "dict[str, Score]":
     """Hold out every second slice of a scan and predict it back: `ssim` and `psnr` (dB) of the method and the spline, by name.
 
@@ -76,7 +79,7 @@ def check(
     """
     from interslice.scan.api import check_image
 
-    return check_image(image, method, axis, model, trust, nan)
+    return check_image(image, method, axis, model, trust, nan, thickness)
 
 
 def read(path: str | Path, series: str | None = None, *, trust: str | None = None) -> "Nifti1Image":

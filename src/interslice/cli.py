@@ -4,17 +4,19 @@ import argparse
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.common.extras import require
+from interslice.common.streams import say_to, say_to_stderr
 
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+BAD_INPUT, INTERRUPTED, STOPPED = 2, 130, 128
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,47 +25,69 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        say_to(file or sys.stderr, message, end="")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 (some files of a dataset failed), 2 (bad input), 130 or 143 (stopped)."""
+    """Run a command; returns the exit code: 0, 1 (some files of a dataset failed), 2 (bad input), 129, 130 or 143 (stopped)."""
+    if arguments is None and not sys.warnoptions:  # remarks of libraries are for those who program with them
+        warnings.simplefilter("ignore")
     try:
-        with sigterm_as_exception():
+        with signals_as_exceptions():
             parser = build_parser()
             if not (sys.argv[1:] if arguments is None else arguments):
                 parser.print_help(sys.stderr)
                 return BAD_INPUT
             options = parser.parse_args(arguments)
-            return int(options.run(options))
-    except InputError as error:
-        print(error, file=sys.stderr)
+            code = int(options.run(options))
+            say_to(sys.stdout, "", end="")  # what is still in its buffer
+            return code
+    except (InputError, OSError, MemoryError) as error:
+        say_to_stderr(sentence(error))
         return BAD_INPUT
-    except Terminated:
-        print("terminated", file=sys.stderr)
-        return TERMINATED
+    except Stopped as stop:
+        say_to_stderr("terminated")
+        return STOPPED + int(stop.args[0])
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say_to_stderr("interrupted")
         return INTERRUPTED
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, from `timeout`, `kill` or a cluster: what was begun is cleaned up as after Ctrl-C."""
+def sentence(error: Exception) -> str:
+    """An error for a person: bad input says itself what is wrong, for a file or memory the system says it."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return (
+        str(error) if isinstance(error, InputError) else f"the memory does not suffice ({error or 'limit'})"
+    )
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, from `timeout`, `kill` or a cluster, or SIGHUP, of a terminal that is closed: cleaned up as after Ctrl-C."""
 
 
 @contextmanager
-def sigterm_as_exception() -> Iterator[None]:
-    """SIGTERM raises Terminated; only where signals can be handled, in the main thread."""
+def signals_as_exceptions() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Stopped; only where signals can be handled, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
+        raise Stopped(number)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        if signal.getsignal(number) != signal.SIG_IGN  # of nohup
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def build_parser() -> Parser:

@@ -9,8 +9,9 @@ import SimpleITK as sitk
 from dicom_files import edit_each, enhanced, mosaic
 from generators import SHORT_AXIS, cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
+from interslice.data import dicom_out
 from interslice.data.dicom import Stack, read_own_series
-from interslice.data.dicom_out import check_folder, write_series
+from interslice.data.dicom_out import check_folder, series_header, write_series
 
 
 def finer(stack: Stack, factor: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -148,3 +149,30 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "out" / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds thesis.tex, allowed is a new or an empty folder"):
         check_folder(tmp_path / "out", force=True)
+
+
+def test_a_series_without_identities_is_derived_all_the_same(tmp_path, source):
+    """An anonymiser took SOP class and instance: there is nothing to refer to."""
+    for path in source.iterdir():
+        image = pydicom.dcmread(path)
+        del image.SOPClassUID, image.SOPInstanceUID
+        image.save_as(path)
+    values, _, images = written(read_own_series(source), tmp_path / "out")
+    np.testing.assert_array_equal(read_own_series(tmp_path / "out").data, values)
+    assert images[0].SOPClassUID == pydicom.uid.MRImageStorage
+    assert len(images[0].SourceImageSequence) == 0
+
+
+def test_what_another_run_wrote_meanwhile_is_not_replaced(tmp_path, source, monkeypatch):
+    stack, of_another = read_own_series(source), tmp_path / "out" / "interslice-00001.dcm"
+
+    def header(*arguments):
+        of_another.parent.mkdir(exist_ok=True)
+        of_another.write_text("of another run")
+        return series_header(*arguments)
+
+    monkeypatch.setattr(dicom_out, "series_header", header)
+    with pytest.raises(InputError, match="holds a series already; --force overwrites it"):
+        written(stack, tmp_path / "out")
+    assert of_another.read_text() == "of another run"
+    written(stack, tmp_path / "out", overwrite=True)

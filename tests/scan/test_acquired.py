@@ -1,16 +1,20 @@
 """Thickness from headers, JSON or a person; and what a scan says of itself before it is interpolated."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import interslice
 from heads import head_volume
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.methods.conventional import Linear
+from interslice.scan import auto
 from interslice.scan.acquired import with_thickness, without_motion
-from interslice.scan.grid import grid_for
+from interslice.scan.auto import candidates
+from interslice.scan.grid import Grid, grid_for
 from interslice.scan.scans import read_scan
 from interslice.scan.upsampling import upsample_scan
 from moving import as_scan, moved
@@ -49,6 +53,23 @@ def test_the_method_is_given_the_thickness(tmp_path):
         upsample_scan(scan, grid, method)
     assert seen == [0.8, 0.8]
     assert method.thickness is None
+
+
+def test_the_choice_and_python_are_given_the_thickness(tmp_path, monkeypatch):
+    """Held-out slices lie in gaps twice as wide: the thickness is half as much of one."""
+    seen = []
+    monkeypatch.setattr(auto, "score", lambda method, *rest: seen.append(method.thickness) or 1.0)
+    image = nifti()
+    interslice.upsample(image, 2, thickness=4)
+    assert set(seen) == {0.4}
+    assert interslice.check(image, "linear", thickness=4)
+    with pytest.raises(InputError, match="thickness: found -1"):
+        interslice.check(image, "linear", thickness=-1)
+    thick = with_thickness(read_scan(saved(nifti(np.diag([1, 1, 4.0, 1])), tmp_path / "a.nii")), 4)
+    names = [model.shown for model in candidates(thick, Grid(7, 4))[0]]
+    assert "cae_residual_K4" not in names  # trained on slices of 1 mm
+    names = [model.shown for model in candidates(replace(thick, thickness_mm=1), Grid(7, 4))[0]]
+    assert "cae_residual_K4" in names
 
 
 def test_a_json_of_the_tree_holds_for_its_images_and_contradictions_are_said(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import time
 
 import nibabel as nib
@@ -12,7 +13,9 @@ from generators import write_dicom_series
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.scan import batch
+from interslice.scan.command import Options
 from interslice.scan.jobs import Wanted, derivative_name, find_jobs, is_batch
+from interslice.scan.scans import read_scan
 from phantoms import ellipsoids
 from scan_files import PLAIN, nifti, saved
 
@@ -187,14 +190,17 @@ def test_what_to_include(bids, tmp_path):
         (Wanted(participants=("02",)), 1),
         (Wanted(participants=("sub-01", "02")), 3),
         (Wanted(exclude=("**/*_T2w.nii",)), 2),
+        (Wanted(exclude=("sub-02/**",)), 2),
         (Wanted(exclude=("**/*_T2w.nii", "sub-02/**/*")), 1),
     ):
         assert len(find_jobs(bids, tmp_path / "out", wanted)) == number
     with pytest.raises(InputError, match=r"found no image that matches 'nothing/\*'"):
         find_jobs(bids, tmp_path / "out", Wanted("nothing/*"))
     saved(nifti(), bids / "sub-01/anat/sub-01_T1w.nii")
-    with pytest.raises(InputError, match=r"would both be written to .*sub-01_desc-interslice_T1w.nii.gz"):
-        find_jobs(bids, tmp_path / "out")
+    jobs = find_jobs(bids, tmp_path / "out")
+    (second,) = [job for job in jobs if job.problem]
+    assert re.search(r"would both be written to .*sub-01_desc-interslice_T1w.nii.gz", second.problem)
+    assert batch.run_job(second, None, Options(bids)).state == "failed"
 
 
 def test_jobs_run_side_by_side():
@@ -208,6 +214,7 @@ def test_bad_batches_are_refused(bids, tmp_path, capsys):
     (tmp_path / "file").write_text("a file")
     for arguments, sentence in [
         (["-o", tmp_path / "file"], "output: found the file"),
+        (["-o", tmp_path / "out.nii.gz"], "found the file name"),
         (["-o", bids], "is the input, allowed is another folder"),
         (["-o", tmp_path / "file" / "below"], "cannot be written, because"),
         ([], "found no output, -o FOLDER is needed"),
@@ -239,3 +246,42 @@ def test_4d_files_in_a_batch(tmp_path, capsys):
     saved(nifti(PLAIN, shape=(20, 18, 7, 3)), source / "cine.nii.gz")
     assert run(capsys, source, "-o", tmp_path / "out", "--factor", 2, "--method", "lanczos")[0] == 0
     assert nib.load(tmp_path / "out" / "cine_desc-interslice.nii.gz").shape == (20, 18, 13, 3)
+
+
+def test_every_series_of_a_folder_becomes_a_series(tmp_path, capsys):
+    """With --dicom; a NIfTI image that lies among them has no headers for one."""
+    volume = ellipsoids((5, 20, 18))[..., np.newaxis]
+    for name in ("T1", "T2"):
+        write_dicom_series(tmp_path / "in" / name, volume, trigger=False, description=name)
+    saved(nifti(), tmp_path / "in" / "other.nii")
+    arguments = (tmp_path / "in", "--dicom", "--factor", 2, "--method", "linear", "-o", tmp_path / "out")
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert "other.nii: is no DICOM series, whose headers --dicom needs" in err
+    for name in ("T1", "T2"):
+        stack = read_scan(tmp_path / "out" / f"{name}_desc-interslice")
+        assert stack.stored.shape[2] == 9
+        np.testing.assert_array_equal(stack.stored[:, :, ::2], read_scan(tmp_path / "in" / name).stored)
+    assert run(capsys, *arguments)[2].count("--force makes it again") == 2
+
+
+def test_a_file_is_made_of_the_series_beside_an_image(tmp_path, capsys):
+    """A folder that a converter has been at; also one that is reached by a link."""
+    write_dicom_series(tmp_path / "in", ellipsoids((5, 20, 18))[..., np.newaxis], trigger=False)
+    saved(nifti(), tmp_path / "in" / "converted.nii")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "series").symlink_to(tmp_path / "in")
+    for number, source in enumerate(("in", "links")):
+        output = tmp_path / f"{number}.nii"
+        code, _, err = run(capsys, tmp_path / source, "--factor", 2, "--method", "linear", "-o", output)
+        assert code == 0, err
+        assert nib.load(output).shape == (18, 20, 9)
+
+
+def test_names_that_are_no_text_are_on_the_page(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    path = saved(nifti(), tmp_path / "in" / "scan.nii")
+    os.rename(path, os.fsencode(tmp_path) + b"/in/sch\xe4del.nii")
+    code, _, err = run(capsys, tmp_path / "in", "--factor", 2, "--method", "linear", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert "del.nii" in (tmp_path / "out" / "report.html").read_text()

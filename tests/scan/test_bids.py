@@ -17,8 +17,8 @@ from matplotlib.image import imread
 
 import interslice
 from interslice.cli import main
+from interslice.common.streams import say_to_stderr
 from interslice.scan.bids import is_ignored, matcher
-from interslice.scan.command import say_to_stderr
 from scan_files import nifti, saved
 
 

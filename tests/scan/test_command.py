@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from finished_models import random_model
 from generators import edit_dicom, write_dicom_series
@@ -268,6 +269,27 @@ def truncated_slice(folder, paths):
     paths[2].write_bytes(paths[2].read_bytes()[:-100])
 
 
+def looped_link(folder):
+    (folder / "loop.nii").symlink_to("loop.nii")
+    return folder / "loop.nii"
+
+
+def flat_metaimage(folder):
+    sitk.WriteImage(sitk.GetImageFromArray(values(np.float32)[:, :, 0]), str(folder / "flat.mha"))
+    return folder / "flat.mha"
+
+
+def broken_compression(folder, paths):
+    from pydicom import dcmread, encaps, uid
+
+    for path in paths:
+        image = dcmread(path)
+        image.file_meta.TransferSyntaxUID = uid.JPEGLSLossless
+        image.PixelData = encaps.encapsulate([bytes(80)])
+        image["PixelData"].is_undefined_length = True
+        image.save_as(path)
+
+
 VOID = np.zeros((0, 5, 5), np.int16)
 BAD_SCANS = {
     "missing_file": (lambda folder: folder / "none.nii", r"none.nii: no such file"),
@@ -306,6 +328,9 @@ BAD_SCANS = {
     "one_dicom_slice": (
         series(lambda folder, paths: [path.unlink() for path in paths[1:]]), "found 1 slice, a stack needs",
     ),
+    "link_to_itself": (looped_link, "loop.nii: no such file"),
+    "flat_metaimage": (flat_metaimage, "flat.mha: found 2-D data, allowed are 3-D and 4-D images"),
+    "broken_compression": (series(broken_compression), "(compressed as JPEG-LS Lossless Image Compression; dcm2niix"),
     "cut_dicom": (series(truncated_slice), "the pixels cannot be read"),
 }  # fmt: skip
 
@@ -372,6 +397,7 @@ BAD_CHOICES = {
         "output: found fine.png, allowed are names that end in .nii, .nii.gz, .mgz",
     ),
     "preview_suffix": (["--preview", "p.bmp"], "preview: found p.bmp, allowed are names that end in .png"),
+    "jobs": (["--jobs", 0], "jobs: found 0, allowed are whole numbers from 1"),
     "unknown_option": (["--colour"], "unrecognized arguments: --colour"),
 }
 
@@ -441,6 +467,32 @@ def test_bad_models_are_refused(scan, tmp_path, capsys):
     ]:
         arguments = ["upsample", scan, "--factor", 2, "-o", tmp_path / "fine.nii", *arguments]
         refused(capsys, tmp_path, arguments, sentence)
+
+
+def test_what_lies_beside_the_output_is_not_overwritten_either(scan, tmp_path, capsys):
+    (tmp_path / "scan.bval").write_text("0 1000")
+    for name in ("fine.bval", "fine_odd-slices.tfm"):
+        (tmp_path / name).write_text("of value")
+        arguments = ["upsample", scan, "--factor", 2, "--correct-motion", "-o", tmp_path / "fine.nii"]
+        refused(capsys, tmp_path, arguments, f"{name} exists already; --force overwrites it")
+        (tmp_path / name).unlink()
+
+
+def test_slices_of_one_pixel_are_slices(tmp_path, capsys):
+    """A profile through a body: no movement can be seen in it, and none is looked for."""
+    source = saved(nifti(shape=(1, 18, 9)), tmp_path / "profile.nii")
+    assert (
+        run(capsys, "upsample", source, "--factor", 2, "--method", "linear", "-o", tmp_path / "f.nii")[0] == 0
+    )
+
+
+def test_memory_that_does_not_suffice_is_one_sentence(scan, tmp_path, capsys, monkeypatch):
+    def allocate(*arguments):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr("interslice.scan.command.upsample_scan", allocate)
+    arguments = ["upsample", scan, "--factor", 2, "--fast", "--quiet", "-o", tmp_path / "fine.nii"]
+    refused(capsys, tmp_path, arguments, "the memory does not suffice (Unable to allocate 9 GiB)")
 
 
 def test_a_scan_that_would_not_fit_into_memory_is_refused(scan, tmp_path, capsys, monkeypatch):

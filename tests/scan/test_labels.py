@@ -50,6 +50,18 @@ def test_a_cone_gets_its_radii_in_between(factor):
     assert set(np.unique(fine)) == {0, 7}
 
 
+def test_a_rim_of_nan_stays_one_and_makes_no_new_labels():
+    labels = discs([16, 8]).astype(np.float32)
+    labels[:, 0] = np.nan
+    scan = scan_from_image(nib.Nifti1Image(np.moveaxis(labels, 0, 2), THICK), "sub-1_dseg.nii")
+    assert why_labels(scan)
+    fine = interpolate_labels(labels, output_positions(2, 4))
+    assert np.isnan(fine[:, 0]).all()
+    np.testing.assert_array_equal(
+        fine[:, 1:], interpolate_labels(discs([16, 8]), output_positions(2, 4))[:, 1:]
+    )
+
+
 def test_a_label_that_ends_does_so_half_way():
     fine = interpolate_labels(discs([12, 0]), output_positions(2, 8))
     areas = [(part == 7).sum() for part in fine]

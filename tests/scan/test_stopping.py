@@ -29,7 +29,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 129, "terminated")]
 )
 def test_a_stopped_run_says_so_and_leaves_nothing(tmp_path, number, code, said):
     source = saved(nifti(), tmp_path / "a.nii")

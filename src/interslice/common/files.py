@@ -99,3 +99,16 @@ def shown(path: Path) -> str:
     """A path as a person finds it: without links, and from here where it lies below."""
     real, here = Path(os.path.realpath(path)), Path.cwd()
     return str(real.relative_to(here) if real.is_relative_to(here) else real)
+
+
+def walk(source: Path) -> Iterator[Path]:
+    """Every file below a folder, in order; links to folders are followed, each real folder once."""
+    seen = set()
+    for folder, names, files in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(files))

@@ -124,7 +124,7 @@ def read_dataset(path: Path, **options: Any) -> pydicom.FileDataset:
     """Read a DICOM file, also one without preamble, as old archives write; InvalidDicomError where it is none."""
     bare = begins_bare(path)
     dataset = pydicom.dcmread(path, force=bare, **options)
-    if bare and "TransferSyntaxUID" not in dataset.file_meta:
+    if "TransferSyntaxUID" not in dataset.file_meta:
         implicit = dataset.original_encoding[0]
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     return dataset

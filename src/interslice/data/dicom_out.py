@@ -85,6 +85,7 @@ def write_series(
     folder: Path,
     how: str,
     thickness_mm: float | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write `values` (columns, rows, slices) or (..., volumes) of `affine` (voxel to mm, RAS) as one file a slice and volume.
 
@@ -114,6 +115,7 @@ def write_series(
                 pixels = np.rint((values[:, :, index, volume].astype(np.float64) - intercept) / slope)
                 made.add_new("PixelData", "OW", np.ascontiguousarray(pixels.astype(kind).T).tobytes())
                 made.save_as(temporary / NAME.format(number), enforce_file_format=True)
+        check_folder(folder, overwrite)  # again: another run may have written meanwhile
         if folder.exists():
             remove(folder)
 
@@ -182,8 +184,13 @@ def single_header(source: Dataset, image: Slice) -> Dataset:
             delattr(made, key)
     for tag in [element.tag for element in made if 0x6000 <= element.tag.group < 0x6100]:  # overlays
         del made[tag]
-    made.SOPClassUID = UID(SINGLE.get(str(source.SOPClassUID), source.SOPClassUID))
+    made.SOPClassUID = UID(SINGLE.get(class_of(source), class_of(source)))
     return made
+
+
+def class_of(header: Dataset) -> str:
+    """The SOP class of an image; anonymisers may have taken it."""
+    return str(header.get("SOPClassUID") or MRImageStorage)
 
 
 def place_header(
@@ -207,7 +214,9 @@ def place_header(
     made.SliceLocation = decimals([float(position @ np.cross(*near[0].orientation))])[0]
     if thickness_mm is not None:
         made.SliceThickness = decimals([thickness_mm])[0]
-    made.SourceImageSequence = [reference(image, headers[image.path]) for image in near]
+    made.SourceImageSequence = [
+        reference(image, headers[image.path]) for image in near if "SOPInstanceUID" in headers[image.path]
+    ]
 
 
 def sources(images: Sequence[Slice], position: np.ndarray) -> list[Slice]:
@@ -219,7 +228,7 @@ def sources(images: Sequence[Slice], position: np.ndarray) -> list[Slice]:
 
 def reference(image: Slice, header: Dataset) -> Dataset:
     made = Dataset()
-    made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = class_of(header), header.SOPInstanceUID
     if int(header.get("NumberOfFrames") or 1) > 1:
         made.ReferencedFrameNumber = image.frame + 1
     made.PurposeOfReferenceCodeSequence = [coded(codes.DCM.SourceImageForImageProcessingOperation)]

@@ -35,7 +35,7 @@ def pixels_of(image: Slice) -> np.ndarray:
 
 def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
     """The grey values (rows, columns) float32 of images of one file, rescale slope and intercept applied."""
-    path = images[0].path
+    path, scaled = images[0].path, False
     try:
         dataset = read_dataset(path)
         scaled = dataset.file_meta.TransferSyntaxUID.is_compressed
@@ -50,7 +50,12 @@ def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
                 top = (1 << int(dataset.BitsStored)) - 1 if not dataset.PixelRepresentation else -1
                 whole = top - whole.astype(np.int64)
     except UNREADABLE as error:
-        raise InputError(f"{path}: the pixels cannot be read ({' '.join(str(error).split())})") from error
+        reason = " ".join(str(error).split())
+        if scaled:
+            reason = (
+                f"compressed as {dataset.file_meta.TransferSyntaxUID.name}; dcm2niix or gdcmconv --raw may"
+            )
+        raise InputError(f"{path}: the pixels cannot be read ({reason})") from error
     for image in images:
         if image.mosaic:
             row, column = divmod(image.frame, image.mosaic)

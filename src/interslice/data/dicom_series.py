@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from interslice.common.errors import InputError
+from interslice.common.files import walk
 from interslice.data.dicom_headers import Slice, Unusable, read_header
 
 SAME_DIRECTION = 1e-3  # of direction cosines
@@ -67,7 +68,7 @@ def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
     if isinstance(source, str | Path):
         place = str(source)
         folder = Path(source)
-        paths = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+        paths = [path for path in walk(folder) if path.is_file()] if folder.is_dir() else [folder]
     else:
         paths = [Path(path) for path in source]
         place = f"{len(paths)} files" if len(paths) != 1 else str(paths[0])
@@ -145,7 +146,7 @@ def series_of_slice(path: Path, wanted: str | None = None) -> Series:
         raise InputError(f"{path}: holds no DICOM image; give the folder of the series")
     beside = list_series(file for file in sorted(path.parent.iterdir()) if file.is_file())
     own = [one for one in beside if any(image.path == path for image in one.slices)]
-    return own[0] if len(own) == 1 else choose(own, wanted)
+    return own[0] if len(own) == 1 and wanted is None else choose(own, wanted)
 
 
 def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
@@ -169,9 +170,10 @@ def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
         ]
     if len(chosen) == 1:
         return chosen[0]
+    mixed = "mixed " if len(series) > 1 else ""
     asked = f", {len(chosen)} of them for {wanted!r}" if wanted else ""
     raise InputError(
-        f"{series[0].name}: found {len(series)} mixed series{asked} ({'; '.join(lines)}), allowed is one; "
+        f"{series[0].name}: found {len(series)} {mixed}series{asked} ({'; '.join(lines)}), allowed is one; "
         "--series takes a number, a description or a UID, an output folder gets all of a folder"
     )
 

@@ -39,6 +39,8 @@ def image_from_itk(image: Any, name: str) -> nib.Nifti1Image:
     import SimpleITK as sitk
 
     dimensions, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
+    if dimensions not in (3, 4):
+        raise InputError(f"{name}: found {dimensions}-D data, allowed are 3-D and 4-D images")
     array = sitk.GetArrayFromImage(image)  # counts z, y, x, and the values last
     if values > 1 and (dimensions > 3 or array.dtype == np.uint8):
         raise InputError(f"{name}: found colour voxels ({values} values each), allowed are real numbers")

@@ -6,6 +6,7 @@ import nibabel as nib
 
 from interslice.common.errors import InputError, NothingToDo
 from interslice.data.itk import image_from_itk
+from interslice.scan.acquired import with_thickness
 from interslice.scan.auto import choose_best
 from interslice.scan.grid import grid_for
 from interslice.scan.models import FAST, chosen_model, conventional
@@ -42,9 +43,10 @@ def upsample_image(
     trust: str | None,
     label: bool | None,
     nan: str,
+    thickness: float | None,
 ) -> nib.Nifti1Image:
     """What `interslice.upsample` does."""
-    scan = scan_of(image, axis, trust, nan)
+    scan = with_thickness(scan_of(image, axis, trust, nan), thickness)
     grid = grid_for(scan, factor, spacing, isotropic)
     chosen = chosen_model(method, model)
     if label_reason(scan, label, method):
@@ -60,9 +62,10 @@ def check_image(
     model: str | Path | None,
     trust: str | None,
     nan: str,
+    thickness: float | None,
 ) -> dict[str, Score]:
     """What `interslice.check` does."""
-    scan = scan_of(image, axis, trust, nan).parts()[0]
+    scan = with_thickness(scan_of(image, axis, trust, nan), thickness).parts()[0]
     try:
         grid = grid_for(scan)
     except NothingToDo:

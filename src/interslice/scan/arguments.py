@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from interslice.common.streams import say_to, say_to_stderr
 from interslice.methods.shipped import FINISHED
 
 SOME_FAILED = 1
@@ -160,13 +161,12 @@ def run_upsample(arguments: argparse.Namespace) -> int:
         arguments.source = arguments.source.parent
     if arguments.list:
         from interslice.data.dicom_series import described, list_series
-        from interslice.scan.command import say_to
 
         say_to(sys.stdout, "\n".join(described(list_series(arguments.source))))
         return 0
     if is_batch(arguments.source, arguments.output, arguments.series):
         return run_folder(arguments)
-    from interslice.scan.command import run_one, say_to
+    from interslice.scan.command import run_one
 
     run_one(options_of(arguments), say_of(arguments), answer=lambda text: say_to(sys.stdout, text))
     return 0
@@ -190,7 +190,7 @@ def run_folder(arguments: argparse.Namespace) -> int:
     outcomes = run_batch(options_of(arguments), say)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     for outcome in failed:
-        print(outcome.reason, file=sys.stderr)
+        say_to_stderr(outcome.reason)
     states = [outcome.state for outcome in outcomes]
     counts = [f"{states.count(state)} {state}" for state in ("written", "skipped", "failed")]
     absent = states.count("absent")
@@ -212,6 +212,4 @@ def options_of(arguments: argparse.Namespace) -> Any:
 
 def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
     """Where remarks go."""
-    from interslice.scan.command import say_to_stderr
-
     return (lambda text: None) if arguments.quiet else say_to_stderr

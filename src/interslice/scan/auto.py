@@ -53,7 +53,9 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
         return Choice(model, {}, "too few slices to hold one out and compare methods")
     models, left_out = candidates(scan, grid)
     gap_px = 2 * scan.gap_px
-    scores = {model.shown: score(model.method.at_gap(gap_px), stacks, keep_original) for model in models}
+    thickness = scan.thickness_mm and scan.thickness_mm / (2 * scan.slice_spacing_mm)
+    told = {model.shown: model.method.at_gap(gap_px).given(thickness) for model in models}
+    scores = {name: score(method, stacks, keep_original) for name, method in told.items()}
     ranked = dict(sorted(scores.items(), key=lambda item: -item[1]))
     name = worthwhile(ranked)
     best = next(model for model in models if model.shown == name)
@@ -84,7 +86,9 @@ def candidates(scan: Scan, grid: Grid | None) -> tuple[list[Model], list[str]]:
     fitting = [
         name
         for name, known in FINISHED.items()
-        if known.tried and grid is not None and not known.strange(grid.ratio, scan.slice_spacing_mm)
+        if known.tried
+        and grid is not None
+        and not known.strange(grid.ratio, scan.slice_spacing_mm, scan.thickness_mm)
     ]
     if fitting and find_spec("torch") is None:
         left_out.append(f"{', '.join(fitting)} not tried without torch (pip install 'interslice[model]')")

@@ -5,21 +5,26 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from interslice.common.errors import InputError, NothingToDo
+from interslice.common.files import walk
+from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
-from interslice.scan.bids import copy_companions, source_metadata, walk
+from interslice.scan.bids import copy_companions, source_metadata
 from interslice.scan.command import (
     Options,
     Say,
     check_choices,
+    check_series,
     check_writable,
     labels_said,
+    save_series,
 )
 from interslice.scan.derivatives import PAGE, credit, sidecar, write_folder_files, write_json
-from interslice.scan.formats import write_scan
+from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid
 from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
 from interslice.scan.models import Model, chosen_model
@@ -28,7 +33,7 @@ from interslice.scan.page import thumbnail, write_page
 from interslice.scan.scans import Scan, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
-ONE_SCAN_ONLY = ("train_here", "uncertainty", "dicom")
+ONE_SCAN_ONLY = ("train_here", "uncertainty")
 
 
 def run_batch(options: Options, say: Say) -> list[Outcome]:
@@ -41,6 +46,8 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     assert options.output is not None
     wanted = Wanted(options.include, options.exclude, options.participants)
     jobs = find_jobs(options.source, options.output, wanted)
+    if options.dicom:  # a folder for each
+        jobs = [replace(job, target=job.target.with_name(job.sidecar.stem)) for job in jobs]
     phases = [path for path in walk(options.source) if "part-phase" in path.name.split("_")]
     if phases and options.include is None:
         say(f"left out: {len(phases)} phase image(s), whose values wrap (part-phase); --include takes them")
@@ -71,8 +78,8 @@ def check_batch(options: Options) -> None:
     output = options.output
     if output is None:
         raise InputError("found no output, -o FOLDER is needed")
-    if options.jobs < 1:
-        raise InputError(f"jobs: found {options.jobs}, allowed are whole numbers from 1")
+    if has_suffix(output, OUTPUT_SUFFIXES):
+        raise InputError(f"output: found the file name {output} for a folder of images, allowed is a folder")
     for name, path in (("output", output), ("preview", options.preview)):
         if path is not None and path.exists() and not path.is_dir():
             raise InputError(f"{name}: found the file {path}, allowed is a folder")
@@ -109,6 +116,8 @@ def for_all(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -
 
 def run_job(job: Job, asked: Model | None, options: Options) -> Outcome:
     """One image. Any error is the job's alone: hundreds of others may be waiting."""
+    if job.problem:
+        return Outcome(job, "failed", job.problem)
     if job.done and not options.force:
         return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
     if job.source.is_symlink() and not job.source.exists():
@@ -128,6 +137,8 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     """Interpolate one image and write it, with its JSON last: it says that all is there."""
     assert options.output is not None
     scan = read_job(job, options)
+    if options.dicom:
+        check_series(scan)
     check_even(scan, options)
     reason = label_reason(scan, options.label, options.named)
     scan, transform = (scan, None) if reason else prepared(scan, options)
@@ -140,7 +151,10 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
         known = {"SkullStripped": False} | known
     record = sidecar(job.source.relative_to(options.source), scan, grid, options.keep_original) | record
     job.sidecar.unlink(missing_ok=True)
-    write_scan(fine, job.target)
+    if options.dicom:
+        save_series(fine, record["InterpolationMethod"], job.target, overwrite=True)
+    else:
+        write_scan(fine, job.target)
     if transform is not None:
         write_transform(scan, transform, job.target)
     copy_companions(job.source, job.target, options.source)

@@ -2,10 +2,10 @@
 
 import fnmatch
 import json
-import os
+import math
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,10 @@ GRADIENTS = (".bval", ".bvec")  # one entry a volume, which interpolation along 
 EVENTS = ("_events.tsv", "_events.json")
 
 
-def walk(source: Path) -> Iterator[Path]:
-    """Every file below a folder, in order; links to folders are followed, each real folder once."""
-    seen = set()
-    for folder, names, files in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            names.clear()
-            continue
-        seen.add(real)
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        yield from (Path(folder) / name for name in sorted(files))
-
-
 def matcher(pattern: str) -> re.Pattern[str]:
     """A glob pattern of relative paths as a regular expression: * within a name, ** over any number of folders."""
+    if pattern.endswith("**"):
+        pattern += "/*"
     parts = []
     for part in pattern.split("/"):
         within = fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
@@ -85,7 +74,7 @@ def source_metadata(image: Path, root: Path) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for file in inherited(image, root, ".json"):
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
         except (ValueError, OSError) as error:
             raise InputError(f"{file}: not readable as JSON ({error})") from error
         if not isinstance(content, dict):
@@ -94,9 +83,9 @@ def source_metadata(image: Path, root: Path) -> dict[str, Any]:
     return {key: value for key, value in known.items() if key not in DROPPED}
 
 
-def copy_companions(image: Path, target: Path, root: Path | None = None) -> list[Path]:
-    """Copy what belongs to an image and holds for the interpolated one: its gradients, under the name of target, and in a tree
-    (root) the events of its run, under their own; those that were copied."""
+def companions(image: Path, target: Path, root: Path | None = None) -> list[tuple[Path, Path]]:
+    """What belongs to an image and holds for the interpolated one, and the name of its copy: its gradients, named as target,
+    and in a tree (root) the events of its run, named as they are."""
     pairs = []
     for ending in GRADIENTS:
         held = inherited(image, root, ending) if root else [beside(image, ending)]
@@ -104,13 +93,16 @@ def copy_companions(image: Path, target: Path, root: Path | None = None) -> list
     stem = SUFFIX.sub("", image.name).rpartition("_")[0]
     if root and stem:
         pairs += [(image.with_name(stem + name), target.with_name(stem + name)) for name in EVENTS]
-    copied = []
+    return [(file, goal) for file, goal in pairs if file.is_file() and file.resolve() != goal.resolve()]
+
+
+def copy_companions(image: Path, target: Path, root: Path | None = None) -> list[Path]:
+    """Copy the `companions` of an image; the copies."""
+    pairs = companions(image, target, root)
     for file, goal in pairs:
-        if file.is_file() and file.resolve() != goal.resolve():
-            with replacing(goal) as temporary:
-                shutil.copyfile(file, temporary)
-            copied.append(goal)
-    return copied
+        with replacing(goal) as temporary:
+            shutil.copyfile(file, temporary)
+    return [goal for _, goal in pairs]
 
 
 def slice_facts(image: Path, spacing_mm: float) -> tuple[float | None, tuple[str, ...]]:
@@ -122,7 +114,7 @@ def slice_facts(image: Path, spacing_mm: float) -> tuple[float | None, tuple[str
     except InputError as error:
         return None, (f"slice thickness not known: {error}",)
     thickness, stated = (
-        float(value) if isinstance(value, int | float) and value > 0 else None
+        float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
         for value in (known.get("SliceThickness"), known.get("SpacingBetweenSlices"))
     )
     if stated is None or abs(stated - spacing_mm) <= max(0.02, 0.02 * spacing_mm):

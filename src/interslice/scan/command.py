@@ -1,7 +1,6 @@
 """`interslice upsample` for one scan: options in, files out; what can be refused is refused first."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
 from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
-from interslice.scan.bids import copy_companions
+from interslice.scan.bids import companions, copy_companions
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid, described, grid_for, parse_factor
 from interslice.scan.models import FAST, Model, chosen_model
-from interslice.scan.motion import write_transform
+from interslice.scan.motion import transform_path, write_transform
 from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
@@ -91,12 +90,19 @@ class Options:
         ):
             if path is not None:
                 yield name, path, suffixes
+        if self.output is not None and not self.writes_dicom:
+            for _, goal in companions(self.source, self.output):
+                yield goal.suffix[1:], goal, (goal.suffix,)
+            if self.correct_motion:
+                yield "transform", transform_path(self.output), (".tfm",)
 
 
 def check_choices(options: Options) -> None:
     """Refuse options that contradict each other or are never allowed, before a file is read."""
     if sum((options.factor is not None, options.spacing is not None, options.isotropic)) > 1:
         raise InputError("found more than one of --factor, --spacing and --isotropic, allowed is one of them")
+    if options.jobs < 1:
+        raise InputError(f"jobs: found {options.jobs}, allowed are whole numbers from 1")
     if options.fast and (options.method or options.model or options.train_here):
         raise InputError("found --fast with another method, allowed is one of them: it is --method bspline")
     if options.factor is not None:
@@ -134,7 +140,7 @@ def check_outputs(options: Options) -> None:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    return first.resolve() == second.resolve() or (
+    return os.path.realpath(first) == os.path.realpath(second) or (
         first.exists() and second.exists() and os.path.samefile(first, second)
     )
 
@@ -178,8 +184,8 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         series=options.series, fill=options.fill_missing,
     )  # fmt: skip
     check_even(scan, options)
-    if options.writes_dicom and scan.places is None:
-        raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
+    if options.writes_dicom:
+        check_series(scan)
     reason = label_reason(scan, options.label, options.named)
     if reason and (options.check or options.train_here or options.uncertainty or options.preview):
         raise InputError(
@@ -199,7 +205,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         say(described(scan, grid))
     if reason and grid is not None and options.output is not None:
         say(f"{scan.name}: {labels_said(reason)}")
-        save(upsample_labels(scan, grid), "the shape of the labels", options)
+        save_as(upsample_labels(scan, grid), "the shape of the labels", options)
         say(f"{options.output}: written by the shape of the labels")
         return
     interpolate(scan, grid, chosen, training, options, (say, answer, progress))
@@ -253,18 +259,28 @@ def credited(model: Model) -> str:
     return model.name + (f" ({model.file}, sha256 {model.sha256[:12]})" if model.sha256 else "")
 
 
-def save(scan: Scan, method: str, options: Options) -> None:
-    """Write the result as an image file, or as a series that says what it was derived from and with which method."""
+def save_as(scan: Scan, method: str, options: Options) -> None:
+    """Write the result as an image file or as a DICOM series."""
     assert options.output is not None
-    if not options.writes_dicom:
+    if options.writes_dicom:
+        save_series(scan, method, options.output, options.force)
+    else:
         write_scan(scan, options.output, options.force)
-        return
+
+
+def check_series(scan: Scan) -> None:
+    """Refuse to write DICOM from anything else."""
+    if scan.places is None:
+        raise InputError(f"{scan.name}: is no DICOM series, whose headers --dicom needs")
+
+
+def save_series(scan: Scan, method: str, folder: Path, overwrite: bool) -> None:
+    """Write a series that says what it was derived from and with which method."""
     from interslice.data.dicom_out import write_series
 
-    assert scan.places is not None  # as `run_one` found
-
+    assert scan.places is not None  # see `check_series`
     how = f"Slices added between the acquired ones by interslice {__version__} ({method}); computed, not measured"
-    write_series(scan.stored, scan.affine, scan.places, options.output, how, scan.thickness_mm)
+    write_series(scan.stored, scan.affine, scan.places, folder, how, scan.thickness_mm, overwrite)
 
 
 def write_outputs(scan: Scan, grid: Grid, model: Model, options: Options) -> None:
@@ -280,20 +296,4 @@ def write_outputs(scan: Scan, grid: Grid, model: Model, options: Options) -> Non
         from interslice.scan.preview import write_preview
 
         write_preview(scan.parts()[0], fine.parts()[0], grid, model.name, options.preview)
-    save(fine, credited(model), options)
-
-
-def say_to_stderr(text: str) -> None:
-    """A line at once, so that threads do not mix theirs."""
-    say_to(sys.stderr, text)
-
-
-def say_to(stream: TextIO | None, text: str) -> None:
-    """Write a line; a reader that has gone away (`| head`) loses it, and no more."""
-    if stream is None:  # closed by the shell
-        return
-    try:
-        stream.write(f"{text}\n")
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    save_as(fine, credited(model), options)

@@ -3,14 +3,15 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interslice.common.errors import InputError
+from interslice.common.files import walk
 from interslice.data.images import is_dicom
 from interslice.data.itk import ITK_SUFFIXES, has_suffix
-from interslice.scan.bids import ignored_patterns, is_ignored, matcher, walk
+from interslice.scan.bids import ignored_patterns, is_ignored, matcher
 from interslice.scan.formats import OUTPUT_SUFFIXES
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ NOT_RAW = ("derivatives", "sourcedata", "code")  # of a BIDS dataset: no raw ima
 
 @dataclass(frozen=True)
 class Job:
-    """One input, a file or a DICOM series and its folder, and its output."""
+    """One input, a file or a DICOM series and its folder, and its output; problem: why it cannot be made."""
 
     source: Path
     target: Path
     series: "Series | None" = None
+    problem: str = ""
 
     @property
     def sidecar(self) -> Path:
@@ -56,16 +58,18 @@ class Outcome:
 def is_batch(source: Path, output: Path | None = None, series: str | None = None) -> bool:
     """Whether a folder is a dataset: a BIDS tree, or image files, or several DICOM series of which none is asked for.
 
-    One series may lie in several folders; that of several which the name of an output file is given for is chosen elsewhere.
+    One series may lie in several folders; that of several which the name of an output file is given for is chosen elsewhere,
+    whatever image files lie beside them.
     """
     if not source.is_dir():
         return False
     if (source / "dataset_description.json").exists():
         return True
-    if any(image_stem(path) for path in source.rglob("*") if path.is_file()):
-        return True
+    images = any(image_stem(path) for path in walk(source))
     single = series is not None or (output is not None and has_suffix(output, OUTPUT_SUFFIXES))
-    return not single and len(dicom_series(source, output)) > 1
+    if single:
+        return images and not dicom_series(source)
+    return images or len(dicom_series(source, output)) > 1
 
 
 def dicom_series(source: Path, output: Path | None = None) -> list["Series"]:
@@ -137,8 +141,8 @@ def find_jobs(source: Path, output: Path, wanted: Wanted | None = None) -> list[
     """Every image below `source` that is wanted, with its place below `output`, in order.
 
     By default these are the anatomical images of a BIDS dataset, without phases, and all images of another folder. A DICOM
-    series counts as one image. Earlier outputs are no inputs. Raises InputError where nothing matches or two inputs
-    would have one output.
+    series counts as one image. Earlier outputs are no inputs. Of inputs that would have one output the later ones have a
+    problem. Raises InputError where nothing matches.
     """
     wanted = wanted or Wanted()
     bids = (source / "dataset_description.json").exists() or any(source.glob("sub-*"))
@@ -179,8 +183,7 @@ def apart(jobs: Sequence[Job]) -> list[Job]:
         if described and sum(other.target == job.target for other in jobs) > 1:
             name = job.target.name.replace(LABEL, f"desc-{described[1]}Interslice")
             job = Job(job.source, job.target.with_name(name))
-        if job.target in targets:
-            raise InputError(f"{job.source} and {targets[job.target]} would both be written to {job.target}")
-        targets[job.target] = job.source
-        found.append(job)
+        other = targets.setdefault(job.target, job.source)
+        problem = f"{job.source} and {other} would both be written to {job.target}"
+        found.append(job if other is job.source else replace(job, problem=problem))
     return found

@@ -36,7 +36,8 @@ def holds_whole_values(scan: Scan) -> bool:
     if scan.stored.dtype.kind not in "iufb" or (scan.slope, scan.inter) != (1, 0):
         return False
     return scan.stored.dtype.kind != "f" or all(
-        bool((part == np.rint(part)).all()) for part in np.moveaxis(scan.stored, scan.axis, 0)
+        bool(((part == np.rint(part)) | np.isnan(part)).all())
+        for part in np.moveaxis(scan.stored, scan.axis, 0)
     )
 
 
@@ -46,6 +47,7 @@ def has_label_values(scan: Scan) -> bool:
     found: set[float] = set()
     same = labelled = 0
     for part in frame:
+        part = np.nan_to_num(part)
         values = np.unique(part)
         if len(values) > MOST_LABELS:
             return False
@@ -61,8 +63,11 @@ def has_label_values(scan: Scan) -> bool:
 def interpolate_labels(frame: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Labels (n, rows, columns) at increasing `positions`, in units of slices; at whole ones they are those of `frame`.
 
-    Every new voxel has a label of one of the two slices around it. A label that the other slice lacks ends half-way.
+    Every new voxel has a label of one of the two slices around it. A label that the other slice lacks ends half-way. NaN is a
+    label like others.
     """
+    if absent := bool(frame.dtype.kind == "f" and np.isnan(frame).any()):
+        frame = np.where(np.isnan(frame), -np.inf, frame)  # which equals itself
     result = np.empty((len(positions), *frame.shape[1:]), dtype=frame.dtype)
     around = -1  # the slice before the gap whose distances are at hand
     for number, position in enumerate(positions):
@@ -84,6 +89,8 @@ def interpolate_labels(frame: np.ndarray, positions: np.ndarray) -> np.ndarray:
             deeper = depth > best
             result[number][deeper] = label
             best = np.where(deeper, depth, best)
+    if absent:
+        result[np.isneginf(result)] = np.nan
     return result
 
 

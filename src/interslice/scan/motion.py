@@ -55,7 +55,7 @@ def detect_motion(scan: Scan) -> Motion | None:
     standard errors over slices. 4-D scans are not looked at: there every frame may have moved.
     """
     volume = without_nan(scan.frame(0))
-    if scan.frames > 1 or len(volume) < FEWEST:
+    if scan.frames > 1 or len(volume) < FEWEST or min(volume.shape[1:]) < 2:
         return None
     step = max(1, -(-max(volume.shape[1:]) // LARGEST_SIDE))
     smooth = ndimage.gaussian_filter(volume, (0, SMOOTHING_PX * step, SMOOTHING_PX * step))[:, ::step, ::step]
@@ -146,6 +146,11 @@ def corrected(scan: Scan, transform: "SimpleITK.Euler3DTransform") -> Scan:
     return result
 
 
+def transform_path(output: Path) -> Path:
+    """Where the transform of a result lies."""
+    return output.with_name(f"{output.name.split('.')[0]}_odd-slices.tfm")
+
+
 def write_transform(scan: Scan, transform: "SimpleITK.Euler3DTransform", output: Path) -> Path:
     """Write the transform beside a result, and return its path.
 
@@ -164,7 +169,7 @@ def write_transform(scan: Scan, transform: "SimpleITK.Euler3DTransform", output:
     own[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
     own[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
     whole = world @ own @ np.linalg.inv(world)
-    path = output.with_name(f"{output.name.split('.')[0]}_odd-slices.tfm")
+    path = transform_path(output)
     made = sitk.AffineTransform(3)
     made.SetMatrix(whole[:3, :3].ravel().tolist())
     made.SetTranslation(whole[:3, 3].tolist())

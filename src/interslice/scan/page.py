@@ -77,7 +77,8 @@ def write_page(outcomes: Sequence[Outcome], source: Path, path: Path) -> None:
     )
     with replacing(path) as temporary:
         title = f"interslice: {source.resolve().name}"
-        temporary.write_text(PAGE.format(title=escape(title), heads=heads, rows=rows), encoding="utf-8")
+        text = PAGE.format(title=escape(title), heads=heads, rows=rows)
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no UTF-8
 
 
 def row(outcome: Outcome, source: Path) -> str:
