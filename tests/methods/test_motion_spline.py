@@ -17,10 +17,14 @@ from phantoms import ellipsoids, ramp
 from settings import small_settings
 
 
+def network(**changes):
+    return small_settings("motion_spline")["network"] | {"least_change": 0.0} | changes
+
+
 def build(random=0.0, **settings):
-    """A small one, untrained or with random weights throughout."""
+    """A small one, untrained or with random weights throughout; every change of motion is made, however small."""
     torch.manual_seed(0)
-    method = build_method(small_settings("motion_spline") | settings)
+    method = build_method(small_settings("motion_spline") | {"network": network()} | settings)
     if random:
         for weight in method.network.parameters():
             torch.nn.init.normal_(weight, 0, random)
@@ -50,8 +54,7 @@ def slopes(place):
 @pytest.mark.parametrize(("name", "factor"), [("keys", 2), ("keys", 5), ("cardinal", 3)])
 def test_untrained_it_is_its_kernel_of_four_slices(name, factor):
     low = ellipsoids((7, 20, 24))
-    network = small_settings("motion_spline")["network"] | {"kernel": name}
-    result = build(network=network).interpolate(low, factor)
+    result = build(network=network(kernel=name)).interpolate(low, factor)
     for gap in (1, 3):
         for step in range(1, factor):
             expected = np.tensordot(four_weights(name, step / factor), low[gap - 1 : gap + 3], 1)
@@ -152,11 +155,45 @@ def test_moved_slices_count_as_far_as_they_agree_better_than_unmoved_ones():
     method.displacements = lambda images, alpha, gap: wild
     image = ndimage.gaussian_filter(np.random.default_rng(0).random((32, 32), dtype=np.float32), 1)
     still = np.repeat(image[np.newaxis], 4, axis=0)
-    free = small_settings("motion_spline")["network"] | {"consistency": False}
-    loose = build(network=free)
+    loose = build(network=network(consistency=False))
     loose.displacements = method.displacements
     error = [np.abs(one.interpolate(still, 2)[3] - still[1]).mean() for one in (method, loose)]
     assert error[0] < 0.05 * error[1]
+
+
+def test_a_change_below_the_least_is_not_made_at_all_and_a_large_one_nearly_whole():
+    speed = (3.0, 1.0)
+    spot = moving_spot(range(4), speed)
+    ahead = torch.tensor(speed).view(2, 1, 1)
+    away = torch.stack([-ahead, -ahead, ahead, ahead])[None]
+    changes = {}
+    for least in (0.0, 0.02):
+        method = build(network=network(least_change=least, consistency=False))
+        method.displacements = lambda images, alpha, gap: away.expand(len(images), 4, 2, *images.shape[2:])
+        for scale in (0.01, 1.0):
+            plain = np.tensordot(four_weights("keys", 0.5), scale * spot, 1)
+            changes[least, scale] = np.abs(method.interpolate(scale * spot, 2)[3] - plain).max()
+    assert changes[0.02, 0.01] < 1e-7 < 1e-4 < changes[0.0, 0.01]
+    assert 0.1 < 0.9 * changes[0.0, 1.0] < changes[0.02, 1.0] < changes[0.0, 1.0]
+
+
+def test_a_blob_costs_what_it_changes_beyond_the_unmoved_kernel():
+    torch.manual_seed(0)
+    windows, alphas = torch.rand(2, 10, 24, 24), torch.tensor([[0.25, 4.0], [0.5, 2.0]]).view(2, 2, 1, 1)
+    _, terms = build().losses(windows, alphas)
+    assert float(terms["blobs"].detach()) == pytest.approx(0, abs=1e-6), "an untrained network moves nothing"
+    method = build(random=0.1)
+    _, terms = method.losses(windows, alphas)
+    images, added = windows[:, [0, 1, 3, 4]], windows[:, [5, 6, 8, 9]]
+    changed = (
+        method.between(images + added, *alphas.split(1, 1))[0]
+        - method.between(images, *alphas.split(1, 1))[0]
+    )
+    weights = np.array([four_weights("keys", float(one)) for one in alphas[:, 0].flatten()])
+    expected = np.einsum("bn,bnij->bij", weights, added.numpy())
+    error = np.abs(changed[:, 0].detach().numpy() - expected)[:, 2:-2, 2:-2].mean()
+    assert error > 1e-3
+    assert float(terms["blobs"].detach()) == pytest.approx(method.settings["loss"]["blobs"] * error, rel=1e-4)
 
 
 @pytest.mark.parametrize("random", [0.0, 0.01])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from interslice.common.errors import InputError
-from interslice.training.windows import check_windows, disturbed, draw_windows, other_contrast, with_spheres
+from interslice.training.windows import blobs, check_windows, disturbed, draw_windows, other_contrast
 
-SHARES = ("in_plane", "thick", "contrast", "noise", "moved", "spheres")
+SHARES = ("in_plane", "thick", "contrast", "noise", "moved")
 PLAIN = {"batch": 16, "crop": 16} | dict.fromkeys(SHARES, 0.0)
 
 
@@ -46,7 +46,7 @@ def test_a_batch_is_a_function_of_seed_and_step():
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert np.abs(first[0] - other[0]).max() > 0.1
-    assert first[0].shape == (16, 5, 16, 16)
+    assert first[0].shape == (16, 10, 16, 16)
     assert first[0].dtype == first[1].dtype == np.float32
 
 
@@ -54,19 +54,30 @@ def test_noise_and_motion_are_in_the_input_slices_alone():
     volume = np.random.default_rng(0).random((1, 24, 40, 40), dtype=np.float32)
     clean = volume[0, [2, 4, 5, 6, 8], :16, :16]
     for key in ("noise", "moved"):
-        given = disturbed(clean, 0.5, 2, PLAIN | {key: 1.0}, np.random.default_rng(0))
+        given = disturbed(clean, PLAIN | {key: 1.0}, np.random.default_rng(1))
         np.testing.assert_array_equal(given[2], clean[2])
         assert all(np.abs(given[image] - clean[image]).max() > 0.01 for image in (0, 1, 3, 4))
 
 
-def test_spheres_are_spheres_across_the_images():
-    """The voxels that they fill, summed over images one pixel apart, are their volume; every image has its section."""
-    images = with_spheres(np.zeros((41, 64, 64), np.float32), np.arange(41.0), np.random.default_rng(5))
-    areas = np.abs(images).sum((1, 2))
-    assert areas.max() > 0
-    assert np.abs(images).max() <= 3 * 0.4
-    assert np.count_nonzero(areas) >= 3
-    np.testing.assert_array_equal(with_spheres(images, np.arange(41.0), np.random.default_rng(5)), 2 * images)
+def test_blobs_are_of_either_sign_and_the_small_ones_in_one_image_alone():
+    rng = np.random.default_rng(0)
+    drawn = np.array([blobs(np.array([-8.0, 0, 3, 8, 16]), 32, rng) for _ in range(60)])
+    areas = np.count_nonzero(drawn, axis=(2, 3))
+    seen = areas > 0
+    only = {tuple(one.tolist()) for one in seen}
+    assert {tuple(np.arange(5) == image) for image in (1, 3)} <= only, "in one slice alone"
+    assert (seen[:, 1] & seen[:, 3]).any(), "a large one is in both"
+    assert drawn.min() < -0.2
+    assert drawn.max() > 0.2
+    assert areas.max() > 12**2 / 2
+    assert drawn.dtype == np.float32
+
+
+def test_a_window_has_its_images_and_beside_them_what_blobs_add():
+    windows, _ = draw_windows([slope((24, 40, 40), 0)], PLAIN, 1, 0, [2])
+    assert windows[:, 5:].any(axis=(2, 3)).sum() > 16
+    flat = windows[:, :5] - windows[:, :5, :1, :1]
+    assert np.abs(flat).max() < 1e-6, "the images themselves are as they were"
 
 
 def test_contrasts_of_either_sign_come_up_and_stay_in_range():
@@ -86,5 +97,5 @@ def test_volumes_without_a_window_are_refused():
     with pytest.raises(InputError, match="found no training volumes"):
         check_windows([], PLAIN, [])
     windows, told = draw_windows([np.zeros((1, 3, 16, 16), np.float32)], PLAIN | {"in_plane": 1.0}, 1, 0, [4])
-    assert windows.shape == (16, 5, 16, 16)  # too thin for a view across: all through the plane
+    assert windows.shape == (16, 10, 16, 16)  # too thin for a view across: all through the plane
     np.testing.assert_array_equal(told[:, 0], 0.5)

@@ -4,7 +4,9 @@ Structures of two slices that lie apart do not overlap, and interpolation along 
 doubles them. Here a network finds for every pixel of a new slice where its structure lies in the four slices around it,
 from coarse to fine: once from the slices, and once more from the slices moved that far. A fixed interpolating kernel
 combines what was found there. The network adds no intensities and sets no weights of slices: it can move structures, and
-nothing else. Where the moved slices agree no better than the unmoved ones, the result goes back to the kernel alone.
+nothing else. Where the moved slices agree no better than the unmoved ones, the result goes back to the kernel alone, and so
+it does where motion would change little: every scan has many such places, they gain nothing together, and each is a way
+for a small lesion to change what lies beside it.
 
 One network serves every factor: it is told the place between the slices and how many pixels these are apart.
 """
@@ -27,16 +29,18 @@ from interslice.methods.parts.reversible import ReversibleUNet
 TYPICAL_GAP = 4.0  # pixels; the network is told the logarithm of the gap over this
 OUTPUT_PX = 4.0  # pixels that an output of 1 means: the last layer starts at 0 and has to get there
 FINE = 2  # the refining network sees images shrunk by this, their pixels as channels
-AGREEMENT_SIDE = 7  # pixels over which moved and unmoved slices are compared
+AROUND = 7  # pixels over which moved and unmoved slices are compared, and changes averaged
 NOISE_FLOOR = 1e-8  # of squared mean squares: where no slice differs from another both halves count the same
 
 
 class MotionSpline(TrainedMethod):
-    """x(p) = w m(p) + (1 - w) s(p), s = sum_n k(a - n) y_n(p), m = sum_n k(a - n) y_n(p + |a - n| d_n(p)), n = -1, 0, 1, 2.
+    """x = s + g w (m - s), s(p) = sum_n k(a - n) y_n(p), m(p) = sum_n k(a - n) y_n(p + |a - n| d_n(p)), n = -1, 0, 1, 2.
 
     y_n are the four slices around the gap, a is the place in it, k the kernel and d_n the displacement in pixels per gap.
     |a - n| and k are 0 at the input slices, which are given back as they are. w compares, within a few pixels, how far the
-    two middle slices agree when moved and unmoved. An untrained network moves nothing.
+    two middle slices agree when moved and unmoved. g = max(0, 1 - t^2 / mean (w (m - s))^2) over a few pixels, Breiman's
+    garrote (1995, "Better subset regression using the nonnegative garrote"), t `least_change`. An untrained network moves
+    nothing.
     """
 
     neighbours = 4
@@ -103,23 +107,37 @@ class MotionSpline(TrainedMethod):
         moves = self.displacements(images, alpha, gap).float()  # bfloat16 cannot count pixels
         weights = kernel(self.settings["network"]["kernel"], alpha)
         moved = displaced(images, places(moves, alpha), "bicubic")
-        result = (weights * moved).sum(1, keepdim=True)
+        plain = (weights * images).sum(1, keepdim=True)
+        change = (weights * moved).sum(1, keepdim=True) - plain
         if self.settings["network"]["consistency"]:
-            plain = (weights * images).sum(1, keepdim=True)
-            result = torch.lerp(plain, result, agreement(images, moved))
-        return result, moved, moves
+            change = change * agreement(images, moved)
+        if least := self.settings["network"]["least_change"]:
+            change = change * (1 - least**2 / (local_mean(change**2) + NOISE_FLOOR)).clamp(min=0)
+        return plain + change, moved, moves
 
     def losses(self, windows: Tensor, alphas: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """windows: the five images of `training.windows`; alphas: (batch, 2, 1, 1), the place and the gap in pixels."""
+        """windows: the five images of `training.windows` and the blobs of each; alphas: (batch, 2, 1, 1), the place and the
+        gap in pixels.
+
+        A blob is to come out as the unmoved kernel makes it, with nothing else changed (term `blobs`)."""
         weights, target = self.settings["loss"], windows[:, 2:3]
-        made, moved, moves = self.between(windows[:, [0, 1, 3, 4]], alphas[:, :1], alphas[:, 1:2])
+        images, blobs = windows[:, [0, 1, 3, 4]], windows[:, [5, 6, 8, 9]]
+        both, moved, moves = self.between(
+            torch.cat([images, images + blobs]), *alphas.repeat(2, 1, 1, 1).split(1, 1)
+        )
+        made, other = both.chunk(2)
         edge = weights["margin"]  # what enters there is seen by no input
         inner = (..., slice(edge, made.shape[-2] - edge), slice(edge, made.shape[-1] - edge))
         terms = {"mse": nn.functional.mse_loss(made[inner], target[inner])}
         if weights["dissimilarity"]:
             terms["dissimilarity"] = weights["dissimilarity"] * dissimilarity(made[inner], target[inner])
         if weights["moved"]:
-            terms["moved"] = weights["moved"] * ((moved[:, 1:3] - target)[inner] ** 2).mean()
+            terms["moved"] = weights["moved"] * ((moved[: len(made), 1:3] - target)[inner] ** 2).mean()
+        if weights["blobs"]:
+            straight = (kernel(self.settings["network"]["kernel"], alphas[:, :1]) * blobs).sum(
+                1, keepdim=True
+            )
+            terms["blobs"] = weights["blobs"] * (other - made - straight)[inner].abs().mean()
         if weights["roughness"]:
             rough = moves.diff(dim=-1).abs().mean() + moves.diff(dim=-2).abs().mean()
             terms["roughness"] = weights["roughness"] * rough
@@ -246,11 +264,14 @@ def agreement(images: Tensor, moved: Tensor) -> Tensor:
     a^2 / (a^2 + b^2) of their mean squared differences over a few pixels, unmoved (a) and moved (b).
     """
     pairs = torch.cat([images[:, 1:2] - images[:, 2:3], moved[:, 1:2] - moved[:, 2:3]], 1)
-    squares = nn.functional.avg_pool2d(
-        pairs**2, AGREEMENT_SIDE, stride=1, padding=AGREEMENT_SIDE // 2, count_include_pad=False
-    )
+    squares = local_mean(pairs**2)
     before, after = (squares**2 + NOISE_FLOOR).split(1, dim=1)
     return before / (before + after)
+
+
+def local_mean(images: Tensor) -> Tensor:
+    """Of AROUND pixels each way; at an edge, of those that are there."""
+    return nn.functional.avg_pool2d(images, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
 
 
 def dissimilarity(images: Tensor, target: Tensor) -> Tensor:

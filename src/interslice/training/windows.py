@@ -6,6 +6,7 @@ contrast of either sign, noise, slices that were moved against each other, slice
 spheres that are in one slice or two only. A batch is a pure function of (seed, step).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ GAPS_PX = (2, 8)  # the narrowest and the widest gap that is drawn
 CURVE_KNOTS = 5  # of a random tone curve
 NOISE = 0.06  # the largest standard deviation
 MOVED_PX = 2  # the farthest that a slice is moved
-SPHERES, RADIUS_PX, SPHERE_CONTRAST = 3, (1.0, 7.0), (0.1, 0.4)
+RADIUS_PX, STRETCH, BLOB_CONTRAST = (1.0, 6.5), (0.75, 1.3), (0.05, 0.4)  # of blobs
 THICKNESS = (0.5, 1.2)  # full width at half maximum, in gaps
 FWHM_PER_SIGMA = 2.355
 
@@ -42,8 +43,11 @@ def check_windows(volumes: Sequence[np.ndarray], training: Mapping[str, Any], ga
 def draw_windows(
     volumes: Sequence[np.ndarray], training: Mapping[str, Any], seed: int, step: int, gaps: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows (batch, 5, crop, crop) float32 and (batch, 2, 1, 1) float32 of one step: where the target, the middle image,
-    lies between the images before and after it, in (0, 1), and how many pixels these are apart."""
+    """Windows (batch, 10, crop, crop) float32 and (batch, 2, 1, 1) float32 of one step.
+
+    A window has five images and what blobs would add to each of them. Told is where the target, the middle image, lies
+    between the images before and after it, in (0, 1), and how many pixels these are apart.
+    """
     rng = np.random.default_rng((seed, step))
     crop = training["crop"]
     slices = np.array([volume.shape[0] * volume.shape[1] for volume in volumes])
@@ -55,8 +59,8 @@ def draw_windows(
             window, inside, gap = draw_across(volume, apart, crop, training["thick"], rng)
         else:
             window, inside, gap = draw_through(volume, apart, crop, rng)
-        window = disturbed(window, inside / gap, gap, training, rng)
-        windows.append(turned(window, rng))
+        added = blobs(np.array([-1, 0, inside / gap, 1, 2]) * gap, crop, rng)
+        windows.append(turned(np.concatenate([disturbed(window, training, rng), added]), rng))
         told.append((inside / gap, gap))
     return np.stack(windows), np.array(told, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
 
@@ -106,12 +110,8 @@ def draw_across(
     return np.clip(window, 0, 1), inside, gap
 
 
-def disturbed(
-    window: np.ndarray, alpha: float, gap: float, shares: Mapping[str, float], rng: np.random.Generator
-) -> np.ndarray:
-    """Spheres and a tone curve in all five images, motion and noise in the four given: each in its share of windows."""
-    if rng.random() < shares["spheres"]:
-        window = with_spheres(window, np.array([-1, 0, alpha, 1, 2]) * gap, rng)
+def disturbed(window: np.ndarray, shares: Mapping[str, float], rng: np.random.Generator) -> np.ndarray:
+    """A tone curve in all five images, motion and noise in the four given: each in its share of windows."""
     if rng.random() < shares["contrast"]:
         window = other_contrast(window, rng)
     given = np.array([0, 1, 3, 4])
@@ -127,20 +127,23 @@ def disturbed(
     return window
 
 
-def with_spheres(window: np.ndarray, depths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bright or dark spheres in images (n, rows, columns) at `depths` pixels; a voxel at an edge takes part of the contrast."""
-    depth, row, column = np.meshgrid(depths, *(np.arange(size) for size in window.shape[1:]), indexing="ij")
-    window = window.copy()
-    for _ in range(int(rng.integers(1, SPHERES + 1))):
-        radius = rng.uniform(*RADIUS_PX)
-        centre = [
-            rng.uniform(depths[1] - radius, depths[-2] + radius),
-            *(rng.uniform(0, n) for n in window.shape[1:]),
-        ]
-        away = np.sqrt((depth - centre[0]) ** 2 + (row - centre[1]) ** 2 + (column - centre[2]) ** 2)
-        contrast = rng.uniform(*SPHERE_CONTRAST) * rng.choice([-1, 1])
-        window += (contrast * np.clip(radius - away + 0.5, 0, 1)).astype(np.float32)
-    return window
+def blobs(depths: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Bright or dark ellipsoids (n, side, side) float32 at `depths` pixels, to be added: one large or several small ones.
+
+    Their edges are as sharp as a pixel or as soft as their radius; a small one is in a single image.
+    """
+    grid = np.meshgrid(depths, np.arange(side), np.arange(side), indexing="ij")
+    result = np.zeros((len(depths), side, side), dtype=np.float32)
+    size = math.exp(rng.uniform(*np.log(RADIUS_PX)))
+    for _ in range(int(RADIUS_PX[1] / size)):
+        centre = [rng.uniform(depths[1] - size, depths[-2] + size), *rng.uniform(0, side, 2)]
+        radii = size * rng.uniform(*STRETCH, 3)
+        away = sum(((axis - at) / radius) ** 2 for axis, at, radius in zip(grid, centre, radii, strict=True))
+        inside = (1 - np.sqrt(away)) * size / rng.uniform(1, max(1, size))
+        result += (rng.uniform(*BLOB_CONTRAST) * rng.choice([-1, 1]) * np.clip(inside + 0.5, 0, 1)).astype(
+            np.float32
+        )
+    return result
 
 
 def other_contrast(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
