@@ -32,16 +32,23 @@ def ssim(
     scikit-image takes it. With mask, boolean (rows, columns): the mean over those that are in the mask, NaN
     where none is.
     """
-    check_pair(image, reference, mask, name="ssim", smallest_side=2 * SSIM_RADIUS + 1)
+    return ssim_regions(image, reference, [mask], data_range=data_range)[0]
+
+
+def ssim_regions(
+    image: np.ndarray, reference: np.ndarray, masks: Sequence[np.ndarray | None], *, data_range: float
+) -> list[float]:
+    """`ssim` with each of the masks (None: the whole image), of one map."""
+    for mask in masks:
+        check_pair(image, reference, mask, name="ssim", smallest_side=2 * SSIM_RADIUS + 1)
     image, reference = _as_float(image, reference, data_range)
     mean, ssim_map = skimage.metrics.structural_similarity(
         image, reference, data_range=data_range, full=True, **WANG_2004
     )
-    if mask is None:
-        return float(mean)
     inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
-    inside_mask = mask[inside, inside]
-    return float(ssim_map[inside, inside][inside_mask].mean()) if inside_mask.any() else math.nan
+    valid = ssim_map[inside, inside]
+    chosen = [None if mask is None else valid[mask[inside, inside]] for mask in masks]
+    return [float(mean) if one is None else float(one.mean()) if one.size else math.nan for one in chosen]
 
 
 def psnr(
@@ -74,18 +81,29 @@ def vif(
     information to keep. With mask, boolean (rows, columns): the sums of both are over the windows that lie in the
     mask as a whole, at every scale; NaN where none does.
     """
-    check_pair(image, reference, mask, name="vif", smallest_side=VIF_SIDE)
+    return vif_regions(image, reference, [mask], data_range=data_range)[0]
+
+
+def vif_regions(
+    image: np.ndarray, reference: np.ndarray, masks: Sequence[np.ndarray | None], *, data_range: float
+) -> list[float]:
+    """`vif` with each of the masks (None: the whole image), of one pyramid."""
+    for mask in masks:
+        check_pair(image, reference, mask, name="vif", smallest_side=VIF_SIDE)
     image, reference = _as_float(image, reference, data_range)
     pair = np.stack([reference, image]) * (255 / data_range)
-    inside = np.full(reference.shape, True) if mask is None else mask
-    kept = available = 0.0
+    inside = [np.full(reference.shape, True) if mask is None else mask for mask in masks]
+    kept, available = np.zeros(len(masks)), np.zeros(len(masks))
     for scale, side in enumerate(VIF_WINDOWS):
         if scale:
-            pair, inside = _gaussian_valid(pair, side)[:, ::2, ::2], _eroded_valid(inside, side)[::2, ::2]
-        windows = _eroded_valid(inside, side)
+            pair = _gaussian_valid(pair, side)[:, ::2, ::2]
+            inside = [_eroded_valid(one, side)[::2, ::2] for one in inside]
         kept_here, available_here = _vif_information(pair[0], pair[1], side)
-        kept, available = kept + kept_here[windows].sum(), available + available_here[windows].sum()
-    return float(kept / available) if available else math.nan
+        for region, one in enumerate(inside):
+            windows = _eroded_valid(one, side)
+            kept[region] += kept_here[windows].sum()
+            available[region] += available_here[windows].sum()
+    return [float(part / of) if of else math.nan for part, of in zip(kept, available, strict=True)]
 
 
 def _vif_information(reference: np.ndarray, image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

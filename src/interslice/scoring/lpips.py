@@ -1,6 +1,6 @@
 """LPIPS of stacks of slices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,8 +31,22 @@ def lpips_distances(
     counts. Raises InputError for other shapes, or a network in training mode, whose dropout would make
     the distance random.
     """
+    found: np.ndarray = lpips_regions(images, references, network, [mask], batch=batch)[0]
+    return found
+
+
+def lpips_regions(
+    images: np.ndarray,
+    references: np.ndarray,
+    network: Any,
+    masks: Sequence[np.ndarray | None],
+    *,
+    batch: int = 4,
+) -> np.ndarray:
+    """`lpips_distances` with each of the masks (None: whole slices), (masks, n), of one pass."""
     axes = ("slices", "rows", "columns")
-    check_pair(images, references, mask, name="lpips", smallest_side=SMALLEST_SIDE, axes=axes)
+    for mask in masks:
+        check_pair(images, references, mask, name="lpips", smallest_side=SMALLEST_SIDE, axes=axes)
     if network.training:
         raise InputError("lpips network: training mode found, must be in evaluation mode (network.eval())")
     parameter = next(network.parameters())
@@ -41,24 +55,42 @@ def lpips_distances(
         tensor = torch.from_numpy(np.ascontiguousarray(stack)).to(parameter.device, parameter.dtype)
         return (2 * tensor - 1)[:, None].expand(-1, 3, -1, -1)  # (b, 3, rows, columns)
 
-    distances = np.zeros(len(images))  # what a method passes through costs nothing
-    if mask is not None:
-        distances[~mask.any(axis=(1, 2))] = np.nan
-    scored = np.flatnonzero((images != references).any(axis=(1, 2)) & ~np.isnan(distances))
-    with torch.no_grad(), _spatial(network, mask is not None):
+    distances = np.zeros((len(masks), len(images)))
+    scored = np.flatnonzero(
+        (images != references).any(axis=(1, 2))
+    )  # what a method passes through costs nothing
+    with torch.no_grad(), _layer_maps(network) as maps:
         for start in range(0, len(scored), batch):
             chosen = scored[start : start + batch]
-            found = network(rgb(images[chosen]), rgb(references[chosen]))[:, 0].double().cpu().numpy()
-            where = np.full(found.shape, True) if mask is None else mask[chosen]
-            distances[chosen] = found.mean(axis=(1, 2), where=where)
+            maps.clear()
+            whole = network(rgb(images[chosen]), rgb(references[chosen]))[:, 0, 0, 0].double().cpu().numpy()
+            for region, mask in enumerate(masks):
+                distances[region, chosen] = whole if mask is None else _inside(maps, mask[chosen])
+    for region, mask in enumerate(masks):
+        if mask is not None:
+            distances[region, ~mask.any(axis=(1, 2))] = np.nan
     return distances
 
 
 @contextmanager
-def _spatial(network: Any, wanted: bool) -> Iterator[None]:
-    """Whether the network gives a map (b, 1, rows, columns) or its mean (b, 1, 1, 1)."""
-    before, network.spatial = network.spatial, wanted
+def _layer_maps(network: Any) -> Iterator[list[torch.Tensor]]:
+    """A list to which the network adds the map (b, 1, rows, columns) of each of its layers, which it averages itself."""
+    maps: list[torch.Tensor] = []
+    handles = [layer.register_forward_hook(lambda _, __, found: maps.append(found)) for layer in network.lins]
     try:
-        yield
+        yield maps
     finally:
-        network.spatial = before
+        for handle in handles:
+            handle.remove()
+
+
+def _inside(maps: list[torch.Tensor], mask: np.ndarray) -> np.ndarray:
+    """Mean over each mask (b, rows, columns) of the sum of the maps, enlarged; NaN for an empty one."""
+    enlarged = [
+        torch.nn.functional.interpolate(one, mask.shape[1:], mode="bilinear", align_corners=False)
+        for one in maps
+    ]
+    total = torch.stack(enlarged).sum(dim=0)[:, 0].double().cpu().numpy()
+    count = mask.sum(axis=(1, 2))
+    sums = np.where(mask, total, 0).sum(axis=(1, 2))
+    return np.divide(sums, count, out=np.full(len(mask), np.nan), where=count > 0)

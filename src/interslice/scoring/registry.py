@@ -20,8 +20,9 @@ class Metric:
 
     label: its name for people, without the `unit`. function: "module:name", called for each slice, volume or image of
     a line, as `per` says; `needs` says what it is given besides the pair that is compared (`slices.score_volume`,
-    `volumes.score_whole`). best: as large or as small as can be (inf, -inf), or one value from which both sides are
-    worse. smallest_side: of a slice, in pixels. diameter_mm: of the lesions, 0 where there are none. citation and
+    `volumes.score_whole`); regions: the same for several masks at once, where these share a map. best: as large or as
+    small as can be (inf, -inf), or one value from which both sides are worse. smallest_side: of a slice, in pixels.
+    diameter_mm: of the lesions, 0 where there are none. citation and
     text: who defined it and what it is, for the methods text of a paper.
     """
 
@@ -36,12 +37,15 @@ class Metric:
     needs: Literal["", "lpips_network", "lesions"] = ""
     smallest_side: int = 1
     diameter_mm: int = 0
+    regions: str = ""
 
     def load(self) -> Callable[..., Any]:
         """The function itself."""
-        module, _, name = self.function.partition(":")
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return found
+        return _imported(self.function)
+
+    def load_regions(self) -> Callable[..., Any]:
+        """(image, reference, masks, data_range) to a value per mask."""
+        return _imported(self.regions) if self.regions else one_by_one(self.load())
 
     @property
     def better(self) -> str:
@@ -55,6 +59,21 @@ class Metric:
         """Label, citation and text, as the methods text of a paper has them."""
         details = ": ".join(filter(None, [self.citation, self.text]))
         return f"{self.label} ({details})"
+
+
+def one_by_one(measure: Callable[..., float]) -> Callable[..., list[float]]:
+    """A measure of one mask as a function of several: (image, reference, masks, data_range) to a value per mask."""
+
+    def of_all(image: Any, reference: Any, masks: Any, *, data_range: float) -> list[float]:
+        return [measure(image, reference, data_range=data_range, mask=mask) for mask in masks]
+
+    return of_all
+
+
+def _imported(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 SIMILARITY = "interslice.common.similarity"
@@ -102,6 +121,7 @@ METRICS = {
         "Gaussian window of 1.5 pixels, data range 1",
         "Wang et al. 2004",
         smallest_side=11,
+        regions=f"{SIMILARITY}:ssim_regions",
     ),
     "psnr": Metric("PSNR", f"{SIMILARITY}:psnr", math.inf, "data range 1", unit="dB", decimals=2),
     "vif": Metric(
@@ -111,6 +131,7 @@ METRICS = {
         "pixel domain, float64 on a 0–255 scale",
         "Sheikh and Bovik 2006",
         smallest_side=41,
+        regions=f"{SIMILARITY}:vif_regions",
     ),
     "lpips": Metric(
         "LPIPS",
@@ -120,6 +141,7 @@ METRICS = {
         "Zhang et al. 2018",
         needs="lpips_network",
         smallest_side=31,  # of the backbones AlexNet needs most
+        regions="interslice.scoring.lpips:lpips_regions",
     ),
     "edge_error": Metric(
         "Error at edges",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from interslice.common.errors import InputError
 from interslice.common.similarity import check_pair
-from interslice.scoring.registry import METRICS, SLICE_METRICS
+from interslice.scoring.registry import METRICS, SLICE_METRICS, one_by_one
 
 VOLUME_AXES = ("slices", "rows", "columns")
 
@@ -62,32 +62,38 @@ def score_volume(
         if bad:
             raise InputError(f"score: {bad} voxels of the {name} are NaN or infinite, all must be finite")
     kind = np.where(index % factor == 0, "kept", "synthesised")
-    regions: list[tuple[str, np.ndarray, np.ndarray | None]] = [("whole", np.full(len(index), True), None)]
-    if mask is not None:
-        inside = mask[index].any(axis=(1, 2))
-        regions.append(("foreground", inside, mask[index][inside]))
-    tables = []
-    for region, chosen, region_mask in regions:
-        columns = {"slice": index[chosen], "kind": kind[chosen], "region": region}
-        for metric in metrics:
-            pair = result[chosen], reference[chosen], region_mask
-            measure = (measures or {}).get(metric) or METRICS[metric].load()
-            value = (
-                measure(*pair[:2], lpips_network, mask=region_mask)
-                if METRICS[metric].needs == "lpips_network"
-                else _scores(measure, *pair)
+    masks: list[np.ndarray | None] = [None] if mask is None else [None, mask[index]]
+    values = {}
+    for metric in metrics:
+        if METRICS[metric].needs == "lpips_network":
+            values[metric] = METRICS[metric].load_regions()(result, reference, lpips_network, masks)
+        else:
+            own = (measures or {}).get(metric)
+            values[metric] = _scores(
+                one_by_one(own) if own else METRICS[metric].load_regions(), result, reference, masks
             )
-            tables.append(pd.DataFrame({**columns, "metric": metric, "value": value}))
+    tables = []
+    for region, (name, inside) in enumerate(zip(("whole", "foreground"), masks, strict=False)):
+        chosen = np.full(len(index), True) if inside is None else inside.any(axis=(1, 2))
+        columns = {"slice": index[chosen], "kind": kind[chosen], "region": name}
+        for metric in metrics:
+            tables.append(
+                pd.DataFrame({**columns, "metric": metric, "value": values[metric][region][chosen]})
+            )
     return pd.concat(tables, ignore_index=True)
 
 
 def _scores(
-    measure: Callable[..., float], result: np.ndarray, reference: np.ndarray, mask: np.ndarray | None
+    measure: Callable[..., list[float]],
+    result: np.ndarray,
+    reference: np.ndarray,
+    masks: Sequence[np.ndarray | None],
 ) -> np.ndarray:
-    """One value per slice."""
-    masks = [None] * len(result) if mask is None else mask
-    slices = zip(result, reference, masks, strict=True)
-    return np.array([measure(image, target, data_range=1.0, mask=inside) for image, target, inside in slices])
+    """(regions, slices): one value per slice and mask."""
+    of_slices = zip(*(len(result) * [None] if mask is None else mask for mask in masks), strict=True)
+    pairs = zip(result, reference, of_slices, strict=True)
+    found = [measure(image, target, inside, data_range=1.0) for image, target, inside in pairs]
+    return np.array(found).T
 
 
 def _check_metrics(metrics: Sequence[str], lpips_network: Any) -> None:
