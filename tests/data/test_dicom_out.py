@@ -152,11 +152,13 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
 
 
 def test_a_series_without_identities_is_derived_all_the_same(tmp_path, source):
-    """An anonymiser took SOP class and instance: there is nothing to refer to."""
+    """An anonymiser took SOP class and instance, so that there is nothing to refer to, and wrote over the series' number."""
     for path in source.iterdir():
         image = pydicom.dcmread(path)
         del image.SOPClassUID, image.SOPInstanceUID
+        image.SeriesNumber = 77777
         image.save_as(path)
+        path.write_bytes(path.read_bytes().replace(b"77777", b"XXXXX"))
     values, _, images = written(read_own_series(source), tmp_path / "out")
     np.testing.assert_array_equal(read_own_series(tmp_path / "out").data, values)
     assert images[0].SOPClassUID == pydicom.uid.MRImageStorage

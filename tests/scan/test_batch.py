@@ -285,3 +285,22 @@ def test_names_that_are_no_text_are_on_the_page(tmp_path, capsys):
     code, _, err = run(capsys, tmp_path / "in", "--factor", 2, "--method", "linear", "-o", tmp_path / "out")
     assert code == 0, err
     assert "del.nii" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_folder_that_cannot_be_read_fails_and_is_not_left_out(bids, tmp_path, monkeypatch):
+    """As root may read everything, the system's refusal is made up."""
+    listed = os.scandir
+
+    def scandir(path="."):
+        if str(path).endswith("sub-02"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    *others, closed = find_jobs(bids, tmp_path / "out")
+    assert (closed.source, closed.problem) == (
+        bids / "sub-02",
+        f"{bids / 'sub-02'}: the folder cannot be read",
+    )
+    assert not any(job.problem for job in others)
+    assert not any("sub-02" in job.source.name for job in others)

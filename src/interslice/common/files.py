@@ -102,9 +102,13 @@ def shown(path: Path) -> str:
 
 
 def walk(source: Path) -> Iterator[Path]:
-    """Every file below a folder, in order; links to folders are followed, each real folder once."""
-    seen = set()
-    for folder, names, files in os.walk(source, followlinks=True):
+    """Every file below a folder, in order; links to folders are followed, each real folder once.
+
+    A folder that cannot be listed comes itself, at the end, so that its files are not left out without a word.
+    """
+    seen: set[str] = set()
+    closed: list[OSError] = []
+    for folder, names, files in os.walk(source, onerror=closed.append, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             names.clear()
@@ -112,3 +116,4 @@ def walk(source: Path) -> Iterator[Path]:
         seen.add(real)
         names[:] = sorted(name for name in names if not name.startswith("."))
         yield from (Path(folder) / name for name in sorted(files))
+    yield from (Path(error.filename) for error in closed)

@@ -29,7 +29,7 @@ from interslice.common.errors import InputError
 from interslice.common.files import remove, replacing
 from interslice.data.dicom import SAME_PLACE_MM, Places
 from interslice.data.dicom_frames import frame_headers
-from interslice.data.dicom_headers import Slice, read_dataset
+from interslice.data.dicom_headers import Slice, above_zero, read_dataset
 from interslice.data.images import LPS_TO_RAS
 
 NAME = "interslice-{:05d}.dcm"
@@ -209,7 +209,7 @@ def place_header(
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.ImageType = ["DERIVED", "SECONDARY", *(value for value in near[0].kind if value != "MOSAIC")]
     made.SeriesDescription = f"{near[0].description} interslice"[:64]
-    made.SeriesNumber = int(made.get("SeriesNumber") or 0) % 1_000_000 + 1_000_000
+    made.SeriesNumber = int(above_zero(made.get("SeriesNumber")) or 0) % 1_000_000 + 1_000_000
     made.ImagePositionPatient = decimals(position)
     made.SliceLocation = decimals([float(position @ np.cross(*near[0].orientation))])[0]
     if thickness_mm is not None:

@@ -68,7 +68,11 @@ def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
     if isinstance(source, str | Path):
         place = str(source)
         folder = Path(source)
-        paths = [path for path in walk(folder) if path.is_file()] if folder.is_dir() else [folder]
+        paths = (
+            [path for path in walk(folder) if path.is_file() or path.is_dir()]
+            if folder.is_dir()
+            else [folder]
+        )
     else:
         paths = [Path(path) for path in source]
         place = f"{len(paths)} files" if len(paths) != 1 else str(paths[0])

@@ -159,7 +159,9 @@ def find_jobs(source: Path, output: Path, wanted: Wanted | None = None) -> list[
         usable = usable and (not subjects or relative.parts[0] in subjects)
         name = relative.as_posix()
         usable = usable and not any(one.fullmatch(name) for one in excluded)
-        if stem and usable and LABEL not in stem.split("_") and included.fullmatch(name):
+        if usable and path.is_dir():
+            jobs.append(Job(path, output / relative, problem=f"{path}: the folder cannot be read"))
+        elif stem and usable and LABEL not in stem.split("_") and included.fullmatch(name):
             jobs.append(Job(path, output / relative.with_name(derivative_name(stem))))
     if not bids and wanted.include is None:
         jobs += [

@@ -151,7 +151,7 @@ def read_scan(
     Raises InputError for what cannot be interpolated; see `check_scan`.
     """
     path = Path(path)
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir() or is_dicom(path):
         return read_dicom(path, str(path), axis, series, fill)
