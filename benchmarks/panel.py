@@ -4,8 +4,9 @@ from pathlib import Path
 
 from interslice.common.schemas import read_yaml
 from interslice.config import load_study
-from interslice.report.figures import qualitative_panel, save
+from interslice.report.qualitative import qualitative_panel
 from interslice.report.reader_study import study_cases
+from interslice.report.style import save
 
 ROOT, FACTOR = Path(__file__).parent.parent, 4
 METHODS = ("linear", "bspline", "cae", "cae_pretrained", "cae_residual_pretrained")

@@ -8,7 +8,8 @@ from snakemake.utils import update_config
 
 from interslice.common.files import replacing
 from interslice.common.schemas import read_yaml
-from interslice.config import Study, load_study
+from interslice.config import load_study
+from interslice.study import Study
 
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
@@ -230,6 +231,23 @@ def many_volumes(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def from_scores_to_page(made: dict[str, Any]) -> dict[str, str]:
+    """What `many_subjects.py` found."""
+    steps = made["steps"] | {
+        "all": {key: sum(one[key] for one in made["steps"].values()) for key in ("cpu_s",)}
+    }
+    steps["all"]["peak_mib"] = max(one["peak_mib"] for one in made["steps"].values())
+    rows = [
+        [f"`{name}`", f"{one['cpu_s']:.0f} s", f"{one['peak_mib']:,.0f} MiB"] for name, one in steps.items()
+    ]
+    return {
+        "made_subjects": f"{made['subjects']:,}",
+        "made_rows": f"{made['rows'] / 1e6:.1f}",
+        "made_mb": f"{made['bytes'] / 1e6:.0f}",
+        "made_steps": table(["step", "CPU time", "memory"], rows),
+    }
+
+
 def precisions(devices: dict[str, Any]) -> dict[str, str]:
     """bfloat16 against float32 on the CPU, where it computes in both."""
     single, half = (devices["runs"].get(f"cpu {name}") for name in ("float32", "bfloat16"))
@@ -272,13 +290,17 @@ def evaluations_of(name: str, paper: Study) -> int:
 
 
 def main() -> None:
-    costs, devices, reference = (
-        json.loads((HERE / f"{name}.json").read_text()) for name in ("costs", "devices", "reference_step")
-    )
+    names = ("costs", "devices", "reference_step", "many_subjects")
+    costs, devices, reference, made = (json.loads((HERE / f"{name}.json").read_text()) for name in names)
     text = (HERE / "scale.md.in").read_text()
     paper = study()
     parts = what_things_cost(costs) | paper_study(paper, costs) | trainings(paper, costs)
-    parts |= many_volumes(paper, costs) | precisions(devices) | against_plain(reference)
+    parts |= (
+        many_volumes(paper, costs)
+        | from_scores_to_page(made)
+        | precisions(devices)
+        | against_plain(reference)
+    )
     for name, value in parts.items():
         if f"@{name}@" not in text:
             raise SystemExit(f"scale.md.in has no place for {name}")

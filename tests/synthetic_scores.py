@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from interslice.analysis.comparisons import study_comparisons
-from interslice.scoring.longtable import check_scores
+from interslice.scoring.longtable import check_scores, frame_means
 
 LABELS = {
     "oracle": "Oracle",
@@ -67,5 +67,5 @@ def synthetic_scores(seeds: tuple[int, ...] = (0,), slices: int = 9, subjects: i
 def synthetic_comparisons(scores: pd.DataFrame) -> pd.DataFrame:
     """Those of both trained methods with the three baselines, whole image: 24 rows per K, no primary one."""
     settings = {"confidence": 0.95, "margins": {"psnr": 0.5}, "primary": None}
-    tests = study_comparisons(scores, list(product(TRAINED, BASELINES)), settings)
+    tests = study_comparisons(frame_means(scores), list(product(TRAINED, BASELINES)), settings)
     return tests[tests["region"] == "whole"].reset_index(drop=True)

@@ -11,7 +11,7 @@ import pytest
 import interslice
 from interslice.common.schemas import read_yaml
 from interslice.methods.registry import METHODS
-from interslice.scoring.longtable import write_scores
+from interslice.scoring.longtable import frame_means, write_scores
 from settings import ROOT
 from synthetic_scores import synthetic_scores
 
@@ -173,22 +173,25 @@ def test_the_python_page_runs(tmp_path, monkeypatch):
     scan = np.random.default_rng(0).integers(0, 1000, (20, 18, 7), dtype=np.int16)
     nib.save(nib.Nifti1Image(scan, np.diag([1.0, 1.0, 4.0, 1.0])), tmp_path / "scan.nii.gz")
     (tmp_path / "results" / "default").mkdir(parents=True)
-    write_scores(synthetic_scores(), tmp_path / "results" / "default" / "scores.parquet")
+    results = tmp_path / "results" / "default"
+    write_scores(synthetic_scores(), results / "score_method" / "t1" / "0.parquet")
+    frame_means(synthetic_scores()).to_parquet(results / "means.parquet", index=False)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL):
         exec(block, names)
     assert nib.load(tmp_path / "fine.nii.gz").shape == names["voxels"].shape == (20, 18, 31)
     assert names["fine_volume"].shape == (17, 32, 32)
-    assert {"value", "slices", "nonfinite", "seed_sd"} <= set(names["means"].columns)
+    assert {"value", "slices", "nonfinite", "seed_sd"} <= set(names["subjects"].columns)
+    assert set(names["scores"]["metric"]) == {"psnr"}
 
 
 def test_the_python_page_explains_every_column(tmp_path):
-    from interslice.scoring.longtable import COLUMNS, subject_means
+    from interslice.scoring.longtable import COLUMNS, MEANS, subject_means
 
-    section = (ROOT / "docs" / "python.md").read_text().split("## The long table")[1]
+    section = (ROOT / "docs" / "python.md").read_text().split("## The scores")[1]
     rows = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-    assert rows == set(COLUMNS) | set(subject_means(synthetic_scores()).columns)
+    assert rows == set(COLUMNS) | set(MEANS) | set(subject_means(frame_means(synthetic_scores())).columns)
 
 
 def test_the_citation_is_of_this_version():

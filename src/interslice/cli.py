@@ -169,7 +169,7 @@ def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
 def run_reader_analysis(arguments: argparse.Namespace) -> int:
     require("statsmodels", "study", "reader-analysis")
     from interslice.analysis.reader_analysis import read_answers, reader_rates
-    from interslice.common.files import replacing
+    from interslice.common.files import write_csv
     from interslice.report.formatting import plain
     from interslice.report.reader_table import shown_analysis
 
@@ -178,8 +178,7 @@ def run_reader_analysis(arguments: argparse.Namespace) -> int:
     items, answers = read_answers(arguments.files)
     print("\n".join(plain([shown_analysis(items, answers, arguments.confidence)])))
     if arguments.output:
-        with replacing(arguments.output) as temporary:
-            reader_rates(items, answers, arguments.confidence).to_csv(temporary, index=False)
+        write_csv(reader_rates(items, answers, arguments.confidence), arguments.output)
     return 0
 
 

@@ -1,9 +1,7 @@
-"""A study: the configuration with its datasets and methods resolved and checked before anything runs."""
+"""The configuration of a study, its datasets and methods resolved and checked before anything runs."""
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from interslice.common.schemas import check, locate, merge, override, read_yaml,
 from interslice.data.dataset_files import load_dataset
 from interslice.data.parts import home_of
 from interslice.data.splits import declared_splits
-from interslice.data.volumes import PROFILES
 from interslice.methods.method_files import (
     SCHEMA,
     absent_program,
@@ -23,143 +20,10 @@ from interslice.methods.method_files import (
     load_method_settings,
 )
 from interslice.scoring.registry import METRICS
+from interslice.study import Study
 
-PROFILE_LABELS = {
-    "none": "no slice profile",
-    "gaussian": "Gaussian slice profile",
-    "slab": "slab slice profile",
-}
 # Keys whose change makes no other results: where files lie, and what a job may use.
 FREE_OVERRIDES = ("resources", "threads", "memory_mb", "minutes", "gpus")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A checked study: the configuration, the datasets and methods it names (settings complete), in its
-    order.
-
-    methods are compared with each other; ablations, variants of one of them, with their base alone. variants: (method,
-    dataset) to the settings of either that differ for a dataset. left_out: optional methods whose program is not
-    installed, with its name and how to install it.
-    """
-
-    config: dict[str, Any]
-    datasets: dict[str, dict[str, Any]]
-    methods: dict[str, dict[str, Any]]
-    ablations: dict[str, dict[str, Any]]
-    variants: dict[tuple[str, str], dict[str, Any]]
-    left_out: dict[str, str]
-
-    def named(self, role: str) -> list[str]:
-        """The study's methods of a role: control, baseline or trained."""
-        return [name for name, settings in self.methods.items() if settings["role"] == role]
-
-    @property
-    def comparisons(self) -> list[tuple[str, str]]:
-        """(method, other): the pairs of `statistics.comparisons`, or every trained method with every baseline."""
-        pairs = self.config["statistics"]["comparisons"]
-        every = product(self.named("trained"), self.named("baseline"))
-        return list(every) if pairs is None else [(method, other) for method, other in pairs]
-
-    @property
-    def primary(self) -> dict[str, Any] | None:
-        """`statistics.primary`, None where it is null or the study lacks its methods or metric: a part of a study may."""
-        declared = self.config["statistics"]["primary"]
-        if declared is None or declared["metric"] not in self.config["evaluation"]["metrics"]:
-            return None
-        return declared if {declared["method"], declared["baseline"]} <= set(self.methods) else None
-
-    @property
-    def trainings(self) -> list[str]:
-        """The compared methods that the study trains: those of role trained that bring no finished model."""
-        return [name for name in self.named("trained") if not self.methods[name].get("checkpoint")]
-
-    @property
-    def shown_methods(self) -> list[str]:
-        """The methods of panels and examples: those of `figures.panel_methods`, or all but the oracle."""
-        asked_for = self.config["figures"]["panel_methods"]
-        every = [name for name, settings in self.methods.items() if settings["method"] != "oracle"]
-        return list(asked_for or every)
-
-    def trains(self, method: str) -> bool:
-        """Whether the study trains a method or variant."""
-        settings = self.every_method[method]
-        return settings["role"] == "trained" and not settings.get("checkpoint")
-
-    @property
-    def every_method(self) -> dict[str, dict[str, Any]]:
-        """The settings of the compared methods and of the variants."""
-        return {**self.methods, **self.ablations}
-
-    def factors(self, dataset: str) -> list[int]:
-        """The anisotropy factors K of a dataset: its own, or the study's."""
-        return list(self.datasets[dataset]["factors"] or self.config["factors"])
-
-    def origin(self, dataset: str) -> str:
-        """The dataset whose subjects a dataset has: itself, or what it is a copy of."""
-        base = self.datasets[dataset]["base"]
-        return Path(base).stem if base else dataset
-
-    def training_dataset(self, dataset: str) -> str:
-        """The dataset whose train split makes the models that `dataset` is evaluated with."""
-        return str(self.datasets[dataset]["trained_on"] or dataset)
-
-    def trained_datasets(self) -> list[str]:
-        """The datasets that models are trained on, in the order of the study."""
-        return [name for name in self.datasets if self.training_dataset(name) == name]
-
-    def settings(self, method: str, dataset: str) -> dict[str, Any]:
-        """The settings of a method on a dataset; a method that asks for the slice profile is told the dataset's."""
-        settings = self.variants.get((method, self.training_dataset(dataset)), self.every_method[method])
-        told = {"slice_profile": self.datasets[dataset]["slice_profile"]}
-        return settings | told if settings.get("slice_profile") in PROFILES else settings
-
-    @property
-    def resolved(self) -> dict[str, Any]:
-        """All that a report says of the study: `config`, `datasets`, `methods`, and in `variants` the settings of a method on
-        a dataset, by method and dataset, where they differ from those in `methods`."""
-        variants: dict[str, dict[str, Any]] = {}
-        for (method, dataset), settings in self.variants.items():
-            variants.setdefault(method, {})[dataset] = settings
-        return {
-            "config": self.config,
-            "datasets": self.datasets,
-            "methods": self.methods,
-            "variants": variants,
-        }
-
-    @property
-    def ablation_base(self) -> str:
-        """The method that the variants of `ablation` start from and are compared with."""
-        return Path(self.config["ablation"]["base"]).stem
-
-    def ablation_places(self) -> list[tuple[str, int]]:
-        """The pairs of dataset and K that variants run on; none where no variant runs."""
-        ablation = self.config["ablation"]
-        return [
-            (dataset, factor)
-            for dataset in self.datasets
-            for factor in self.factors(dataset)
-            if self.ablations
-            and dataset in (ablation["datasets"] or self.datasets)
-            and factor in (ablation["factors"] or [factor])
-        ]
-
-    def runs(self, method: str, dataset: str, factor: int) -> bool:
-        """Whether a method or variant of the study runs on a dataset at K."""
-        return method in self.methods or (
-            method in self.ablations and (dataset, factor) in self.ablation_places()
-        )
-
-    @property
-    def dataset_labels(self) -> dict[str, str]:
-        """Dataset to its label in titles and captions, in the order of the study: a result is about slices of one profile."""
-        return {name: f"{name}, {PROFILE_LABELS[of['slice_profile']]}" for name, of in self.datasets.items()}
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Method or variant to the label of tables and figures, in the order of the study."""
-        return {name: settings["label"] for name, settings in self.every_method.items()}
 
 
 def load_study(config: Mapping[str, Any], root: Path) -> Study:

@@ -8,7 +8,7 @@ from interslice.analysis.ablation import ablation_table
 from interslice.common.errors import InputError
 from interslice.report.ablation import ablation_figure, shown_ablation
 from interslice.report.formatting import latex, markdown
-from interslice.scoring.longtable import subject_means
+from interslice.scoring.longtable import frame_means, subject_means
 from settings import study_of
 from synthetic_scores import LABELS, synthetic_scores
 
@@ -163,7 +163,7 @@ def costs(*methods):
 @pytest.fixture(scope="module")
 def table(scores):
     return ablation_table(
-        scores,
+        frame_means(scores),
         costs("cae", *VARIANTS),
         base="cae",
         variants=VARIANTS,
@@ -175,7 +175,11 @@ def table(scores):
 def test_differences_are_hodges_lehmann_over_subjects_turned_towards_better(scores, table):
     assert list(table["method"].unique()) == ["cae", *VARIANTS]
     assert len(table) == 2 * 3 * 4  # K, methods, metrics
-    means = subject_means(scores).set_index(["K", "metric", "method", "subject"])["value"].sort_index()
+    means = (
+        subject_means(frame_means(scores))
+        .set_index(["K", "metric", "method", "subject"])["value"]
+        .sort_index()
+    )
     for metric, sign in (("psnr", 1), ("lpips", -1)):
         expected = sign * (means[4, metric, "cae_mse"] - means[4, metric, "cae"])
         row = table.query(f"K == 4 and metric == '{metric}' and method == 'cae_mse'").iloc[0]
@@ -225,15 +229,16 @@ def test_the_forest_has_a_point_per_variant_filled_where_seeds_are_in_the_interv
 def test_what_an_ablation_table_cannot_do_is_said(scores):
     settings = {"base": "cae", "labels": LABELS, "confidence": 0.9}
     with pytest.raises(InputError, match="found no variant under methods"):
-        ablation_table(scores, costs("cae"), variants=[], **settings)
+        ablation_table(frame_means(scores), costs("cae"), variants=[], **settings)
     scores = scores[(scores["K"] == 2) & (scores["metric"] == "vif")]
     with pytest.raises(InputError, match="no training of lanczos found for t1_embedded, K = 2"):
-        ablation_table(scores, costs("cae", "cae_mse"), variants=VARIANTS, **settings)
+        ablation_table(frame_means(scores), costs("cae", "cae_mse"), variants=VARIANTS, **settings)
 
 
 def test_a_perfect_variant_is_named_and_not_drawn(scores):
     result = ablation_table(
-        scores[scores["K"] == 2], costs("cae", "oracle", "cae_mse"), base="cae", variants=["oracle", "cae_mse"], labels=LABELS,
+        frame_means(scores[scores["K"] == 2]), costs("cae", "oracle", "cae_mse"),
+        base="cae", variants=["oracle", "cae_mse"], labels=LABELS,
         confidence=0.9,
     )  # fmt: skip
     psnr = ablation_figure(result).axes[1]

@@ -24,7 +24,7 @@ from interslice.analysis.comparisons import (
     unit_values,
 )
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import KEYS, check_scores
+from interslice.scoring.longtable import KEYS, check_scores, frame_means
 from synthetic_scores import BASELINES, TRAINED, synthetic_scores
 
 PAIR = [("cae", "linear")]
@@ -44,7 +44,9 @@ def scores_of(values: dict[str, list[float]], metric: str = "ssim", **place: obj
 
 
 def one(values: dict[str, list[float]], metric: str = "ssim", **settings: object) -> pd.Series:
-    tests = compare(unit_values(scores_of(values, metric)), PAIR, **{"confidence": 0.95, **settings})
+    tests = compare(
+        unit_values(frame_means(scores_of(values, metric))), PAIR, **{"confidence": 0.95, **settings}
+    )
     assert len(tests) == 1
     return tests.iloc[0]
 
@@ -60,7 +62,7 @@ def test_a_subjects_value_is_the_mean_over_slices_then_frames_then_seeds():
     scores = (
         scores_of({"cae": [0]}).drop(columns=["seed", "frame", "slice", "value"]).merge(table, how="cross")
     )
-    values = unit_values(check_scores(scores)).set_index("seed")["shortfall"]
+    values = unit_values(frame_means(check_scores(scores))).set_index("seed")["shortfall"]
     assert list(values) == pytest.approx(
         [-(0.1 + 0.5) / 2, -0.9]
     )  # not -.7 / 3: the second frame has fewer slices
@@ -74,7 +76,7 @@ def test_overshoot_and_undershoot_do_not_cancel():
             for i, x in ((1, 0.5), (3, 1.5))
         ]
     )
-    row = compare(unit_values(two), PAIR, confidence=0.95).iloc[0]
+    row = compare(unit_values(frame_means(two)), PAIR, confidence=0.95).iloc[0]
     assert row["estimate"] == pytest.approx(0.4 - 0.5)
 
 
@@ -96,7 +98,7 @@ def test_seeds_are_averaged_paired_and_in_the_interval():
         [scores_of({"cae": np.arange(7) / 100 + 0.5 + b}, seed=seed) for seed, b in bonus.items()]
     )
     linear = scores_of({"linear": [0.5] * 7})
-    row = compare(unit_values(pd.concat([cae, linear])), PAIR, confidence=0.95).iloc[0]
+    row = compare(unit_values(frame_means(pd.concat([cae, linear]))), PAIR, confidence=0.95).iloc[0]
     alone = one({"cae": np.arange(7) / 100 + 0.7, "linear": [0.5] * 7})
     assert (row["n"], row["seeds"], alone["seeds"]) == (7, 3, 1)
     assert row["estimate"] == pytest.approx(alone["estimate"])
@@ -104,16 +106,20 @@ def test_seeds_are_averaged_paired_and_in_the_interval():
     both = pd.concat(
         [cae, *(part.assign(method="linear", value=part["value"] - 0.1) for _, part in cae.groupby("seed"))]
     )
-    paired = compare(unit_values(both), PAIR, confidence=0.95).iloc[0]
+    paired = compare(unit_values(frame_means(both)), PAIR, confidence=0.95).iloc[0]
     assert paired["ci_low"] == pytest.approx(0.1), "what both methods share of a seed cancels"
     with pytest.raises(InputError, match=r"seeds \[1, 2, 3\] of cae and \[2, 3\] of linear"):
-        compare(unit_values(both[(both["seed"] != 1) | (both["method"] == "cae")]), PAIR, confidence=0.95)
+        compare(
+            unit_values(frame_means(both[(both["seed"] != 1) | (both["method"] == "cae")])),
+            PAIR,
+            confidence=0.95,
+        )
 
 
 def test_subjects_pair_by_name_not_by_order():
     scores = scores_of({"cae": [1, 2, 3, 4, 5], "linear": [0.9, 1.8, 2.7, 3.6, 4.5]})
-    expected = compare(unit_values(scores), PAIR, confidence=0.95)
-    shuffled = compare(unit_values(scores.sample(frac=1, random_state=0)), PAIR, confidence=0.95)
+    expected = compare(unit_values(frame_means(scores)), PAIR, confidence=0.95)
+    shuffled = compare(unit_values(frame_means(scores.sample(frac=1, random_state=0))), PAIR, confidence=0.95)
     pd.testing.assert_frame_equal(shuffled, expected)
 
 
@@ -134,7 +140,9 @@ def test_corrections_equal_statsmodels_within_each_family(correction: str, metho
         for metric, K, d in places
     )
     tests = compare(
-        unit_values(scores), [("cae", "linear"), ("mse", "linear"), ("cae", "mse")], confidence=0.9
+        unit_values(frame_means(scores)),
+        [("cae", "linear"), ("mse", "linear"), ("cae", "mse")],
+        confidence=0.9,
     )
     tests = corrected(tests, correction)
     families = list(tests.groupby(FAMILY))
@@ -166,7 +174,7 @@ def test_verdicts(p, low, high, margin, verdict):
 def test_the_primary_comparison_stands_first_uncorrected_over_all_factors():
     scores = synthetic_scores(subjects=7, slices=5)
     pairs = list(itertools.product(TRAINED, BASELINES))
-    tests = study_comparisons(scores, pairs, SETTINGS)
+    tests = study_comparisons(frame_means(scores), pairs, SETTINGS)
     assert list(tests.columns) == COLUMNS
     assert list(tests["role"]) == ["primary"] + ["exploratory"] * (
         2 * 4 * 2 * 6
@@ -187,7 +195,7 @@ def test_the_primary_comparison_stands_first_uncorrected_over_all_factors():
 def test_a_primary_comparison_at_one_factor_is_not_repeated_as_exploratory():
     scores = synthetic_scores(subjects=3, slices=5)
     pairs = [("cae", "bspline"), ("cae", "linear")]
-    tests = study_comparisons(scores, pairs, SETTINGS | {"primary": PRIMARY | {"factor": 4}})
+    tests = study_comparisons(frame_means(scores), pairs, SETTINGS | {"primary": PRIMARY | {"factor": 4}})
     at = tests[(tests["metric"] == "ssim") & (tests["region"] == "whole")]
     assert list(zip(at["role"], at["K"], at["baseline"], strict=True)) == [
         ("primary", 4, "bspline"), ("exploratory", 2, "bspline"), ("exploratory", 2, "linear"), ("exploratory", 4, "linear"),
@@ -197,7 +205,9 @@ def test_a_primary_comparison_at_one_factor_is_not_repeated_as_exploratory():
 
 @pytest.mark.parametrize("pairs", [[], [("bspline", "linear")]])
 def test_a_study_without_a_trained_method_or_primary_comparison_has_a_table_too(pairs):
-    tests = study_comparisons(synthetic_scores(subjects=3, slices=5), pairs, SETTINGS | {"primary": None})
+    tests = study_comparisons(
+        frame_means(synthetic_scores(subjects=3, slices=5)), pairs, SETTINGS | {"primary": None}
+    )
     assert list(tests.columns) == COLUMNS
     assert len(tests) == 16 * len(pairs)
 
@@ -215,7 +225,8 @@ def test_a_nan_subject_is_counted_and_never_dropped():
         }
     )
     tests = corrected(
-        compare(unit_values(scores), [*PAIR, ("mse", "linear")], confidence=0.95), FALSE_DISCOVERY
+        compare(unit_values(frame_means(scores)), [*PAIR, ("mse", "linear")], confidence=0.95),
+        FALSE_DISCOVERY,
     )
     cae, mse = (tests.iloc[i] for i in range(2))
     assert cae[["p", "p_corrected", "estimate", "ci_low", "ci_high"]].isna().all()
@@ -249,11 +260,11 @@ def test_one_subject_has_an_estimate_and_no_interval():
     ],
 )
 def test_bad_input(pairs, confidence, message):
-    values = unit_values(scores_of({"cae": [1, 2, 3], "linear": [1, 2, 3], "short": [1, 2]}))
+    values = unit_values(frame_means(scores_of({"cae": [1, 2, 3], "linear": [1, 2, 3], "short": [1, 2]})))
     with pytest.raises(InputError, match=message):
         compare(values, pairs, confidence=confidence)
-    with pytest.raises(InputError, match=r"metrics \['mae'\] found"):
-        unit_values(scores_of({"cae": [1]}).assign(metric="mae"))
+    with pytest.raises(InputError, match=r"metric \['mae'\] found"):
+        unit_values(frame_means(scores_of({"cae": [1]}).assign(metric="mae")))
 
 
 def test_seven_subjects_can_show_a_difference_after_the_correction_of_a_whole_study():
@@ -263,7 +274,7 @@ def test_seven_subjects_can_show_a_difference_after_the_correction_of_a_whole_st
     scores = scores_of(values)
     pairs = list(itertools.combinations(values, 2))
     primary = PRIMARY | {"method": "m0", "baseline": "m6"}
-    tests = study_comparisons(scores, pairs, SETTINGS | {"primary": primary})
+    tests = study_comparisons(frame_means(scores), pairs, SETTINGS | {"primary": primary})
     first = tests.iloc[0]
     assert (first["role"], first["p"], first["verdict"]) == ("primary", 1 / 64, BETTER)
     clear = tests[(tests["p"] == 1 / 64) & (tests["region"] == "whole")]

@@ -9,8 +9,10 @@ from PIL import Image
 
 from interslice.analysis.costs import cost_table
 from interslice.common.errors import InputError
-from interslice.report.costs import cost_markdown, quality_against_seconds
-from interslice.report.figures import save
+from interslice.report.costs import quality_against_seconds, shown_costs
+from interslice.report.formatting import markdown
+from interslice.report.style import save
+from interslice.scoring.longtable import frame_means
 from interslice.steps.budgets import with_budgets
 from interslice.steps.cost import read_costs
 
@@ -38,7 +40,7 @@ def scores():
         for factor in (2, 4)
         for subject in range(3)
     ]
-    return pd.DataFrame(rows)
+    return frame_means(pd.DataFrame(rows))
 
 
 def costs(methods=("bspline", "cae", "srcnn3d")):
@@ -75,7 +77,7 @@ def test_a_row_has_quality_and_seconds_of_its_method():
 def test_supervised_methods_are_marked_in_the_table_and_the_figure(tmp_path):
     (tmp_path / "budgets.csv").write_text(BUDGETS)
     table = with_budgets(cost_table(scores(), costs(), display=DISPLAY), str(tmp_path / "budgets.csv"))
-    text = cost_markdown(table)
+    text = markdown(shown_costs(table))
     assert "| SRCNN3D | yes (supervised)† | 33.00 | 100 | 2 | – | 500 |" in text
     assert "| CAE | no | 32.00 | 10 | 2 | 250 updates, 200 (budget) | 500 |" in text
     assert "| CAE | no | 32.00 | 10 | 2 | 900 updates, 700 (plateau) | 500 |" in text

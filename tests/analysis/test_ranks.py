@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from interslice.analysis.ranks import DRAWS, OVER_METRICS, kendall_tau, rank_tables, significance_map
 from interslice.report.ranks import NOTHING, rank_figure, shown_agreement, shown_ranks
-from interslice.scoring.longtable import KEYS, check_scores
+from interslice.scoring.longtable import KEYS, check_scores, frame_means
 
 
 def scores_of(values, subjects=7):
@@ -31,7 +31,7 @@ def apart(*means, subjects=7, spread=0.0):
 
 
 def ranked(values, **options):
-    return rank_tables(scores_of(values, **options), ["control"], confidence=0.95)
+    return rank_tables(frame_means(scores_of(values, **options)), ["control"], confidence=0.95)
 
 
 def test_what_is_ahead_in_every_subject_is_first_in_every_draw_whichever_way_the_metric_points():
@@ -87,7 +87,10 @@ def test_a_mean_that_is_not_defined_ranks_last():
 def test_seven_subjects_can_show_differences_and_the_map_is_of_corrected_tests():
     """The smallest two-sided p is 1/64; among 28 pairs it survives the correction where most pairs are that clear."""
     found = significance_map(
-        scores_of({("d", "psnr"): apart(*range(30, 38), spread=0.1)}), ["control"], "psnr", confidence=0.95
+        frame_means(scores_of({("d", "psnr"): apart(*range(30, 38), spread=0.1)})),
+        ["control"],
+        "psnr",
+        confidence=0.95,
     )
     pairs = found[found["method"] < found["baseline"]]
     assert len(pairs) == 28
@@ -98,7 +101,10 @@ def test_seven_subjects_can_show_differences_and_the_map_is_of_corrected_tests()
         (one, two) for one in "abcdefgh" for two in "abcdefgh" if one > two
     }
     close = significance_map(
-        scores_of({("d", "psnr"): apart(30, 30, 30, spread=1.0)}), ["control"], "psnr", confidence=0.95
+        frame_means(scores_of({("d", "psnr"): apart(30, 30, 30, spread=1.0)})),
+        ["control"],
+        "psnr",
+        confidence=0.95,
     )
     assert not close["better"].any()
 
@@ -109,7 +115,7 @@ def test_table_and_figure_say_ranks_and_what_is_better():
         ("d", "ssim"): apart(0.9, 0.8, 0.7, 0.6, 0.5, 0.4),
     }
     scores = scores_of(values)
-    ranks, agreement = rank_tables(scores, ["control"], confidence=0.95)
+    ranks, agreement = rank_tables(frame_means(scores), ["control"], confidence=0.95)
     labels = {name: name.upper() for name in "abcdef"}
     (shown,) = shown_ranks(ranks, labels)
     assert shown.columns == ("Method", OVER_METRICS, "First", "SSIM", "PSNR (dB)")
@@ -118,9 +124,9 @@ def test_table_and_figure_say_ranks_and_what_is_better():
     assert by_name["F"][3:] == ["6 [6, 6]", "1 [1, 1]"]
     texts = [[cell.text for cell in row.cells] for row in shown_agreement(agreement).rows]
     assert ["metrics", "d, K = 2, SSIM", "PSNR (dB)", "-1.00 [-1.00, -1.00]"] in texts
-    tests = significance_map(scores, ["control"], "psnr", confidence=0.95)
+    tests = significance_map(frame_means(scores), ["control"], "psnr", confidence=0.95)
     figure = rank_figure(ranks, tests, "psnr", labels)
     marks = {text.get_gid() for axes in figure.axes for text in axes.texts}
     assert {"f a ▲", "a f ▼", "a a "} <= marks
-    empty = rank_tables(scores[scores["subject"] == "s1"], ["control"], confidence=0.95)[0]
+    empty = rank_tables(frame_means(scores[scores["subject"] == "s1"]), ["control"], confidence=0.95)[0]
     assert rank_figure(empty, tests, "psnr", labels).texts[0].get_text() == NOTHING

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from interslice.analysis import signed_rank
 from interslice.analysis.signed_rank import (
     LARGEST_EXACT,
     hodges_lehmann,
     null_distribution,
+    ranks_left_out,
     signed_rank_p,
     smallest_p,
+    walsh_average,
+    walsh_averages,
     widened_by_seeds,
 )
 
@@ -109,6 +113,22 @@ def test_the_interval_holds_what_the_test_does_not_reject(n: int):
     for end, outward in ((low, -1e-6), (high, 1e-6)):
         assert signed_rank_p(differences - end - outward) <= 1 - level + 1e-12
         assert signed_rank_p(differences - end + outward) > 1 - level + 1e-12
+
+
+@pytest.mark.parametrize("n", [40, 61])
+def test_many_subjects_have_the_estimate_and_nearly_the_interval_of_all_walsh_averages(n: int, monkeypatch):
+    """Above LARGEST_INTERVAL no average is made but those of the ranks that count; the level is by the normal approximation."""
+    differences = np.round(np.random.default_rng(n).normal(0.3, 1, n), 2)  # with ties
+    exact = hodges_lehmann(differences, 0.95)
+    monkeypatch.setattr(signed_rank, "LARGEST_INTERVAL", 20)
+    ranks_left_out.cache_clear()
+    found = hodges_lehmann(differences, 0.95)
+    assert found == pytest.approx(exact, abs=0.02)
+    assert found[0] == pytest.approx(exact[0], abs=1e-12)
+    ranks = range(1, n * (n + 1) // 2 + 1)
+    every = [walsh_average(np.sort(differences), rank) for rank in ranks]
+    assert every == pytest.approx(walsh_averages(differences), abs=1e-12)
+    ranks_left_out.cache_clear()
 
 
 # --- seeds

@@ -11,7 +11,7 @@ PACKAGE = "interslice"
 SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 # The way of the data: volumes, methods, trainings, scores, comparisons, reports; a person's scan; a study's steps.
 LAYERS = ("common", "data", "methods", "training", "scoring", "analysis", "report", "scan", "steps")
-APART = ("cli", "config", "__init__", "__main__")  # the doors of the package, and what a study is
+APART = ("cli", "config", "study", "__init__", "__main__")  # the doors of the package, and what a study is
 
 
 def imports(source: str, module: str, is_package: bool, modules: Set[str]) -> set[str]:

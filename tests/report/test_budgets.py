@@ -9,10 +9,11 @@ from interslice.analysis.results import results_table
 from interslice.common.checkpoints import write_checkpoint
 from interslice.config import load_method_settings
 from interslice.methods.shipped import PRETRAINED
-from interslice.report.figures import metric_against_factor
-from interslice.report.formatting import BUDGET_NOTE
+from interslice.report.factor_figure import metric_against_factor
+from interslice.report.formatting import BUDGET_NOTE, latex, markdown
 from interslice.report.methods_text import recipe_of
-from interslice.report.tables import to_latex, to_markdown
+from interslice.report.tables import shown_results
+from interslice.scoring.longtable import frame_means
 from interslice.steps.budgets import budget_table, collect_budgets, marked, with_budgets
 from interslice.steps.interpolate import training_of
 from settings import ROOT, small_settings
@@ -23,6 +24,14 @@ BUDGET, PLATEAU = (
     for updates, seconds, ended in ((250, 100.0, "budget"), (750, 400.0, "plateau"))
 )
 SELF = {"updates": 300, "seconds": None, "ended": "budget"}
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    return markdown(shown_results(table))
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    return latex(shown_results(table))
 
 
 @pytest.fixture
@@ -63,22 +72,22 @@ def test_what_stopped_at_its_budget_is_marked_and_says_what_it_had(folder, tmp_p
     labels = marked(LABELS, pd.read_csv(tmp_path / "budgets.csv"))
     assert {name for name in LABELS if labels[name] != LABELS[name]} == {"cae"}
     table = with_budgets(
-        results_table(scores, labels=labels, controls=CONTROLS), str(tmp_path / "budgets.csv")
+        results_table(frame_means(scores), labels=labels, controls=CONTROLS), str(tmp_path / "budgets.csv")
     )
-    text = to_markdown(table)
+    text = as_markdown(table)
     assert f"| {LABELS['cae']}‡ |" in text
     assert f"| {LABELS['cae_mse']} |" in text
     each = f"{LABELS['cae_mse']} 750 updates, 400 s, plateau"
     assert BUDGET_NOTE in text
     assert each in text
     assert f"{LABELS['cae']}‡ 250 updates, 100 s, budget" in text
-    assert r"$^\ddagger$" in to_latex(table)
-    without = to_markdown(table.drop(columns="training_seconds"))
+    assert r"$^\ddagger$" in as_latex(table)
+    without = as_markdown(table.drop(columns="training_seconds"))
     assert f"{LABELS['cae']}‡ 250 updates, budget" in without
     assert "Their seconds are in budgets.csv." in without
-    shown = metric_against_factor(scores, "psnr", labels=labels, controls=CONTROLS)
+    shown = metric_against_factor(frame_means(scores), "psnr", labels=labels, controls=CONTROLS)
     assert BUDGET_NOTE in " ".join(shown.get_suptitle().split())
-    plain = metric_against_factor(scores, "psnr", labels=LABELS, controls=CONTROLS)
+    plain = metric_against_factor(frame_means(scores), "psnr", labels=LABELS, controls=CONTROLS)
     assert "‡" not in plain.get_suptitle()
 
 
@@ -88,10 +97,10 @@ def places(scores):
 
 def test_a_study_without_a_training_has_an_empty_table(tmp_path):
     collect_budgets([], tmp_path / "budgets.csv")
-    results = results_table(synthetic_scores(slices=3), labels=LABELS, controls=CONTROLS)
+    results = results_table(frame_means(synthetic_scores(slices=3)), labels=LABELS, controls=CONTROLS)
     table = with_budgets(results, str(tmp_path / "budgets.csv"))
     assert len(table) == len(results)
-    assert to_markdown(table) == to_markdown(results)
+    assert as_markdown(table) == as_markdown(results)
 
 
 def test_an_interpolation_knows_what_its_method_has_learned(tmp_path):

@@ -11,16 +11,12 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
-from interslice.report.figures import (
-    metric_against_factor,
-    metric_boxplots,
-    qualitative_panel,
-    save,
-    training_curves,
-)
+from interslice.report.box_figure import metric_boxplots
+from interslice.report.factor_figure import metric_against_factor
+from interslice.report.qualitative import qualitative_panel, training_curves
 from interslice.report.robustness import degradation_curves
-from interslice.report.style import method_styles, title_above, visible_limits
-from interslice.scoring.longtable import KEYS, check_scores
+from interslice.report.style import method_styles, save, title_above, visible_limits
+from interslice.scoring.longtable import KEYS, check_scores, frame_means
 from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
 
 SHOWN = {"labels": LABELS, "controls": CONTROLS}
@@ -61,7 +57,7 @@ def images_of(figure: Figure, greys: bool) -> list[Axes]:
 
 
 def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, comparisons: pd.DataFrame):
-    figure = metric_boxplots(scores, comparisons, "psnr", **SHOWN)
+    figure = metric_boxplots(frame_means(scores), comparisons, "psnr", **SHOWN)
     figure.draw_without_rendering()
     assert len(figure.axes) == 2
     for axes, factor in zip(figure.axes, (2, 4), strict=True):
@@ -90,11 +86,11 @@ def test_brackets_as_many_as_comparisons_and_all_inside(scores: pd.DataFrame, co
 
 def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, comparisons: pd.DataFrame):
     p = np.where((comparisons["baseline"] == "linear") & (comparisons["K"] == 4), 0.04, 1.0)
-    figure = metric_boxplots(scores, comparisons.assign(p_corrected=p), "psnr", **SHOWN)
+    figure = metric_boxplots(frame_means(scores), comparisons.assign(p_corrected=p), "psnr", **SHOWN)
     brackets = [[line for line in axes.lines if line.get_gid() == "bracket"] for axes in figure.axes]
     assert [len(drawn) for drawn in brackets] == [0, len(TRAINED)]
     assert "corrected p where it is below 1" in figure.get_suptitle().replace("\n", " ")
-    figure = metric_boxplots(scores, comparisons.assign(p_corrected=1.0), "psnr", **SHOWN)
+    figure = metric_boxplots(frame_means(scores), comparisons.assign(p_corrected=1.0), "psnr", **SHOWN)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
     count = len(comparisons.query("metric == 'psnr'"))
     assert f"1 or undefined in all {count} comparisons" in figure.get_suptitle().replace("\n", " ")
@@ -102,7 +98,7 @@ def test_a_p_of_1_has_no_bracket_and_the_title_says_so(scores: pd.DataFrame, com
 
 def test_a_legend_of_long_names_stays_within_the_figure(scores: pd.DataFrame):
     long = {method: f"{label}, a name of some forty letters and more" for method, label in LABELS.items()}
-    figure = metric_against_factor(scores, "psnr", **SHOWN | {"labels": long})
+    figure = metric_against_factor(frame_means(scores), "psnr", **SHOWN | {"labels": long})
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert len(figure.legends) == 1
@@ -111,7 +107,7 @@ def test_a_legend_of_long_names_stays_within_the_figure(scores: pd.DataFrame):
 
 def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, comparisons: pd.DataFrame):
     numbered = comparisons.assign(p_corrected=[0.001 * (i + 1) for i in range(len(comparisons))])
-    axes = metric_boxplots(scores, numbered, "ssim", **SHOWN).axes[1]
+    axes = metric_boxplots(frame_means(scores), numbered, "ssim", **SHOWN).axes[1]
     row = numbered.query("K == 4 and metric == 'ssim' and method == 'cae' and baseline == 'linear'").iloc[0]
     brackets = [line for line in axes.lines if line.get_gid() == "bracket"]
     widest = max(brackets, key=lambda b: np.ptp(b.get_xdata()))
@@ -123,7 +119,7 @@ def test_bracket_text_is_the_corrected_p(scores: pd.DataFrame, comparisons: pd.D
 
 
 def test_every_subject_is_a_point_and_infinite_ones_are_told(scores: pd.DataFrame, comparisons: pd.DataFrame):
-    axes = metric_boxplots(scores, comparisons, "psnr", **SHOWN).axes[0]
+    axes = metric_boxplots(frame_means(scores), comparisons, "psnr", **SHOWN).axes[0]
     points = {line.get_gid(): len(line.get_xdata()) for line in axes.lines if line.get_gid() != "bracket"}
     assert {method: points.get(f"subjects-{method}") for method in LABELS} == {
         method: None if method == "oracle" else 5 for method in LABELS
@@ -131,7 +127,7 @@ def test_every_subject_is_a_point_and_infinite_ones_are_told(scores: pd.DataFram
     assert axes.get_xlabel() == "not drawn: Oracle (5 of 5: ∞)"
     one = scores["subject"].eq("sub-00") & scores["method"].eq("linear") & scores["slice"].eq(1)
     partly = scores.assign(value=scores["value"].where(~(one & scores["metric"].eq("psnr")), np.inf))
-    axes = metric_boxplots(partly, comparisons, "psnr", **SHOWN).axes[0]
+    axes = metric_boxplots(frame_means(partly), comparisons, "psnr", **SHOWN).axes[0]
     assert "not drawn: Linear (1 of 5: ∞)" in axes.get_xlabel()
 
 
@@ -139,18 +135,18 @@ def test_comparisons_of_a_method_that_was_not_scored_are_refused(
     scores: pd.DataFrame, comparisons: pd.DataFrame
 ):
     with pytest.raises(InputError, match="lanczos"):
-        metric_boxplots(scores[scores["method"] != "lanczos"], comparisons, "ssim", **SHOWN)
+        metric_boxplots(frame_means(scores[scores["method"] != "lanczos"]), comparisons, "ssim", **SHOWN)
 
 
 def test_no_comparisons_no_brackets(scores: pd.DataFrame, comparisons: pd.DataFrame):
-    figure = metric_boxplots(scores, comparisons.iloc[:0], "ssim", **SHOWN)
+    figure = metric_boxplots(frame_means(scores), comparisons.iloc[:0], "ssim", **SHOWN)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "bracket"]
 
 
 def test_lines_show_mean_and_sd_of_the_results_table(scores: pd.DataFrame):
-    figure = metric_against_factor(scores, "lpips", **SHOWN)
+    figure = metric_against_factor(frame_means(scores), "lpips", **SHOWN)
     axes = figure.axes[0]
-    table = results_table(scores, **SHOWN).set_index("method")
+    table = results_table(frame_means(scores), **SHOWN).set_index("method")
     drawn = {container.get_label(): container for container in axes.containers}
     assert list(drawn) == [label for method, label in LABELS.items() if method != "oracle"]
     for method, label in LABELS.items():
@@ -166,7 +162,7 @@ def test_lines_show_mean_and_sd_of_the_results_table(scores: pd.DataFrame):
 
 def test_seeds_are_shown_when_there_are_several():
     scores = synthetic_scores(seeds=(0, 1, 2), slices=5, subjects=3)
-    axes = metric_against_factor(scores, "ssim", **SHOWN).axes[0]
+    axes = metric_against_factor(frame_means(scores), "ssim", **SHOWN).axes[0]
     dots = [line for line in axes.lines if line.get_gid() == "seed"]
     assert [len(line.get_xdata()) for line in dots] == [6, 6]
 
@@ -292,7 +288,7 @@ def test_training_curves_refuse_a_history_without_validation():
 @pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg"])
 def test_equal_figures_give_equal_files(suffix: str, scores, comparisons, tmp_path: Path):
     for name in ("a", "b"):
-        save(metric_boxplots(scores, comparisons, "ssim", **SHOWN), tmp_path / f"{name}{suffix}")
+        save(metric_boxplots(frame_means(scores), comparisons, "ssim", **SHOWN), tmp_path / f"{name}{suffix}")
     first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
     assert first == second
     assert not re.search(rb"CreationDate|ModDate|<dc:date>", first)
@@ -300,7 +296,7 @@ def test_equal_figures_give_equal_files(suffix: str, scores, comparisons, tmp_pa
 
 
 def test_saved_files_have_embedded_fonts_and_print_resolution(scores: pd.DataFrame, tmp_path: Path):
-    figure = metric_against_factor(scores, "ssim", **SHOWN)
+    figure = metric_against_factor(frame_means(scores), "ssim", **SHOWN)
     save(figure, tmp_path / "f.pdf")
     pdf = (tmp_path / "f.pdf").read_bytes()
     assert b"/FontFile2" in pdf
@@ -314,8 +310,8 @@ def test_saved_files_have_embedded_fonts_and_print_resolution(scores: pd.DataFra
 
 def test_nothing_is_cut_off(scores: pd.DataFrame, comparisons: pd.DataFrame):
     figures = [
-        metric_boxplots(scores, comparisons, "psnr", supervised={"cae"}, **SHOWN),
-        metric_against_factor(scores, "psnr", supervised={"cae"}, **SHOWN),
+        metric_boxplots(frame_means(scores), comparisons, "psnr", supervised={"cae"}, **SHOWN),
+        metric_against_factor(frame_means(scores), "psnr", supervised={"cae"}, **SHOWN),
         panel(),
         training_curves({"CAE, K = 2": history(60), "CAE, K = 4": history(90)}),
     ]
@@ -352,7 +348,7 @@ def test_degradation_curves_go_from_the_clean_scans_to_each_perturbation():
     of = {name: {"kind": "Noise", "level": name[5:]} for name in ("noise2", "noise5")}
     of |= {"moved": {"kind": "Motion", "level": "1 mm"}}
     labels = {"oracle": "Oracle", "linear": "Linear", "cae": "CAE"}
-    figure = degradation_curves(scores, "psnr", of, labels=labels, controls={"oracle"})
+    figure = degradation_curves(frame_means(scores), "psnr", of, labels=labels, controls={"oracle"})
     drawn = {line.get_gid(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
     assert drawn["Noise cae"] == [35, 33, 30]
     assert drawn["Motion linear"] == [34, 31]
@@ -360,5 +356,5 @@ def test_degradation_curves_go_from_the_clean_scans_to_each_perturbation():
     assert len(drawn) == 2 * 3
     with pytest.raises(InputError, match="found no clean and perturbed dataset"):
         degradation_curves(
-            scores[scores["dataset"] == "clean"], "psnr", of, labels=labels, controls={"oracle"}
+            frame_means(scores[scores["dataset"] == "clean"]), "psnr", of, labels=labels, controls={"oracle"}
         )

@@ -9,6 +9,7 @@ from PIL import Image, ImageSequence
 from interslice.common.errors import InputError
 from interslice.report.captions import figure, figure_captions
 from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
+from interslice.scoring.longtable import frame_means
 from phantoms import ramp
 from synthetic_scores import synthetic_scores
 
@@ -86,7 +87,7 @@ def test_captions_say_dataset_n_k_protocol_budget_and_commit():
         "gap_t1_embedded_K4_lanczos": figure("gap", ["lanczos"], "t1_embedded", 4, label="Lanczos"),
     }
     finished = {"lanczos": "Lanczos (its budget: there)", "absent": "Absent"}
-    text = figure_captions(figures, scores, trainings, environment, {}, finished, NAMES)
+    text = figure_captions(figures, frame_means(scores), trainings, environment, {}, finished, NAMES)
     both, four, lanczos = (line for line in text.splitlines() if line.startswith("**Figure"))
     assert "SSIM per subject, whole image, with the tests." in both
     assert (
@@ -101,7 +102,7 @@ def test_captions_say_dataset_n_k_protocol_budget_and_commit():
     assert "One gap interpolated by CAE, t1, thin, K = 4" in four
     assert lanczos.endswith("Made at commit 0123456789.")
     changed = figure_captions(
-        figures, scores[scores["subject"] != "sub-00"], trained(), {"git": None}, {}, {}, NAMES
+        figures, frame_means(scores[scores["subject"] != "sub-00"]), trained(), {"git": None}, {}, {}, NAMES
     )
     assert "n = 4" in changed
     assert "Made at no commit." in changed
@@ -113,6 +114,6 @@ def test_a_caption_of_a_dataset_with_borrowed_models_names_it_alone_and_their_bu
     trainings = trained(("t1_embedded", 4, "cae", "CAE, 250 updates"))
     lenders = {"t1_embedded": "t1_embedded", "t1_embedded_shifted": "t1_embedded"}
     figures = {"gap": figure("gap", ["cae"], "t1_embedded_shifted", 4, label="CAE")}
-    text = figure_captions(figures, scores, trainings, {"git": None}, lenders, {}, NAMES)
+    text = figure_captions(figures, frame_means(scores), trainings, {"git": None}, lenders, {}, NAMES)
     assert "Dataset moved t1, no slice profile (n = 5 test subjects); K = 4; protocol strict." in text
     assert "Trainings: CAE, 250 updates." in text

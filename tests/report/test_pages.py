@@ -11,7 +11,6 @@ from playwright.sync_api import Page as PlaywrightPage
 
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
-from interslice.report.figures import save, training_curves
 from interslice.report.formatting import Cell, Row, ShownTable
 from interslice.report.leaderboard import FILTERS, leaderboard, views_of
 from interslice.report.pages import (
@@ -24,7 +23,10 @@ from interslice.report.pages import (
     study_sections,
     write_page,
 )
+from interslice.report.qualitative import training_curves
+from interslice.report.style import save
 from interslice.report.tables import shown_results
+from interslice.scoring.longtable import frame_means
 from synthetic_scores import CONTROLS, LABELS, synthetic_comparisons, synthetic_scores
 
 OpenPage = Callable[..., PlaywrightPage]
@@ -65,7 +67,8 @@ class Page(HTMLParser):
 def sections() -> list[Section]:
     scores = synthetic_scores()
     results = [
-        results_table(scores, kind=kind, labels=LABELS, controls=CONTROLS) for kind in ("synthesised", "kept")
+        results_table(frame_means(scores), kind=kind, labels=LABELS, controls=CONTROLS)
+        for kind in ("synthesised", "kept")
     ]
     return study_sections(
         results=results,
@@ -283,17 +286,17 @@ def test_the_page_is_no_wider_than_the_window(path: Path, width: int, open_page:
 
 def test_the_leaderboard_has_every_view_of_a_table():
     scores = synthetic_scores()
-    assert views_of(scores)[:2] == [
+    assert views_of(frame_means(scores))[:2] == [
         ("synthesised", "whole", "strict"),
         ("synthesised", "foreground", "strict"),
     ]
-    assert len(views_of(scores)) == 6
+    assert len(views_of(frame_means(scores))) == 6
     only = scores[scores["kind"] == "synthesised"]
     two = pd.concat([only.assign(protocol="as_published"), scores])
-    assert {view[0] for view in views_of(two) if view[2] == "as_published"} == {"synthesised"}
+    assert {view[0] for view in views_of(frame_means(two)) if view[2] == "as_published"} == {"synthesised"}
     tables = [
-        results_table(two, kind=k, region=r, protocol=p, labels=LABELS, controls=CONTROLS)
-        for k, r, p in views_of(two)
+        results_table(frame_means(two), kind=k, region=r, protocol=p, labels=LABELS, controls=CONTROLS)
+        for k, r, p in views_of(frame_means(two))
     ]
     table = leaderboard(tables)
     assert len(table.rows) == (6 + 2) * 2 * len(LABELS)
@@ -305,7 +308,7 @@ def test_the_leaderboard_has_every_view_of_a_table():
     ]
     (shown,) = [
         one
-        for one in shown_results(tables[views_of(two).index(("kept", "whole", "strict"))])
+        for one in shown_results(tables[views_of(frame_means(two)).index(("kept", "whole", "strict"))])
         if "K = 4" in one.caption
     ]
     assert [row.cells[6:] for row in kept] == [row.cells[1:] for row in shown.rows]
@@ -315,7 +318,8 @@ def test_a_metric_that_only_some_views_have_is_not_scored_in_the_others():
     scores = synthetic_scores()
     scores = scores[(scores["metric"] != "vif") | (scores["kind"] == "kept")]
     tables = [
-        results_table(scores, kind=kind, labels=LABELS, controls=CONTROLS) for kind in ("synthesised", "kept")
+        results_table(frame_means(scores), kind=kind, labels=LABELS, controls=CONTROLS)
+        for kind in ("synthesised", "kept")
     ]
     table = leaderboard(tables)
     column = table.columns.index("VIF ↑")

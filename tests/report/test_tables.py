@@ -10,18 +10,23 @@ import pytest
 from interslice.analysis.results import group_means, results_table
 from interslice.common.errors import InputError
 from interslice.report.comparison_tables import ONE_SEED, SEVERAL_SEEDS, shown_comparisons, shown_primary
-from interslice.report.formatting import format_p, format_value, latex_escape, markdown
+from interslice.report.formatting import format_p, format_value, latex, latex_escape, markdown, plain
 from interslice.report.tables import (
     PAPERS,
     WITH_OWN,
     shown_groups,
     shown_results,
-    summary_lines,
-    to_latex,
-    to_markdown,
 )
-from interslice.scoring.longtable import KEYS, check_scores
+from interslice.scoring.longtable import KEYS, check_scores, frame_means
 from synthetic_scores import CONTROLS, LABELS, TRAINED, synthetic_comparisons, synthetic_scores
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    return markdown(shown_results(table))
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    return latex(shown_results(table))
 
 
 def table_of(
@@ -35,7 +40,7 @@ def table_of(
     ]
     labels = {method: method for method in means}
     scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
-    return results_table(scores, labels=labels, controls=controls, **options)
+    return results_table(frame_means(scores), labels=labels, controls=controls, **options)
 
 
 def marked(markdown: str) -> set[str]:
@@ -51,7 +56,7 @@ def scores() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def table(scores: pd.DataFrame) -> pd.DataFrame:
-    return results_table(scores, labels=LABELS, controls=CONTROLS)
+    return results_table(frame_means(scores), labels=LABELS, controls=CONTROLS)
 
 
 def test_mean_and_sd_are_over_subjects_not_slices():
@@ -61,7 +66,7 @@ def test_mean_and_sd_are_over_subjects_not_slices():
         for i, value in enumerate(values)
     ]
     scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
-    row = results_table(scores, labels={"linear": "Linear"}, controls=set()).iloc[0]
+    row = results_table(frame_means(scores), labels={"linear": "Linear"}, controls=set()).iloc[0]
     # Subject means 0.2, 0.6, 0.9: mean 17/30; squared deviations sum to .740/3, over n - 1 = 2.
     assert row["ssim_mean"] == pytest.approx(17 / 30)
     assert row["ssim_sd"] == pytest.approx(np.sqrt(0.74 / 6))
@@ -74,28 +79,33 @@ def test_rows_follow_the_labels_within_dataset_and_factor(table: pd.DataFrame):
     assert table["method"].tolist() == list(LABELS) * 2
     backwards = dict(reversed(LABELS.items()))
     scores = synthetic_scores(slices=5, subjects=2)
-    again = results_table(scores, labels=backwards, controls=CONTROLS)
+    again = results_table(frame_means(scores), labels=backwards, controls=CONTROLS)
     assert again["method"].tolist() == list(backwards) * 2
 
 
 def test_kind_and_region_choose_the_slices(scores: pd.DataFrame):
     counts = {
-        kind: results_table(scores, kind=kind, labels=LABELS, controls=CONTROLS)["ssim_slices_max"].tolist()
+        kind: results_table(frame_means(scores), kind=kind, labels=LABELS, controls=CONTROLS)[
+            "ssim_slices_max"
+        ].tolist()
         for kind in ("kept", "synthesised", "all")
     }
     assert counts == {"kept": [5] * 7 + [3] * 7, "synthesised": [4] * 7 + [6] * 7, "all": [9] * 14}
     whole, inner = (
-        results_table(scores, region=r, labels=LABELS, controls=CONTROLS) for r in ("whole", "foreground")
+        results_table(frame_means(scores), region=r, labels=LABELS, controls=CONTROLS)
+        for r in ("whole", "foreground")
     )
     assert (whole["ssim_mean"][1:7] > inner["ssim_mean"][1:7]).all()
 
 
 def test_infinite_values_are_counted_and_shown(scores: pd.DataFrame):
-    kept = results_table(scores, kind="kept", labels=LABELS, controls=CONTROLS).set_index(["K", "method"])
+    kept = results_table(frame_means(scores), kind="kept", labels=LABELS, controls=CONTROLS).set_index(
+        ["K", "method"]
+    )
     assert kept.loc[(2, "linear"), "psnr_mean"] == np.inf
     assert kept.loc[(2, "linear"), "psnr_nonfinite"] == 25
     assert kept.loc[(2, "cae"), "psnr_nonfinite"] == 0
-    text = to_markdown(kept.reset_index())
+    text = as_markdown(kept.reset_index())
     assert re.search(r"\| Linear \|.*\| \*\*∞\*\* \|", text)
     assert "Oracle 25, Nearest 25, Linear 25, B-spline 25, Lanczos 25" in text
 
@@ -105,22 +115,24 @@ def test_one_infinite_subject_makes_the_mean_infinite():
     assert table["psnr_mean"].tolist()[0] == np.inf
     assert np.isnan(table["psnr_mean"][1])
     assert table["psnr_nonfinite"].tolist() == [1, 1, 0]
-    text = to_markdown(table)
+    text = as_markdown(table)
     assert "| b | NaN |" in text
     assert "| c | 2.00 ± 1.00 |" in text
     assert marked(text) == {"a"}
 
 
 def test_numbers_survive_a_csv(scores: pd.DataFrame):
-    table = results_table(scores, kind="kept", labels=LABELS, controls=CONTROLS, supervised={"cae"})
+    table = results_table(
+        frame_means(scores), kind="kept", labels=LABELS, controls=CONTROLS, supervised={"cae"}
+    )
     again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     pd.testing.assert_frame_equal(table, again, check_dtype=False, check_exact=True)
-    assert to_markdown(again) == to_markdown(table)
+    assert as_markdown(again) == as_markdown(table)
 
 
 def test_seed_spread_is_of_the_mean_over_subjects():
     scores = synthetic_scores(seeds=(0, 1, 2), slices=5, subjects=3)
-    table = results_table(scores, labels=LABELS, controls=CONTROLS).set_index(["K", "method"])
+    table = results_table(frame_means(scores), labels=LABELS, controls=CONTROLS).set_index(["K", "method"])
     chosen = scores.query("K == 2 and method == 'cae' and metric == 'vif'")
     chosen = chosen.query("kind == 'synthesised' and region == 'whole'")
     per_seed = [
@@ -129,7 +141,7 @@ def test_seed_spread_is_of_the_mean_over_subjects():
     assert table.loc[(2, "cae"), "vif_seed_sd"] == pytest.approx(np.std(per_seed, ddof=1), rel=1e-12)
     assert table.loc[(2, "cae"), "vif_mean"] == pytest.approx(np.mean(per_seed), rel=1e-12)
     assert table["seeds"].to_dict() == {(k, m): 3 if m in TRAINED else 1 for k in (2, 4) for m in LABELS}
-    text = to_markdown(table.reset_index())
+    text = as_markdown(table.reset_index())
     assert text.count("over 3 seeds: SSIM 0.") == 4
     assert "Linear, standard deviation" not in text
 
@@ -137,33 +149,33 @@ def test_seed_spread_is_of_the_mean_over_subjects():
 @pytest.mark.parametrize(("metric", "best"), [("ssim", "c"), ("psnr", "c"), ("vif", "c"), ("lpips", "b")])
 def test_best_follows_the_direction_and_skips_controls(metric: str, best: str):
     means = {"top": [9.0, 9.2], "a": [0.5, 0.5], "b": [0.3, 0.4], "c": [0.7, 0.6], "bottom": [0.0, 0.1]}
-    assert marked(to_markdown(table_of(means, metric, {"top", "bottom"}))) == {best}
+    assert marked(as_markdown(table_of(means, metric, {"top", "bottom"}))) == {best}
 
 
 def test_overshoot_is_no_better_than_falling_short():
     means = {"short": [0.7, 0.7], "near": [0.9, 0.9], "over": [1.4, 1.4]}
-    text = to_markdown(table_of(means, "lesion_contrast_6mm"))
+    text = as_markdown(table_of(means, "lesion_contrast_6mm"))
     assert marked(text) == {"near"}
     assert "Contrast, 6 mm lesions → 1" in text
-    assert marked(to_markdown(table_of({"a": [0.4], "b": [1.4]}, "lesion_contrast_3mm"))) == {"b"}
+    assert marked(as_markdown(table_of({"a": [0.4], "b": [1.4]}, "lesion_contrast_3mm"))) == {"b"}
     cancelled = {"a": [0.5, 1.5], "b": [0.9, 0.9]}  # a's mean is 1, and none of its subjects is near it
-    assert marked(to_markdown(table_of(cancelled, "lesion_contrast_3mm"))) == {"b"}
+    assert marked(as_markdown(table_of(cancelled, "lesion_contrast_3mm"))) == {"b"}
 
 
 def test_a_control_as_good_as_the_best_is_not_marked():
     means = {"oracle": [0.7, 0.7], "a": [0.7, 0.7], "b": [0.6, 0.6]}
-    assert marked(to_markdown(table_of(means, controls={"oracle"}))) == {"a"}
+    assert marked(as_markdown(table_of(means, controls={"oracle"}))) == {"a"}
 
 
 def test_ties_at_printed_precision_are_all_marked():
     means = {"a": [0.70004] * 2, "b": [0.69996] * 2, "c": [0.6994] * 2}
-    assert marked(to_markdown(table_of(means))) == {"a", "b"}
+    assert marked(as_markdown(table_of(means))) == {"a", "b"}
     psnr = {"a": [30.004] * 2, "b": [30.006] * 2}
-    assert marked(to_markdown(table_of(psnr, "psnr"))) == {"b"}
+    assert marked(as_markdown(table_of(psnr, "psnr"))) == {"b"}
 
 
 def test_one_table_per_factor_and_controls_in_italics(table: pd.DataFrame):
-    text = to_markdown(table)
+    text = as_markdown(table)
     assert re.findall(
         r"\*\*t1_embedded, K = (\d): synthesised slices, whole image, protocol strict\*\*", text
     ) == ["2", "4"]
@@ -175,7 +187,7 @@ def test_one_table_per_factor_and_controls_in_italics(table: pd.DataFrame):
 def test_the_footnote_says_which_gaps_were_scored():
     scores = synthetic_scores(slices=41)
     part = scores[scores["slice"] // scores["K"] % 5 == 0]
-    shown = to_markdown(results_table(part, labels=LABELS, controls=CONTROLS))
+    shown = as_markdown(results_table(frame_means(part), labels=LABELS, controls=CONTROLS))
     assert re.findall(r"slices scored per subject: (.*)\.", shown) == [
         "4, of every 5th gap",
         "6, of every 5th gap",
@@ -184,7 +196,7 @@ def test_the_footnote_says_which_gaps_were_scored():
 
 def test_a_method_scored_on_fewer_subjects_is_named():
     table = table_of({"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2]})
-    text = to_markdown(table)
+    text = as_markdown(table)
     assert "n = 2–3" in text
     assert "not all scored on the same subjects and slices: a 3 subjects of 1 slices; b 2 subjects" in text
 
@@ -198,20 +210,22 @@ def test_a_metric_not_scored_for_a_method_is_not_a_zero():
         for m, metric in (("a", "ssim"), ("a", "lpips"), ("b", "ssim"))
         for s in ("s0", "s1")
     )
-    table = results_table(scores, labels={"a": "a", "b": "b"}, controls=set())
+    table = results_table(frame_means(scores), labels={"a": "a", "b": "b"}, controls=set())
     assert table["lpips_n"].tolist() == [2, 0]
-    assert "| b | **0.500 ± 0.000** | not scored |" in to_markdown(table)
+    assert "| b | **0.500 ± 0.000** | not scored |" in as_markdown(table)
 
 
 def test_supervised_methods_carry_a_dagger(scores: pd.DataFrame):
-    text = to_markdown(results_table(scores, labels=LABELS, controls=CONTROLS, supervised={"cae_mse"}))
+    text = as_markdown(
+        results_table(frame_means(scores), labels=LABELS, controls=CONTROLS, supervised={"cae_mse"})
+    )
     assert "| cae_mse† |" in text
     assert "Lanczos†" not in text
     assert "† trained on high-resolution" in text
 
 
 def test_latex_escapes_and_marks(table: pd.DataFrame):
-    text = to_latex(table)
+    text = as_latex(table)
     assert r"cae\_mse &" in text
     assert not re.search(r"(?<!\\)_", text)
     assert r"CAE ($\lambda$ = 0.05) & \textbf{" in text
@@ -234,7 +248,7 @@ def test_latex_escape_covers_every_special_character():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
 def test_latex_compiles_within_the_text_width(table: pd.DataFrame, tmp_path):
     head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}\begin{document}"
-    (tmp_path / "t.tex").write_text(head + to_latex(table) + r"\end{document}")
+    (tmp_path / "t.tex").write_text(head + as_latex(table) + r"\end{document}")
     run = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
         cwd=tmp_path,
@@ -246,13 +260,13 @@ def test_latex_compiles_within_the_text_width(table: pd.DataFrame, tmp_path):
 
 
 def test_summary_fits_a_terminal_and_says_what_it_leaves_out(table: pd.DataFrame):
-    lines = summary_lines(table)
+    lines = plain(shown_results(table))
     assert max(map(len, lines)) <= 100
     best = [line for line in lines if line.startswith("CAE")]
     assert len(best) == 2
     assert all(line.count(" *") == 4 for line in best)
     assert any("∞" in line for line in lines)
-    narrow = summary_lines(table, width=50)
+    narrow = plain(shown_results(table), 50)
     assert max(map(len, narrow)) <= 50
     assert "Not shown here for width: VIF ↑, LPIPS ↓." in narrow
 
@@ -324,7 +338,7 @@ def test_this_projects_own_methods_have_a_table_of_their_own(table: pd.DataFrame
 def test_groups_of_subjects_have_columns_of_their_own(scores: pd.DataFrame):
     subjects = sorted(scores["subject"].unique())
     groups = {"t1_embedded": {"in-site": subjects[:1], "elsewhere": subjects[1:4]}}
-    means = group_means(scores, groups, LABELS)
+    means = group_means(frame_means(scores), groups, LABELS)
     rows = scores[(scores["kind"] == "synthesised") & (scores["region"] == "whole")]
     rows = rows[(rows["method"] == "linear") & (rows["K"] == 4) & (rows["metric"] == "psnr")]
     own = means[(means["method"] == "linear") & (means["K"] == 4) & (means["metric"] == "psnr")].set_index(
@@ -341,7 +355,7 @@ def test_groups_of_subjects_have_columns_of_their_own(scores: pd.DataFrame):
     assert linear.cells[3].text == f"{own.loc['in-site', 'mean']:.2f}"
     assert shown[1].notes[0] == "Test subjects: in-site n = 1, elsewhere n = 3."
     assert f"Scores of {subjects[0]}, {subjects[1]} were seen" in shown[1].notes[1]
-    assert shown_groups(group_means(scores, {}, LABELS), {}) == []
+    assert shown_groups(group_means(frame_means(scores), {}, LABELS), {}) == []
 
 
 def test_phases_of_one_subject_have_columns_of_their_own():
@@ -364,7 +378,7 @@ def test_phases_of_one_subject_have_columns_of_their_own():
         for i in (1, 3)
     ]
     scores = check_scores(pd.DataFrame(rows, columns=[*KEYS, "value"]))
-    means = group_means(scores, {"cine": {}}, LABELS)
+    means = group_means(frame_means(scores), {"cine": {}}, LABELS)
     np.testing.assert_allclose(means["mean"], 0.7 + 0.01 * np.arange(12))
     (shown,) = shown_groups(means, {})
     assert shown.columns == ("Method", *(f"SSIM ↑, frame {i}" for i in range(12)))
@@ -397,13 +411,15 @@ def test_format_value_has_no_negative_zero():
 def test_bad_input_is_refused_with_what_was_found(scores: pd.DataFrame):
     labels = {method: label for method, label in LABELS.items() if method != "cae"}
     with pytest.raises(InputError, match=r"method \['cae'\] found"):
-        results_table(scores, labels=labels, controls=CONTROLS)
+        results_table(frame_means(scores), labels=labels, controls=CONTROLS)
     with pytest.raises(InputError, match="kind 'synthetic'"):
-        results_table(scores, kind="synthetic", labels=LABELS, controls=CONTROLS)
+        results_table(frame_means(scores), kind="synthetic", labels=LABELS, controls=CONTROLS)
     with pytest.raises(InputError, match="no row of protocol 'as_published'"):
-        results_table(scores, protocol="as_published", labels=LABELS, controls=CONTROLS)
+        results_table(frame_means(scores), protocol="as_published", labels=LABELS, controls=CONTROLS)
     with pytest.raises(InputError, match="sharpness"):
-        results_table(scores.replace({"metric": {"vif": "sharpness"}}), labels=LABELS, controls=CONTROLS)
+        results_table(
+            frame_means(scores.replace({"metric": {"vif": "sharpness"}})), labels=LABELS, controls=CONTROLS
+        )
     with pytest.raises(InputError, match=r"method \['cae'\]"):
         shown_comparisons(synthetic_comparisons(scores), labels)
 

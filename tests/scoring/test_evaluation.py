@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from interslice.common.errors import InputError
@@ -17,7 +18,7 @@ from interslice.methods import build_method
 from interslice.methods.conventional import Nearest
 from interslice.scoring.evaluation import TestCase as Case
 from interslice.scoring.evaluation import evaluate
-from interslice.scoring.longtable import read_scores
+from interslice.scoring.longtable import frame_means, read_means, read_scores
 from interslice.steps import as_published as audit_step
 from interslice.steps import interpolate as step
 from interslice.steps.evaluate import score_method
@@ -214,6 +215,7 @@ def score_shard(shard, interpolated, folder, **changes):
     """Score an interpolated shard into a folder."""
     options = {"metrics": ["psnr"], "gap_step": 2, "slice_profile": "none", "score_px": None} | changes
     places = {"resume": folder / "0_resume", "scores": folder / "0.parquet", "places": folder / "0.json"}
+    places["means"] = folder / "means" / "0.parquet"
     score_method(
         *shard,
         interpolated,
@@ -236,6 +238,7 @@ def test_scores_are_of_the_kept_volumes_alone(interpolate_shard, shard, tmp_path
     table = read_scores(places["scores"])
     assert set(table["subject"]) == {"A", "B", "C"}
     assert set(table["protocol"]) == {"strict"}
+    pd.testing.assert_frame_equal(read_means(places["means"]), frame_means(table))
     assert not places["resume"].exists()
     record = json.loads(places["places"].read_text())
     assert record == {"normalised": str(shard[0]), "low": str(shard[1]), "interpolated": str(interpolated)}
@@ -298,7 +301,9 @@ def test_a_shard_without_test_subjects_has_tables_without_rows(
     interpolated = interpolate_shard(Counted(), "whole")
     audit_shard(Counted(), shard, interpolated, tmp_path / "audit", monkeypatch)
     assert read_scores(tmp_path / "audit" / "0.parquet").empty
-    assert read_scores(score_shard(shard, interpolated, tmp_path / "scores")["scores"]).empty
+    places = score_shard(shard, interpolated, tmp_path / "scores")
+    assert read_scores(places["scores"]).empty
+    assert read_means(places["means"]).empty
 
 
 def test_validation_takes_the_frames_that_are_asked_for(case):

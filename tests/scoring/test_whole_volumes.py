@@ -15,7 +15,7 @@ from interslice.methods import load_method
 from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.lesions import DIAMETERS_MM
-from interslice.scoring.longtable import check_scores, subject_means
+from interslice.scoring.longtable import check_scores, frame_means, subject_means
 from interslice.scoring.registry import VOLUME_METRICS, lesion_metric
 from interslice.scoring.volumes import Frame, score_whole
 from kept_cases import kept_case
@@ -63,7 +63,7 @@ def test_volume_metrics_are_rows_of_the_long_table(scores: pd.DataFrame):
 
 
 def test_the_oracle_has_the_best_values_and_the_others_not(scores: pd.DataFrame):
-    means = subject_means(scores).groupby(["method", "metric"])["value"].mean().unstack()
+    means = subject_means(frame_means(scores)).groupby(["method", "metric"])["value"].mean().unstack()
     oracle = {"edge_error": 0, "flat_error": 0, "dice": 1, "volume_error": 0, "mtf50": 0.5}
     for measure, best in (("error", 0), ("contrast", 1), ("false", 0)):
         oracle |= {lesion_metric(measure, diameter): best for diameter in DIAMETERS_MM}
@@ -83,14 +83,16 @@ def test_the_oracle_has_the_best_values_and_the_others_not(scores: pd.DataFrame)
 
 def test_tables_and_tests_take_volume_metrics_as_they_are(scores: pd.DataFrame):
     labels = {name: name for name in ("oracle", "nearest", "linear", "bspline")}
-    table = results_table(scores, labels=labels, controls={"oracle", "nearest"})
+    table = results_table(frame_means(scores), labels=labels, controls={"oracle", "nearest"})
     assert table.set_index("method").loc["linear", "dice_n"] == 2
     assert set(table["lesion_error_3mm_slices_max"]) == {1}
     some = scores[scores["metric"].isin(["psnr", "dice", "lesion_contrast_6mm"])]
-    tests = compare(unit_values(some, region="foreground"), [("bspline", "linear")], confidence=0.95)
+    tests = compare(
+        unit_values(frame_means(some), region="foreground"), [("bspline", "linear")], confidence=0.95
+    )
     assert set(tests["metric"]) == {"psnr", "dice", "lesion_contrast_6mm"}
     assert (tests["n"] == 2).all()
-    kept = results_table(scores, kind="kept", labels=labels, controls={"oracle", "nearest"})
+    kept = results_table(frame_means(scores), kind="kept", labels=labels, controls={"oracle", "nearest"})
     assert not [column for column in kept.columns if column.startswith(("dice", "lesion"))]
 
 
@@ -139,7 +141,7 @@ def test_the_lesion_figure_draws_every_measure_method_and_size(scores: pd.DataFr
     assert [axes.get_ylabel() for axes in panels] == [
         "Relative error, lower is better", "Contrast, nearer to 1 is better", "False signal, lower is better",
     ]  # fmt: skip
-    expected = subject_means(scores).groupby(["method", "metric"])["value"].mean()
+    expected = subject_means(frame_means(scores)).groupby(["method", "metric"])["value"].mean()
     for axes, measure in zip(panels, ("error", "contrast", "false"), strict=True):
         assert axes.get_legend_handles_labels()[1] == list(labels.values())
         for method, container in zip(labels, axes.containers, strict=True):

@@ -10,7 +10,7 @@ import pytest
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.data.volumes import Volume, write_volume
-from interslice.scoring.longtable import write_scores
+from interslice.scoring.longtable import frame_means
 from interslice.steps.leaderboard import read_studies, write_leaderboard
 from phantoms import ellipsoids
 from synthetic_scores import CONTROLS, LABELS, synthetic_scores
@@ -29,7 +29,8 @@ def write_study(root, name, methods, *, shift=0.0, gaps=1, seconds=2.0):
     scores = scores[scores["method"].isin(methods) & (scores["metric"] == "ssim")]
     scores = scores[(scores["slice"] // scores["K"]) % gaps == 0]
     results = root / "results" / name
-    write_scores(scores, results / "scores.parquet")
+    results.mkdir(parents=True)
+    frame_means(scores).to_parquet(results / "means.parquet", index=False)
     for number, subject in enumerate(sorted(scores["subject"].unique())):
         volume = Volume(ellipsoids((9, 16, 16), number)[np.newaxis] + np.float32(shift), np.eye(4), 2)
         write_volume(volume, root / "volumes" / name / f"{subject}.nii")
@@ -60,7 +61,7 @@ def test_studies_of_two_machines_are_one_page_that_can_be_merged_again(tmp_path,
     monkeypatch.setattr("interslice.steps.leaderboard.__version__", "9.9")
     assert main(["leaderboard", str(theirs), "-o", str(sent)]) == 0
     monkeypatch.undo()
-    assert main(["leaderboard", str(ours), str(sent / "scores.parquet"), "-o", str(tmp_path / "both")]) == 0
+    assert main(["leaderboard", str(ours), str(sent / "means.parquet"), "-o", str(tmp_path / "both")]) == 0
     assert "theirs: Linear (theirs), B-spline" in capsys.readouterr().out
     page = (tmp_path / "both" / "index.html").read_text()
     for text in (
@@ -78,8 +79,8 @@ def test_studies_of_two_machines_are_one_page_that_can_be_merged_again(tmp_path,
     assert sorted(first["method"].unique()) == ["cae", "linear@ours", "oracle"]
     assert sorted(second["method"].unique()) == ["bspline", "linear@theirs"]
     assert (one["seconds"]["t1_embedded K2 cae"], two["seconds"]["t1_embedded K2 bspline"]) == (2.0, 7.0)
-    expected = pd.read_parquet(ours / "scores.parquet")
-    values = first.sort_values(["method", "subject", "K", "slice", "region"])["value"]
+    expected = pd.read_parquet(ours / "means.parquet")
+    values = first["value"]
     assert sorted(values) == sorted(expected["value"]), "no score is changed or lost"
 
 
@@ -104,8 +105,8 @@ def test_what_was_scored_otherwise_is_refused_and_nothing_is_written(tmp_path, c
 def test_tables_without_a_record_and_other_protocols_are_refused(tmp_path):
     ours = write_study(tmp_path / "here", "ours", OURS)
     with pytest.raises(InputError, match="is neither the results of a study"):
-        write_leaderboard([ours / "scores.parquet"], tmp_path / "both")
-    scores = pd.read_parquet(ours / "scores.parquet").assign(protocol="as_published")
-    write_scores(scores, ours / "scores.parquet")
+        write_leaderboard([ours / "means.parquet"], tmp_path / "both")
+    means = pd.read_parquet(ours / "means.parquet").assign(protocol="as_published")
+    means.to_parquet(ours / "means.parquet", index=False)
     with pytest.raises(InputError, match="found protocol as_published, allowed is strict"):
         write_leaderboard([ours], tmp_path / "both")

@@ -8,6 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
+from interslice.scoring.longtable import read_scores
 from settings import ROOT
 
 COPIED = ["Snakefile", "workflow", "config", "src", "envs", "profiles"]
@@ -37,6 +40,10 @@ class Checkout:
             return subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
+
+    def scores(self, study: str) -> pd.DataFrame:
+        """The long table of a study, from its shards."""
+        return read_scores((self.folder / "results" / study / "score_method").rglob("*.parquet"))
 
     def recover(self) -> subprocess.CompletedProcess[str]:
         """What is documented for a Snakemake that was killed."""

@@ -10,13 +10,13 @@ import pytest
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "20"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-TABLES = ["results/tiny/tables", "results/tiny/statistics.csv", "results/tiny/scores.parquet"]
+TABLES = ["results/tiny/tables", "results/tiny/statistics.csv", "results/tiny/means.parquet"]
 
 
 def made_by(checkout):
     """What must not depend on the kills: name to content."""
     results = checkout.folder / "results/tiny"
-    paths = [results / "statistics.csv", results / "summary.txt", results / "scores.parquet"]
+    paths = [results / "statistics.csv", results / "summary.txt", results / "means.parquet"]
     paths += sorted((results / "tables").iterdir())
     return {str(path.relative_to(results)): path.read_bytes() for path in paths}
 

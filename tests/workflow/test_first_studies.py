@@ -6,8 +6,6 @@ import yaml
 from checkout import Checkout
 from tiny_study import SPLITS, write_tiny_study
 
-from interslice.scoring.longtable import read_scores
-
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
@@ -47,14 +45,14 @@ def test_a_study_without_a_trained_method_ends_in_its_page(studies):
 
 def test_a_finished_model_is_scored_on_a_folder_of_test_subjects(studies):
     study, panel = studies["finished"], "results/finished/figures/panel_phantoms_K2.png"
-    wanted = ["results/finished/scores.parquet", panel]
+    wanted = ["results/finished/means.parquet", panel]
     planned = study.planned(*wanted)
     assert "train_method" not in planned
     assert planned["score_method"] == 2
     assert planned["interpolate_volumes"] == 1, "the study before has interpolated linearly"
     run = study.snakemake("--cores", "2", *wanted)
     assert run.returncode == 0, run.stdout + run.stderr
-    scores = read_scores(study.folder / wanted[0])
+    scores = study.scores("finished")
     assert scores.groupby("method")["subject"].unique().map(sorted).to_dict() == {
         "linear": ["c1", "c2", "c3"],
         "cae_pretrained": ["c1", "c2", "c3"],

@@ -264,13 +264,13 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scored(tiny):
-    run = tiny.snakemake("--cores", "1", "results/paper_tiny/scores.parquet")
+    run = tiny.snakemake("--cores", "1", "results/paper_tiny/means.parquet")
     assert run.returncode == 0, run.stdout + run.stderr
     return tiny
 
 
 def test_every_source_is_scored(scored):
-    table = read_scores(scored.folder / "results" / "paper_tiny" / "scores.parquet")
+    table = scored.scores("paper_tiny")
     subjects = {name: sorted(part["subject"].unique()) for name, part in table.groupby("dataset")}
     assert subjects == {
         "acdc": ["patient003", "patient023"],
@@ -298,7 +298,7 @@ def test_the_broken_case_is_counted(scored):
 
 
 def test_nothing_is_fetched_or_made_twice(scored):
-    assert scored.planned("results/paper_tiny/scores.parquet") == {}
+    assert scored.planned("results/paper_tiny/means.parquet") == {}
 
 
 def test_a_subject_that_would_move_another_stops_the_next_run(scored):

@@ -64,7 +64,7 @@ def test_nothing_is_planned_for_what_changes_no_result(finished, edit, tmp_path)
     edit("src/interslice/common/files.py", "a quota is reached", "your quota is used up")
     edit("src/interslice/training/loop.py", "goes on after step", "was saved, goes on after step")
     edit("src/interslice/methods/cae.py", "class CAE(Autoencoder):", "# a remark\nclass CAE(Autoencoder):")
-    edit("src/interslice/report/figures.py", '"""Figures:', '"""All figures:')
+    edit("src/interslice/report/factor_figure.py", '"""A metric', '"""The metric')
     edit("tiny.yaml", "seeds: [1, 2]", "seeds: [1, 2]  # two repetitions")
     moved = shutil.copytree(finished.resources, tmp_path / "moved")
     assert finished.planned("--config", f"resources={moved}") == {}

@@ -45,9 +45,9 @@ def tiny(tmp_path_factory):
 
 def test_digits_come_out_of_the_rules_of_volumes(tiny):
     figure = "results/mnist/figures/examples_mnist_K4.png"
-    run = tiny["mnist"].snakemake("--cores", "2", "results/mnist/scores.parquet", figure)
+    run = tiny["mnist"].snakemake("--cores", "2", "results/mnist/means.parquet", figure)
     assert run.returncode == 0, run.stdout + run.stderr
-    scores = read_scores(tiny["mnist"].folder / "results/mnist/scores.parquet")
+    scores = tiny["mnist"].scores("mnist")
     assert set(scores["method"]) == {"linear", "vae"}
     assert scores["subject"].nunique() == 3
     whole = scores[(scores["metric"] == "ssim") & (scores["region"] == "whole")]

@@ -19,7 +19,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from interslice.common.checkpoints import read_checkpoint
 from interslice.common.files import remove
 from interslice.common.seeds import seed_for
-from interslice.scoring.longtable import read_scores
+from interslice.scoring.longtable import frame_means, read_means, read_scores
 from interslice.training.lpips import load_lpips
 from settings import ROOT
 
@@ -55,7 +55,9 @@ def test_a_fresh_checkout_plans_every_job(new_checkout):
 
 
 def test_the_long_table_is_complete(finished):
-    scores = read_scores(finished.folder / "results/tiny/scores.parquet")
+    scores = finished.scores("tiny")
+    expected = frame_means(scores)
+    pd.testing.assert_frame_equal(read_means(finished.folder / "results/tiny/means.parquet"), expected)
     assert set(scores["method"]) == {"oracle", "linear", "bspline", "cae"}
     assert set(scores["subject"]) == {"c1", "c2", "c3"}
     assert {name: len(part["seed"].unique()) for name, part in scores.groupby("method")} == {
@@ -270,7 +272,7 @@ def on_small_disk(finished, tmp_path):
     shutil.copytree(finished.folder, folder, symlinks=True)
     made_of_it = [
         folder / "results/tiny" / name
-        for name in ("scores.parquet", "statistics.csv", "tables", "summary.txt")
+        for name in ("means.parquet", "statistics.csv", "tables", "summary.txt")
     ]
     for path in [
         *(folder / PLACE).iterdir(),

@@ -1,12 +1,12 @@
-# What each part of a method is worth: the variants of the study against their base, from the long table.
+# What each part of a method is worth: the variants of the study against their base, from the means of frames.
 
 
 rule collect_ablation_scores:
     input:
         split_checks(dict(STUDY.ablation_places())),
-        scores=score_files("score_method", ABLATION_METHODS, STUDY.ablation_places()),
+        means=score_files("frame_means", ABLATION_METHODS, STUDY.ablation_places()),
     output:
-        f"{RESULTS}/ablation_scores.parquet",
+        f"{RESULTS}/ablation_means.parquet",
     log:
         f"{LOGS}/collect_ablation_scores.log",
     conda:
@@ -23,7 +23,7 @@ rule collect_ablation_scores:
 rule tabulate_ablation:
     input:
         {path for *_, path in ablation_trainings()},
-        scores=f"{RESULTS}/ablation_scores.parquet",
+        means=f"{RESULTS}/ablation_means.parquet",
     output:
         directory(f"{RESULTS}/ablation"),
     log:

@@ -50,28 +50,10 @@ rule score_as_published:
         "../scripts/score_as_published.py"
 
 
-rule collect_published_scores:
-    input:
-        scores=score_files("score_as_published", AUDITED, PLACES),
-    output:
-        f"{RESULTS}/audit/scores.parquet",
-    log:
-        f"{LOGS}/collect_published_scores.log",
-    conda:
-        "../../envs/light.yaml"
-    resources:
-        mem_mb=memory_of("report"),
-        runtime=minutes_of("report"),
-    params:
-        code=digest_of("collect_scores"),
-    script:
-        "../scripts/collect_scores.py"
-
-
 rule tabulate_audit:
     input:
-        strict=f"{RESULTS}/scores.parquet",
-        rescored=f"{RESULTS}/audit/scores.parquet",
+        strict=score_files("score_method", AUDITED, PLACES),
+        rescored=score_files("score_as_published", AUDITED, PLACES),
     output:
         f"{RESULTS}/audit/audit.csv",
     log:
@@ -113,8 +95,8 @@ rule plot_audit:
 rule compare_published:
     input:
         numbers="config/published.csv",
-        strict=f"{RESULTS}/scores.parquet",
-        rescored=f"{RESULTS}/audit/scores.parquet",
+        strict=score_files("score_method", AUDITED, PLACES),
+        rescored=score_files("score_as_published", AUDITED, PLACES),
     output:
         f"{RESULTS}/audit/published.csv",
     log:

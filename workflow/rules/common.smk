@@ -47,6 +47,7 @@ if workflow.is_main_process:
 # A metric's function counts for its scores, and what its entry says for what shows them: another metric reruns neither.
 UNSHOWN = ("interpolate_volumes", "score_method", "score_as_published")
 METRIC_FUNCTIONS = [METRICS[metric].function for metric in config["evaluation"]["metrics"]]
+METRICS_BEST = {metric: str(METRICS[metric].best) for metric in config["evaluation"]["metrics"]}
 SHOWN_METRICS = [*config["evaluation"]["metrics"], *LINE_METRICS]
 METRICS_SHOWN = hashlib.sha256(repr([METRICS[metric] for metric in SHOWN_METRICS]).encode()).hexdigest()
 # Rules know the folder of what is fetched by one name: a move of it reruns nothing.

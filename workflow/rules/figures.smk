@@ -69,7 +69,7 @@ rule plot_gap:
 rule write_captions:
     input:
         [path for *_, path in trainings("provenance.json")],
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
     output:
         f"{RESULTS}/figures/captions.md",
     log:

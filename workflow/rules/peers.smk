@@ -3,7 +3,7 @@
 
 rule plot_cost:
     input:
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         runs=[folder for *_, folders in cost_runs() for folder in folders],
         budgets=f"{RESULTS}/budgets.csv",
     output:

@@ -1,9 +1,9 @@
-# Statistics, tables, figures, pages: functions of the long table (panels: of the volumes).
+# Statistics, tables, figures, pages: functions of the means of frames (panels: of the volumes).
 
 
 rule compare_methods:
     input:
-        f"{RESULTS}/scores.parquet",
+        f"{RESULTS}/means.parquet",
     output:
         **COMPARED,
     log:
@@ -25,7 +25,7 @@ rule compare_methods:
 
 rule tabulate_results:
     input:
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         statistics=f"{RESULTS}/statistics.csv",
         budgets=f"{RESULTS}/budgets.csv",
     output:
@@ -50,7 +50,7 @@ rule tabulate_results:
 
 rule plot_factor:
     input:
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("factor", *metric_figures("factor")),
@@ -72,7 +72,7 @@ rule plot_factor:
 rule plot_boxes:
     input:
         **COMPARED,
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         budgets=f"{RESULTS}/budgets.csv",
     output:
         boxes=figure_outputs("boxes", *metric_figures("boxes")),
@@ -95,7 +95,7 @@ rule plot_boxes:
 
 rule plot_lesions:
     input:
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         budgets=f"{RESULTS}/budgets.csv",
     output:
         figure_outputs("lesions", "lesions"),
@@ -191,7 +191,7 @@ rule write_page:
         [path for *_, path in trainings("provenance.json")],
         f"{RESULTS}/tables",
         **{name: COMPARED[name] for name in ("statistics", "ranks", "agreement")},
-        scores=f"{RESULTS}/scores.parquet",
+        means=f"{RESULTS}/means.parquet",
         budgets=f"{RESULTS}/budgets.csv",
         recheck=f"{RESULTS}/recheck.csv",
         stacks=viewer_stacks(),

@@ -6,7 +6,7 @@ PERTURBATIONS = {
 
 rule plot_robustness:
     input:
-        f"{RESULTS}/scores.parquet",
+        f"{RESULTS}/means.parquet",
     output:
         figure_outputs("robustness", "robustness"),
     log:

@@ -1,4 +1,4 @@
-# Score the interpolated test volumes: one long table.
+# Score the interpolated test volumes: a long table per shard, and the means of its frames.
 
 
 rule score_method:
@@ -10,6 +10,7 @@ rule score_method:
         backbone=scoring_backbone(),
     output:
         scores=f"{RESULTS}/score_method/{RUN}/{{shard}}.parquet",
+        means=f"{RESULTS}/frame_means/{RUN}/{{shard}}.parquet",
         places=f"{RESULTS}/score_method/{RUN}/{{shard}}.json",
     log:
         f"{LOGS}/score_method/{RUN}/{{shard}}.log",
@@ -24,6 +25,7 @@ rule score_method:
         gpu=config["gpus"]["evaluate"],
     params:
         evaluation={key: config["evaluation"][key] for key in ("metrics", "gap_step", "lpips")},
+        best=METRICS_BEST,  # the shortfall is from it
         slice_profile=lambda wildcards: dataset_of(wildcards)["slice_profile"],
         score_px=lambda wildcards: dataset_of(wildcards)["score_px"],
         resume=f"{RESULTS}/score_method/{RUN}/{{shard}}_resume",
@@ -35,9 +37,9 @@ rule score_method:
 rule collect_scores:
     input:
         split_checks(STUDY.datasets),
-        scores=score_files("score_method", STUDY.methods, PLACES),
+        means=score_files("frame_means", STUDY.methods, PLACES),
     output:
-        f"{RESULTS}/scores.parquet",
+        f"{RESULTS}/means.parquet",
     log:
         f"{LOGS}/collect_scores.log",
     conda:
@@ -72,7 +74,7 @@ rule collect_budgets:
 
 rule recheck_scores:
     input:
-        scores=f"{RESULTS}/scores.parquet",
+        scores=score_files("score_method", STUDY.methods, PLACES),
         places=score_files("score_method", STUDY.methods, PLACES, "json"),
         volumes=scored_volumes(),
         backbone=scoring_backbone(),

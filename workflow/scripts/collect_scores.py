@@ -5,6 +5,8 @@ sys.path.insert(0, snakemake.scriptdir + "/../../src")
 from interslice.common.provenance import logged
 
 with logged(snakemake.log[0]):
-    from interslice.steps.scores import collect_scores
+    from pathlib import Path
 
-    collect_scores(snakemake.input.scores, snakemake.output[0])
+    from interslice.scoring.longtable import collect_means
+
+    collect_means(snakemake.input.means, Path(snakemake.output[0]))

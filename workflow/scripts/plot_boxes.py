@@ -9,6 +9,6 @@ with logged(snakemake.log[0]):
 
     given, params, output = snakemake.input, snakemake.params, snakemake.output
     labels, datasets = params.display["labels"], params.datasets
-    plot_boxes(given.scores, given.statistics, given.budgets, params.display, datasets, output.boxes)
+    plot_boxes(given.means, given.statistics, given.budgets, params.display, datasets, output.boxes)
     ranked = given.ranks, given.significance, given.budgets
     plot_ranks(*ranked, params.metric, labels, datasets, output.ranks)

@@ -11,7 +11,7 @@ with logged(snakemake.log[0]):
 
     params, output = snakemake.params, snakemake.output
     plot_cost(
-        snakemake.input.scores,
+        snakemake.input.means,
         snakemake.input.budgets,
         params.runs,
         params.display,

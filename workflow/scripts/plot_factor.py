@@ -8,4 +8,4 @@ with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_factor
 
     given, params = snakemake.input, snakemake.params
-    plot_factor(given.scores, given.budgets, params.display, params.datasets, snakemake.output)
+    plot_factor(given.means, given.budgets, params.display, params.datasets, snakemake.output)

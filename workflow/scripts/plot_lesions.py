@@ -8,4 +8,4 @@ with logged(snakemake.log[0]):
     from interslice.steps.figures import plot_lesions
 
     given, params = snakemake.input, snakemake.params
-    plot_lesions(given.scores, given.budgets, params.display, params.datasets, snakemake.output)
+    plot_lesions(given.means, given.budgets, params.display, params.datasets, snakemake.output)

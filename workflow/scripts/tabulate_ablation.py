@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from interslice.steps.ablation import tabulate_ablation
 
     tabulate_ablation(
-        snakemake.input.scores,
+        snakemake.input.means,
         snakemake.params.trainings,
         base=snakemake.params.base,
         variants=snakemake.params.variants,

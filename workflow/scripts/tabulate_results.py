@@ -10,10 +10,10 @@ with logged(snakemake.log[0]):
     from interslice.steps.tables import tabulate_results
 
     tabulate_results(
-        snakemake.input.scores,
+        snakemake.input.means,
         snakemake.input.statistics,
         snakemake.input.budgets,
-        **snakemake.params.display,
+        display=snakemake.params.display,
         datasets=snakemake.params.datasets,
         own=snakemake.params.own,
         study=snakemake.params.study,

@@ -9,7 +9,7 @@ with logged(snakemake.log[0]):
 
     params = snakemake.params
     write_captions(
-        snakemake.input.scores,
+        snakemake.input.means,
         params.trainings,
         params.figures,
         params.lenders,

@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from interslice.steps.page import write_study_page
 
     write_study_page(
-        snakemake.input.scores,
+        snakemake.input.means,
         snakemake.input.statistics,
         snakemake.input.budgets,
         snakemake.input.ranks,

@@ -1,11 +1,11 @@
-"""What each part of a method is worth: the long table and the trainings' costs in; the numbers of every variant out."""
+"""What each part of a method is worth: the means of frames and the trainings' costs in; the numbers of every variant out."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from interslice.analysis.comparisons import compare, unit_values
-from interslice.analysis.rows import mean_of, metric_order, select_scores
+from interslice.analysis.rows import SHOWN, mean_of, metric_order, select_means
 from interslice.common.errors import InputError
 from interslice.scoring.longtable import subject_means
 
@@ -18,15 +18,13 @@ COLUMNS = [
 
 
 def ablation_table(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     costs: pd.DataFrame,
     *,
     base: str,
     variants: Sequence[str],
     labels: Mapping[str, str],
-    kind: str = "synthesised",
     region: str = "whole",
-    protocol: str = "strict",
     confidence: float,
 ) -> pd.DataFrame:
     """One row per dataset, K, method (the base, then its variants in their order) and metric; unrounded.
@@ -34,17 +32,17 @@ def ablation_table(
     costs: dataset, K, method, parameters, seconds_per_step. Returns COLUMNS: mean is over subjects; estimate, ci_low, ci_high,
     level and seeds are those of `comparisons.compare`, in units of the metric, positive where the variant is better than
     the base, whichever way the metric points, and NaN on the base's rows. Raises InputError for no variants, a method
-    without a cost, and as `select_scores` and `compare` do.
+    without a cost, and as `select_means` and `compare` do.
     """
     if not variants:
         raise InputError("ablation: found no variant under methods, at least 1 is needed")
     methods = [base, *variants]
-    chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
+    chosen = select_means(means, **SHOWN, region=region, labels=labels)
     chosen = chosen[chosen["method"].isin(methods)]
-    means = subject_means(chosen, kind, region)
-    values = unit_values(chosen, kind=kind, region=region)
+    subjects = subject_means(chosen, region=region)
+    values = unit_values(chosen, region=region)
     tests = compare(values, [(variant, base) for variant in variants], confidence=confidence)
-    over_subjects = means.groupby([*KEYS, "method", "metric"])
+    over_subjects = subjects.groupby([*KEYS, "method", "metric"])
     table = over_subjects.agg(
         mean=("value", mean_of), n=("subject", "size"), nonfinite=("nonfinite", "sum")
     ).reset_index()
@@ -57,7 +55,7 @@ def ablation_table(
         )
     tests = tests[[*KEYS, "method", "metric", "seeds", *DIFFERENCE, "level"]]
     table = table.merge(tests, how="left", on=[*KEYS, "method", "metric"])
-    table = table.assign(label=table["method"].map(labels), protocol=protocol, kind=kind, region=region)
+    table = table.assign(label=table["method"].map(labels), region=region, **SHOWN)
     ranks = {"method": methods, "metric": metric_order(list(table["metric"].unique()))}
     order = table[KEYS].assign(**{name: table[name].map(rank.index) for name, rank in ranks.items()})
     table = table.loc[order.sort_values(list(order.columns)).index, COLUMNS]

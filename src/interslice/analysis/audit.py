@@ -18,7 +18,7 @@ from interslice.analysis.comparisons import (
     unit_values,
 )
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import KEYS, subject_means
+from interslice.scoring.longtable import KEYS, frame_means, subject_means
 from interslice.scoring.released_protocol import AS_PUBLISHED, AUDITED_METRICS, PROTOCOLS, STRICT
 
 TITLES = {
@@ -84,11 +84,12 @@ def audit(
             scores = frames_as_subjects(scores)
         kind = "all" if switched.all_slices else "synthesised"
         alternative = "greater" if switched.bonferroni else "two-sided"
-        tests = compare(unit_values(scores, kind=kind), pairs, confidence=confidence, alternative=alternative)
+        frames = frame_means(scores)
+        tests = compare(unit_values(frames, kind=kind), pairs, confidence=confidence, alternative=alternative)
         correction = BONFERRONI if switched.bonferroni else FALSE_DISCOVERY
         tests = corrected(tests, correction).assign(correction=correction)
         tests["unit"] = "frame" if switched.frames_as_samples else "subject"
-        means = subject_means(scores, kind=kind).groupby(["dataset", "K", "metric", "method"])["value"].mean()
+        means = subject_means(frames, kind=kind).groupby(["dataset", "K", "metric", "method"])["value"].mean()
         for who in ("method", "baseline"):
             place = pd.MultiIndex.from_frame(tests[["dataset", "K", "metric", who]])
             tests[f"{who}_mean"] = means.reindex(place).to_numpy()

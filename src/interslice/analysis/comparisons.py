@@ -1,4 +1,4 @@
-"""Paired comparisons of methods, the subject as the unit: the long table in; one row per comparison out.
+"""Paired comparisons of methods, the subject as the unit: the means of frames in; one row per comparison out.
 
 One comparison per dataset may be primary, declared in the study file before its scores are looked at. All others are
 exploratory and corrected together for the rate of false discoveries (Benjamini and Hochberg 1995).
@@ -21,7 +21,6 @@ from interslice.analysis.signed_rank import (
 )
 from interslice.common.errors import InputError
 from interslice.scoring.longtable import REGIONS, seed_values
-from interslice.scoring.registry import METRICS
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 PLACE = ["dataset", "K", "protocol", "region", "kind", "metric"]
@@ -40,20 +39,16 @@ FALSE_DISCOVERY, BONFERRONI = "false discovery rate", "bonferroni"
 BETTER, WORSE, SAME, UNDECIDED = "better", "worse", "within the margin", "undecided"
 
 
-def unit_values(scores: pd.DataFrame, *, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
+def unit_values(means: pd.DataFrame, *, kind: str = "synthesised", region: str = "whole") -> pd.DataFrame:
     """One value per subject and seed: how far from the best value, the mean over slices, then over frames.
 
-    As `longtable.seed_values`, with the kind and region in columns; compared is the shortfall: smaller is better. InputError
-    for a metric that the registry lacks.
+    As `longtable.seed_values`, with the kind and region in columns; compared is the shortfall: smaller is better.
     """
-    unknown = sorted(set(scores["metric"]) - set(METRICS))
-    if unknown:
-        raise InputError(f"comparisons: metrics {unknown} found, allowed are {list(METRICS)}")
-    return seed_values(scores, kind, region).assign(kind=kind, region=region)
+    return seed_values(means, kind, region).assign(kind=kind, region=region)
 
 
 def study_comparisons(
-    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any]
+    means: pd.DataFrame, pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Every comparison of a study, the primary ones first; columns COLUMNS.
 
@@ -63,7 +58,7 @@ def study_comparisons(
     """
     tests = pd.concat(
         compare(
-            unit_values(scores, region=region),
+            unit_values(means, region=region),
             pairs,
             confidence=settings["confidence"],
             margins=settings["margins"],
@@ -72,16 +67,16 @@ def study_comparisons(
     )
     if not settings["primary"]:
         return judged(corrected(tests.reset_index(drop=True), FALSE_DISCOVERY))[COLUMNS]
-    primary, keys = primary_comparisons(scores, settings), [*PLACE, "method", "baseline"]
+    primary, keys = primary_comparisons(means, settings), [*PLACE, "method", "baseline"]
     again = pd.MultiIndex.from_frame(tests[keys]).isin(pd.MultiIndex.from_frame(primary[keys]))
     tests = judged(corrected(tests[~again].reset_index(drop=True), FALSE_DISCOVERY))
     return pd.concat([part for part in (primary, tests) if len(part)] or [tests], ignore_index=True)[COLUMNS]
 
 
-def primary_comparisons(scores: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+def primary_comparisons(means: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     """The comparison that `settings["primary"]` declares, one row per dataset and protocol; its p stands for itself."""
     declared = settings["primary"]
-    values = unit_values(scores, kind=declared["kind"], region=declared["region"])
+    values = unit_values(means, kind=declared["kind"], region=declared["region"])
     values = values[values["metric"] == declared["metric"]]
     if declared["factor"] is None:
         keys = [key for key in [*PLACE, "method", "seed", "subject"] if key != "K"]

@@ -1,4 +1,4 @@
-"""Quality against cost: the long table and what each method took, in one table."""
+"""Quality against cost: the means of frames and what each method took, in one table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from interslice.common.errors import InputError
 KEYS = ["dataset", "K", "method"]
 
 
-def cost_table(scores: pd.DataFrame, costs: pd.DataFrame, *, display: Mapping[str, Any]) -> pd.DataFrame:
+def cost_table(means: pd.DataFrame, costs: pd.DataFrame, *, display: Mapping[str, Any]) -> pd.DataFrame:
     """`results.results_table` (synthesised slices, whole image) with seconds and peak_mib of one whole volume.
 
     costs: a row per dataset, K and method. display: labels, controls and supervised methods. Controls are left
@@ -19,7 +19,7 @@ def cost_table(scores: pd.DataFrame, costs: pd.DataFrame, *, display: Mapping[st
     InputError for a method without cost.
     """
     controls, supervised = set(display["controls"]), set(display["supervised"])
-    table = results_table(scores, labels=display["labels"], controls=controls, supervised=supervised)
+    table = results_table(means, labels=display["labels"], controls=controls, supervised=supervised)
     table = table[~table["control"]]
     table = table.merge(costs, on=KEYS, how="left", validate="one_to_one")
     if table["seconds"].isna().any():

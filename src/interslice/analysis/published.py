@@ -9,7 +9,7 @@ import pandas as pd
 
 from interslice.analysis.audit import frames_as_subjects, switched_scores, without_nonfinite
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import subject_means
+from interslice.scoring.longtable import frame_means, subject_means
 from interslice.scoring.registry import METRICS
 from interslice.scoring.released_protocol import AS_PUBLISHED
 
@@ -17,7 +17,6 @@ COLUMNS = ["dataset", "K", "method", "variant", "kind", "split", "n", "window_px
 COLUMNS += ["protocol", "wording", "source", "evidence"]
 EVIDENCE = {"N": "stored output of a released notebook", "A": "abstract or README"}
 NOT_COMPARABLE = "not comparable"
-OTHER_DECIMALS = 3  # of published numbers that are no metric of ours
 
 
 def read_published(path: Path) -> pd.DataFrame:
@@ -46,18 +45,19 @@ def beside(
 ) -> pd.DataFrame:
     """`published` with ours beside it: columns ours, ours_mean, ours_sd, ours_n and remark.
 
-    strict, rescored: the long tables of the study; study: `config.Study.resolved`. A row per published value and method of
+    strict, rescored: the long tables of the study; study: `study.Study.resolved`. A row per published value and method of
     ours that it is about; one row with "not comparable" and the reason where there is none: data, test subjects, K, window
     and protocol must be recorded as equal, by `same_as` in a dataset's file and by published.csv. Ours are means over
     frames, as in the released evaluation (every frame a sample), which left out what is not finite.
     """
     scores, dropped = without_nonfinite(switched_scores(strict, rescored, AS_PUBLISHED), AS_PUBLISHED)
     scores = frames_as_subjects(scores)
+    means, patients = frame_means(scores), scores.groupby(["dataset", "method"])["patient"].nunique()
     rows = []
     for _, row in published.iterrows():
         nothing = {"ours": "", "ours_mean": np.nan, "ours_sd": np.nan, "ours_n": np.nan}
         reason = _obstacle(row, study)
-        found = [] if reason else _ours(row, scores, dropped, study)
+        found = [] if reason else _ours(row, means, patients, dropped, study)
         others = sorted({own["ours_n"] for own in found} - {row["n"]})
         if others:
             reason, found = f"n = {others[0]} here, {row['n']:.0f} there", []
@@ -130,7 +130,11 @@ def _as_released(settings: Mapping[str, Any]) -> bool:
 
 
 def _ours(
-    row: pd.Series, frames: pd.DataFrame, dropped: Mapping[tuple, int], study: Mapping[str, Any]
+    row: pd.Series,
+    frames: pd.DataFrame,
+    patients: pd.Series,
+    dropped: Mapping[tuple, int],
+    study: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     means = subject_means(frames, kind=row["kind"])
     found = []
@@ -142,7 +146,6 @@ def _ours(
             own = own[(own["method"] == method) & (own["metric"] == row["metric"])]
             if len(own) == 0:
                 continue
-            patients = frames[(frames["dataset"] == name) & (frames["method"] == method)]["patient"].nunique()
             training = study["methods"][method].get("training", {})
             remarks = [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
             remarks += (
@@ -157,7 +160,12 @@ def _ours(
             value = own["value"]
             spread = float(value.std(ddof=1)) if len(value) > 1 and np.isfinite(value).all() else np.nan
             found.append(
-                {"ours": method, "ours_mean": float(value.mean()), "ours_sd": spread, "ours_n": patients}
+                {
+                    "ours": method,
+                    "ours_mean": float(value.mean()),
+                    "ours_sd": spread,
+                    "ours_n": patients[name, method],
+                }
                 | {"remark": "; ".join(remarks)}
             )
     return found

@@ -1,4 +1,4 @@
-"""How methods rank and how far a ranking can be trusted: the long table in; ranks, agreement and pairwise tests out.
+"""How methods rank and how far a ranking can be trusted: the means of frames in; ranks, agreement and pairwise tests out.
 
 The parts are those of challengeR (Wiesenfarth et al., Scientific Reports 2021): ranks of means, a bootstrap over subjects,
 Kendall's tau between rankings, and a map of which method is better than which. Controls take no rank.
@@ -33,7 +33,7 @@ Ranking = tuple[
 
 
 def rank_tables(
-    scores: pd.DataFrame, controls: Collection[str], *, confidence: float
+    means: pd.DataFrame, controls: Collection[str], *, confidence: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ranks (columns RANKS) and agreement (AGREEMENT) of the methods on synthesised slices, whole image, strict protocol.
 
@@ -43,7 +43,7 @@ def rank_tables(
     Kendall's tau-b of two rankings, `between` two metrics, datasets or K, or of one ranking and its draws ("subjects", the
     mean); methods: how many both rank. Without rows for fewer than two methods or subjects.
     """
-    rankings = dict(_rankings(scores[~scores["method"].isin(list(controls))]))
+    rankings = dict(_rankings(means[~means["method"].isin(list(controls))]))
     limits = 50 * (1 - confidence), 50 * (1 + confidence)
     rows = []
     for (dataset, factor, metric), (methods, n, ranks) in rankings.items():
@@ -64,10 +64,10 @@ def rank_tables(
     return pd.DataFrame(rows, columns=RANKS), pd.DataFrame(agreement, columns=AGREEMENT)
 
 
-def _rankings(scores: pd.DataFrame) -> Iterator[tuple[tuple[str, int, str], Ranking]]:
+def _rankings(means: pd.DataFrame) -> Iterator[tuple[tuple[str, int, str], Ranking]]:
     """(dataset, K, metric) and its ranking."""
-    means = subject_means(scores[scores["protocol"] == "strict"])
-    for keys, part in means.groupby(["dataset", "K"], sort=False):
+    subjects = subject_means(means[means["protocol"] == "strict"])
+    for keys, part in subjects.groupby(["dataset", "K"], sort=False):
         dataset, factor = str(keys[0]), int(str(keys[1]))
         by_metric = {}
         for metric in metric_order(list(part["metric"].unique())):
@@ -120,14 +120,14 @@ def kendall_tau(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def significance_map(
-    scores: pd.DataFrame, controls: Collection[str], metric: str, *, confidence: float
+    means: pd.DataFrame, controls: Collection[str], metric: str, *, confidence: float
 ) -> pd.DataFrame:
     """Every method against every other by one metric: dataset, K, method, baseline, p, p_corrected and better.
 
     better: p below 0.05, corrected for false discoveries among all pairs of the dataset and K, and the method ahead. Exact
     two-sided signed-rank tests on subjects (`comparisons.compare`).
     """
-    own = scores[~scores["method"].isin(list(controls)) & (scores["metric"] == metric)]
+    own = means[~means["method"].isin(list(controls)) & (means["metric"] == metric)]
     tables = []
     for _, part in unit_values(own[own["protocol"] == "strict"]).groupby(["dataset", "K"], sort=False):
         pairs = list(combinations(dict.fromkeys(part["method"]), 2))

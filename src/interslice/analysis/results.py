@@ -1,16 +1,16 @@
-"""The results of a study as numbers: the long table in; one row per dataset, K and method out."""
+"""The results of a study as numbers: the means of frames in; one row per dataset, K and method out."""
 
 from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
 
-from interslice.analysis.rows import mean_of, metric_order, sd_of, seed_means, select_scores
+from interslice.analysis.rows import mean_of, metric_order, sd_of, seed_means, select_means
 from interslice.scoring.longtable import gap_step, subject_means
 
 
 def results_table(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     *,
     kind: str = "synthesised",
     region: str = "whole",
@@ -27,9 +27,9 @@ def results_table(
     deviation over seeds of the mean over subjects: how far the row's mean moves when training is repeated; NaN for one
     seed), `_n` (subjects), `_slices_min` and `_slices_max` (slices scored per subject and seed) and `_nonfinite` (scored
     values that are inf or NaN). A mean that is inf or NaN stays so.
-    Raises InputError as `select_scores` does.
+    Raises InputError as `select_means` does.
     """
-    chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
+    chosen = select_means(means, kind=kind, region=region, protocol=protocol, labels=labels)
     metrics, order = metric_order(list(chosen["metric"].unique())), list(labels)
     datasets = list(chosen["dataset"].unique())
     keys = ["dataset", "K", "method"]
@@ -54,7 +54,7 @@ def results_table(
 
 
 def group_means(
-    scores: pd.DataFrame, groups: Mapping[str, Mapping[str, Sequence[str]]], labels: Mapping[str, str]
+    means: pd.DataFrame, groups: Mapping[str, Mapping[str, Sequence[str]]], labels: Mapping[str, str]
 ) -> pd.DataFrame:
     """Means over groups of test subjects, such as those of one scanner, of synthesised slices under the strict protocol.
 
@@ -62,12 +62,12 @@ def group_means(
     groups. One row per dataset, K, group, method and metric, with label, mean and n: the subjects (or frames) of the group that
     were scored. Without rows where there are no groups.
     """
-    chosen = select_scores(scores, kind="synthesised", region="whole", protocol="strict", labels=labels)
-    means, columns = subject_means(chosen), ["dataset", "K", "group", "method", "metric"]
+    chosen = select_means(means, kind="synthesised", region="whole", protocol="strict", labels=labels)
+    subjects, columns = subject_means(chosen), ["dataset", "K", "group", "method", "metric"]
     parts = [
-        means[(means["dataset"] == dataset) & means["subject"].isin(list(subjects))].assign(group=group)
+        subjects[(subjects["dataset"] == dataset) & subjects["subject"].isin(list(names))].assign(group=group)
         for dataset, own in groups.items()
-        for group, subjects in own.items()
+        for group, names in own.items()
     ]
     for _, part in chosen.groupby("dataset"):
         if part["subject"].nunique() == 1 and part["frame"].nunique() > 1:

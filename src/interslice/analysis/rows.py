@@ -1,4 +1,4 @@
-"""Which rows of the long table a table or figure is about: checked, averaged, and said in words."""
+"""Which means a table or figure is about: chosen, checked, averaged, and said in words."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from interslice.common.errors import InputError
-from interslice.scoring.longtable import KINDS, REGIONS, subject_means
+from interslice.scoring.longtable import KINDS, REGIONS, seed_values
 from interslice.scoring.registry import METRICS
+
+SHOWN = {"kind": "synthesised", "protocol": "strict"}  # what figures are of
 
 
 def labelled(table: pd.DataFrame, datasets: Mapping[str, str]) -> pd.DataFrame:
@@ -24,10 +26,10 @@ def metric_order(metrics: Sequence[str]) -> list[str]:
     return [metric for metric in METRICS if metric in set(metrics)]
 
 
-def select_scores(
-    scores: pd.DataFrame, *, kind: str, region: str, protocol: str, labels: Mapping[str, str]
+def select_means(
+    means: pd.DataFrame, *, kind: str, region: str, protocol: str, labels: Mapping[str, str]
 ) -> pd.DataFrame:
-    """The rows of the long table under one protocol, after checking that they can be shown.
+    """The `longtable.frame_means` under one protocol, after checking that they can be shown.
 
     Raises InputError for an unknown kind or region, for no row at all, and for a method without a label: a
     method left out in silence would change what the table says.
@@ -36,19 +38,16 @@ def select_scores(
         raise InputError(
             f"kind {kind!r}, region {region!r} asked for, allowed are {(*KINDS, 'all')} and {REGIONS}"
         )
-    chosen = scores[(scores["protocol"] == protocol) & (scores["region"] == region)]
-    chosen = chosen if kind == "all" else chosen[chosen["kind"] == kind]
+    chosen = means[(means["protocol"] == protocol) & (means["region"] == region) & (means["kind"] == kind)]
     if chosen.empty:
         raise InputError(f"score table: no row of protocol {protocol!r}, kind {kind!r}, region {region!r}")
     check_labels(chosen["method"], labels)
     return chosen
 
 
-def select_metric(
-    scores: pd.DataFrame, metric: str, kind: str, region: str, protocol: str, labels: Mapping[str, str]
-) -> pd.DataFrame:
-    """The rows of one metric, as `select_scores`; InputError where there are none."""
-    chosen = select_scores(scores, kind=kind, region=region, protocol=protocol, labels=labels)
+def select_metric(means: pd.DataFrame, metric: str, region: str, labels: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of one metric that figures are of, as `select_means`; InputError where there are none."""
+    chosen = select_means(means, **SHOWN, region=region, labels=labels)
     if metric not in set(chosen["metric"]) & set(METRICS):
         raise InputError(
             f"score table: metric {metric!r} asked for, there are {sorted(chosen['metric'].unique())}"
@@ -63,10 +62,9 @@ def check_labels(methods: pd.Series, labels: Mapping[str, str]) -> None:
         raise InputError(f"method {unlabelled} found, allowed are those with a label: {list(labels)}")
 
 
-def seed_means(scores: pd.DataFrame, *, kind: str, region: str) -> pd.DataFrame:
+def seed_means(means: pd.DataFrame, *, kind: str, region: str) -> pd.DataFrame:
     """One value per dataset, K, method, metric and seed: the mean over that seed's subject means."""
-    parts = [subject_means(part, kind, region).assign(seed=seed) for seed, part in scores.groupby("seed")]
-    groups = pd.concat(parts).groupby(["dataset", "K", "method", "metric", "seed"])
+    groups = seed_values(means, kind, region).groupby(["dataset", "K", "method", "metric", "seed"])
     return groups["value"].agg(mean_of).reset_index()
 
 

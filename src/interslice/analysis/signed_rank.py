@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 
 LARGEST_EXACT = 50  # subjects, the limit that scipy's own default has
+LARGEST_INTERVAL = 500  # subjects whose Walsh averages are all made, and whose null distribution is exact
 
 
 def null_distribution(doubled_ranks: np.ndarray) -> np.ndarray:
@@ -57,7 +58,12 @@ def ranks_left_out(n: int, confidence: float) -> tuple[int, float]:
     """(k, level): the k-th Walsh average from either end bounds an interval of that level.
 
     The narrowest interval with a level of `confidence` or more, or the widest that there is: at n = 5 all averages, 93.75 %.
+    Above LARGEST_INTERVAL subjects by the normal approximation.
     """
+    if n > LARGEST_INTERVAL:
+        null = scipy.stats.norm(n * (n + 1) / 4 + 0.5, math.sqrt(n * (n + 1) * (2 * n + 1) / 24))
+        k = math.floor(null.ppf((1 - confidence) / 2)) + 1
+        return k, float(1 - 2 * null.cdf(k - 1))
     below = np.cumsum(null_distribution(2 * np.arange(1, n + 1))[::2])  # P(T+ <= t)
     k = max(1, int(np.sum(1 - 2 * below >= confidence - 1e-12)))
     return k, float(1 - 2 * below[k - 1])
@@ -72,6 +78,8 @@ def hodges_lehmann(differences: np.ndarray, confidence: float) -> tuple[float, f
     """
     if np.isnan(differences).any() or not len(differences):
         return (math.nan,) * 4
+    if len(differences) > LARGEST_INTERVAL and np.isfinite(differences).all():
+        return _of_many(np.sort(differences), confidence)
     averages = walsh_averages(differences)
     with np.errstate(invalid="ignore"):
         estimate = float(np.median(averages))
@@ -79,6 +87,27 @@ def hodges_lehmann(differences: np.ndarray, confidence: float) -> tuple[float, f
         return estimate, math.nan, math.nan, math.nan
     k, level = ranks_left_out(len(differences), confidence)
     return estimate, float(averages[k - 1]), float(averages[-k]), level
+
+
+def _of_many(ordered: np.ndarray, confidence: float) -> tuple[float, float, float, float]:
+    """As `hodges_lehmann`, of many sorted differences, whose Walsh averages would not fit into memory."""
+    count = len(ordered) * (len(ordered) + 1) // 2
+    k, level = ranks_left_out(len(ordered), confidence)
+    first, second, low, high = (
+        walsh_average(ordered, rank) for rank in ((count + 1) // 2, count // 2 + 1, k, count + 1 - k)
+    )
+    return (first + second) / 2, low, high, level
+
+
+def walsh_average(ordered: np.ndarray, rank: int) -> float:
+    """The Walsh average of a rank, from 1, of sorted differences (n,): by bisection, counting those below in O(n log n)."""
+    places = np.arange(len(ordered))
+    low, high = float(ordered[0]), float(ordered[-1])
+    while low < (middle := low + (high - low) / 2) < high:
+        # Of the pairs i <= j: j from i on up to the last whose average with i is no larger.
+        below = np.searchsorted(ordered, 2 * middle - ordered, side="right") - places
+        low, high = (low, middle) if np.maximum(below, 0).sum() >= rank else (middle, high)
+    return high
 
 
 def widened_by_seeds(

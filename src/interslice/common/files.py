@@ -69,10 +69,16 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(text: str, path: str | Path) -> None:
     """Write text, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(table: Any, path: str | Path) -> None:
+    """Write a pandas table without its index, whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import write_text
 from interslice.data.sources import SPLITS
 
 SOURCE = (
@@ -76,8 +76,7 @@ def low_part_of(dataset: Mapping[str, Any], split: str) -> dict[str, Any]:
 
 def write_record(folder: Path, made_of: str) -> None:
     """Write the digest of the part that the reference volumes are of, into a folder of volumes that were made of them."""
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps({"reference": made_of}) + "\n", encoding="utf-8")
+    write_text(json.dumps({"reference": made_of}) + "\n", folder / RECORD)
 
 
 def read_record(folder: Path) -> str:

@@ -18,8 +18,11 @@ from interslice.report.formatting import (
     Row,
     ShownTable,
     decimals_of,
+    estimated,
     format_value,
     metric_name,
+    number,
+    words,
 )
 from interslice.report.style import COLOURS, MUTED, STYLE, WIDTH_INCHES, title_above
 from interslice.scoring.registry import METRICS
@@ -70,18 +73,13 @@ def _repeated(table: pd.DataFrame) -> bool:
 def _row(rows: pd.DataFrame, is_base: bool) -> Row:
     first = rows.iloc[0]
     cells = [
-        Cell(first["label"], first["label"]),
+        *words(first["label"]),
         Cell(f"{first['parameters']:,}", float(first["parameters"])),
         Cell(f"{first['seconds_per_step']:.2f}", float(first["seconds_per_step"])),
     ]
     for metric, row in rows.iterrows():
         decimals = decimals_of(str(metric))
-        if is_base:
-            cells.append(Cell(format_value(row["mean"], decimals), float(row["mean"])))
-        else:
-            value, low, high = (format_value(row[name], decimals) for name in DIFFERENCE)
-            sign = "+" if row["estimate"] > 0 else ""
-            cells.append(Cell(f"{sign}{value} [{low}, {high}]", float(row["estimate"])))
+        cells.append(number(row["mean"], decimals) if is_base else estimated(row, decimals, signed=True))
     return Row(tuple(cells))
 
 

@@ -11,9 +11,12 @@ from interslice.report.formatting import (
     Row,
     ShownTable,
     decimals_of,
+    estimated,
     format_p,
     format_value,
     metric_name,
+    number,
+    words,
 )
 from interslice.scoring.released_protocol import ITEMS, PROTOCOLS, STRICT
 
@@ -56,7 +59,7 @@ def shown_summary(title: str, table: pd.DataFrame) -> ShownTable:
         counts = [len(part), part["changed"].sum(), ahead.sum(), flips.sum(), (flips & ahead).sum()]
         counts.append((part["claim"] == HOLDS).sum())
         cells = (Cell(str(int(count)), int(count)) for count in counts)
-        rows.append(Row((Cell(TITLES[protocol], TITLES[protocol]), *cells)))
+        rows.append(Row((*words(TITLES[protocol]), *cells)))
     return ShownTable(title, SUMMARY_HEADER, tuple(rows), SUMMARY_NOTES)
 
 
@@ -67,8 +70,8 @@ def shown_claims(title: str, table: pd.DataFrame, labels: Mapping[str, str]) -> 
         dataset, factor, metric, method, baseline = map(str, place)
         own = {row["protocol"]: row for _, row in part.iterrows()}
         texts = [f"{labels[method]} – {labels[baseline]}", dataset, factor, metric_name(metric)]
-        cells = [_claim(own[name], metric) if name in own else Cell("–", "–") for name in PROTOCOLS]
-        rows.append(Row((*(Cell(text, text) for text in texts), *cells)))
+        cells = [_claim(own[name], metric) if name in own else words("–")[0] for name in PROTOCOLS]
+        rows.append(Row((*words(*texts), *cells)))
     header = ("Comparison", "Dataset", "K", "Metric", *(TITLES[protocol] for protocol in PROTOCOLS))
     return ShownTable(f"{title}: what holds", header, tuple(rows), (CLAIMS_NOTE,))
 
@@ -98,18 +101,14 @@ def shown_audit(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, lis
 
 
 def _audit_cells(row: pd.Series, decimals: int) -> tuple[Cell, ...]:
-    value, low, high = (format_value(row[name], decimals + 1) for name in ("estimate", "ci_low", "ci_high"))
     ranking = "flipped" if row["flipped"] else "same" if row["changed"] else "unchanged by this item"
     return (
-        Cell(TITLES[row["protocol"]], TITLES[row["protocol"]]),
+        *words(TITLES[row["protocol"]]),
         Cell(f"{row['n']} {row['unit']}s", float(row["n"])),
-        *(
-            Cell(format_value(row[name], decimals), float(row[name]))
-            for name in ("method_mean", "baseline_mean")
-        ),
-        Cell(f"{value} [{low}, {high}]", float(row["estimate"])),
+        *(number(row[name], decimals) for name in ("method_mean", "baseline_mean")),
+        estimated(row, decimals + 1),
         Cell(f"{format_p(row['p'])}, {row['alternative']}", float(row["p"])),
         Cell(f"{format_p(row['p_corrected'])}, {row['correction']}", float(row["p_corrected"])),
-        Cell(row["claim"], row["claim"]),
+        *words(row["claim"]),
         Cell("" if row["protocol"] == STRICT else ranking, ranking),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from interslice.report.formatting import gaps_text
-from interslice.report.methods_text import listed
+from interslice.report.methods_text import commit_of, listed
 from interslice.scoring.longtable import gap_step
 
 TITLES = {
@@ -40,7 +40,7 @@ def figure(
 
 def figure_captions(
     figures: Mapping[str, Mapping[str, Any]],
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     trainings: pd.DataFrame,
     environment: Mapping[str, Any],
     lenders: Mapping[str, str],
@@ -49,32 +49,27 @@ def figure_captions(
 ) -> str:
     """Markdown with a caption per figure.
 
-    figures: file name to what `figure` says of it; scores: the long table; trainings: dataset, K, method and budget in words;
-    environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another;
+    figures: file name to what `figure` says of it; means: `longtable.frame_means`; trainings: dataset, K, method and budget in
+    words; environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another;
     finished: methods that come with a finished model, to their label and where its budget is written; datasets: their labels.
     """
-    git = environment["git"]
-    commit = (
-        f"commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
-        if git
-        else "no commit"
-    )
+    commit = commit_of(environment)
     lines = ["# Captions\n"]
     for number, (name, about) in enumerate(figures.items(), start=1):
-        extent = _extent(about, scores, trainings, lenders, finished, datasets)
+        extent = _extent(about, means, trainings, lenders, finished, datasets)
         lines.append(f"**Figure {number}** (`{name}`). {about['title']}. {extent} Made at {commit}.\n")
     return "\n".join(lines)
 
 
 def _extent(
     about: Mapping[str, Any],
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     trainings: pd.DataFrame,
     lenders: Mapping[str, str],
     finished: Mapping[str, str],
     labels: Mapping[str, str],
 ) -> str:
-    own = scores[scores["method"].isin(about["methods"])]
+    own = means[means["method"].isin(about["methods"])]
     for column in ("dataset", "K"):
         own = own[own[column] == about[column]] if about[column] is not None else own
     sizes = own.groupby("dataset")["subject"].nunique()

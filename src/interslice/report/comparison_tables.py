@@ -11,9 +11,10 @@ from interslice.report.formatting import (
     Row,
     ShownTable,
     decimals_of,
+    estimated,
     format_p,
-    format_value,
     metric_name,
+    words,
 )
 
 PRIMARY_COLUMNS = (
@@ -50,8 +51,7 @@ def shown_primary(tests: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable 
     rows = []
     for _, row in own.iterrows():
         factor = "mean over all" if pd.isna(row["K"]) else f"{row['K']:g}"
-        first = [Cell(row["dataset"], row["dataset"]), Cell(factor, factor)]
-        rows.append(Row((*first, *_cells(row, labels, ()))))
+        rows.append(Row((*words(row["dataset"], factor), *_cells(row, labels, ()))))
     sides = sorted(set(own["alternative"]))
     notes = (
         f"Declared in the study file; {' and '.join(sides)}, not corrected. {HOW}",
@@ -73,12 +73,9 @@ def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[Sh
     for (dataset, factor, *_), part in sorted(
         groups, key=lambda group: (datasets.index(group[0][0]), *group[0][1:])
     ):
-        ranks = [
-            part["metric"].map(metrics.index),
-            part["method"].map(order.index),
-            part["baseline"].map(order.index),
-        ]
-        part = part.loc[pd.concat(ranks, axis=1, keys=["a", "b", "c"]).sort_values(["a", "b", "c"]).index]
+        ranks = {"metric": metrics.index, "method": order.index, "baseline": order.index}
+        keys = pd.DataFrame({name: part[name].map(rank) for name, rank in ranks.items()})
+        part = part.loc[keys.sort_values(list(ranks)).index]
         rows = tuple(Row(_cells(row, labels, ("p_corrected",))) for _, row in part.iterrows())
         notes = (f"{EXPLORATORY_NOTE} Two-sided. {HOW}", _seeds(part), VERDICTS)
         caption = f"{dataset}, K = {factor:g}, exploratory comparisons: {describe(part.iloc[0])}"
@@ -93,19 +90,17 @@ def _seeds(rows: pd.DataFrame) -> str:
 
 def _cells(row: pd.Series, labels: Mapping[str, str], corrected: tuple[str, ...]) -> tuple[Cell, ...]:
     decimals = decimals_of(row["metric"]) + 1
-    value, low, high = (format_value(row[name], decimals) for name in ("estimate", "ci_low", "ci_high"))
     level = "–" if pd.isna(row["level"]) else f"{100 * row['level']:.1f} %"
     note = "" if pd.isna(row["note"]) else str(row["note"])
     last = [Cell(f"{row['nonfinite']:.0f}", float(row["nonfinite"]))] if corrected else []
     return (
-        Cell(metric_name(row["metric"]), metric_name(row["metric"])),
-        *(Cell(labels[row[who]], labels[row[who]]) for who in ("method", "baseline")),
+        *words(metric_name(row["metric"]), labels[row["method"]], labels[row["baseline"]]),
         Cell(f"{row['n']:.0f}", float(row["n"])),
-        Cell(f"{value} [{low}, {high}]", float(row["estimate"])),
+        estimated(row, decimals),
         Cell(level, float(row["level"])),
         Cell(format_p(row["p"], row["p_min"], row["n"]), float(row["p"])),
         *(Cell(format_p(row[name]), float(row[name])) for name in corrected),
-        Cell(row["verdict"], row["verdict"]),
+        *words(row["verdict"]),
         *last,
-        Cell(note, note),
+        *words(note),
     )

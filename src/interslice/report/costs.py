@@ -11,9 +11,13 @@ from interslice.report.formatting import (
     BUDGET_MARK,
     BUDGET_NOTE,
     SUPERVISED_NOTE,
+    Cell,
+    Row,
+    ShownTable,
     decimals_of,
-    format_value,
     metric_name,
+    number,
+    words,
 )
 from interslice.report.style import (
     STYLE,
@@ -28,45 +32,36 @@ from interslice.report.style import (
 
 SHOWN = "psnr"  # the metric of the figure
 SCANS = (1, 1000)
+COSTS = ("s per volume", "s per 10⁶ voxels", "training (s)", "peak memory (MiB)")
+NOTE = (
+    "Means over test subjects. Seconds: interpolation alone, medians over subjects but the first, which warms up; of one whole "
+    "volume, and of a million of its voxels. Memory: the largest of a volume."
+)
 
 
-def cost_markdown(table: pd.DataFrame) -> str:
-    """One Markdown table per dataset and K: method, what it was trained on, metrics, seconds and memory."""
-    parts = []
-    for (dataset, factor), rows in table.groupby(["dataset", "K"], sort=False):
-        metrics = table_metrics(rows)
-        header = [
+def shown_costs(table: pd.DataFrame) -> list[ShownTable]:
+    """A table per dataset and K of a `cost_table`: method, what it was trained on, metrics, seconds and memory."""
+    shown = []
+    for (dataset, factor), part in table.groupby(["dataset", "K"], sort=False):
+        metrics = table_metrics(part)
+        rows = []
+        for _, row in part.iterrows():
+            cells = words(row["label"], "yes (supervised)†" if row["supervised"] else "no")
+            cells += [number(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
+            cells += [
+                Cell(_seconds(row[name]), float(row[name])) for name in ("seconds", "seconds_per_million")
+            ]
+            rows.append(Row((*cells, *words(_training(row)), number(row["peak_mib"], 0))))
+        header = (
             "Method",
             "high-resolution training data",
             *(metric_name(metric, arrow=True) for metric in metrics),
-            "s per volume",
-            "s per 10⁶ voxels",
-            "training (s)",
-            "peak memory (MiB)",
-        ]
-        lines = [
-            f"**{dataset}, K = {factor}**",
-            "",
-            _row(header),
-            _row([":---", ":---"] + ["---:"] * (len(header) - 2)),
-        ]
-        for _, row in rows.iterrows():
-            values = [format_value(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
-            cost = [_seconds(row[name]) for name in ("seconds", "seconds_per_million")]
-            cost += [
-                _training(row),
-                f"{row['peak_mib']:.0f}",
-            ]
-            supervised = "yes (supervised)†" if row["supervised"] else "no"
-            lines.append(_row([row["label"], supervised, *values, *cost]))
-        parts.append("\n".join(lines))
-    notes = (
-        "Means over test subjects, synthesised slices, whole image. Seconds: interpolation alone, medians over subjects but "
-        "the first, which warms up; of one whole volume, and of a million of its voxels. Memory: the largest of a volume."
-    )
-    marks = [SUPERVISED_NOTE] if table["supervised"].any() else []
-    marks += [BUDGET_NOTE] if table["label"].str.contains(BUDGET_MARK).any() else []
-    return "\n\n".join([*parts, "\n".join([notes, *marks])]) + "\n"
+        )
+        marks = [SUPERVISED_NOTE] if part["supervised"].any() else []
+        marks += [BUDGET_NOTE] if part["label"].str.contains(BUDGET_MARK).any() else []
+        caption = f"{dataset}, K = {factor}: quality and cost, synthesised slices, whole image"
+        shown.append(ShownTable(caption, (*header, *COSTS), tuple(rows), (NOTE, *marks)))
+    return shown
 
 
 def _training(row: pd.Series) -> str:
@@ -80,10 +75,6 @@ def _training(row: pd.Series) -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def total_seconds(row: pd.Series, scans: int) -> float:

@@ -3,11 +3,15 @@
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from interslice.common.files import write_text
 from interslice.scoring.registry import METRICS
 
 SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
@@ -64,6 +68,23 @@ class Cell:
     text: str
     value: float | str
     best: bool = False
+
+
+def words(*texts: str) -> list[Cell]:
+    """Cells of text, which a page sorts by it."""
+    return [Cell(text, text) for text in texts]
+
+
+def number(value: float, decimals: int) -> Cell:
+    """The cell of a number at fixed decimals."""
+    return Cell(format_value(value, decimals), float(value))
+
+
+def estimated(row: Mapping[str, Any] | pd.Series, decimals: int, signed: bool = False) -> Cell:
+    """The cell of an estimate with its interval: columns estimate, ci_low and ci_high of a comparison."""
+    value, low, high = (format_value(row[name], decimals) for name in ("estimate", "ci_low", "ci_high"))
+    sign = "+" if signed and row["estimate"] > 0 else ""
+    return Cell(f"{sign}{value} [{low}, {high}]", float(row["estimate"]))
 
 
 @dataclass(frozen=True)
@@ -184,3 +205,10 @@ def _plain_one(table: ShownTable, width: int) -> list[str]:
         for line in textwrap.wrap(note, width, subsequent_indent="  ")
     ]
     return [*textwrap.wrap(table.caption, width), ruler, body[0], ruler, *body[1:], ruler, *notes, ""]
+
+
+def write_formats(table: pd.DataFrame, shown: Sequence[ShownTable], folder: Path, name: str) -> None:
+    """A table unrounded as NAME.csv in a folder, and as it is shown as NAME.md and NAME.tex."""
+    table.to_csv(folder / f"{name}.csv", index=False)
+    write_text(markdown(shown), folder / f"{name}.md")
+    write_text(latex(shown), folder / f"{name}.tex")

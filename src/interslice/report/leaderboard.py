@@ -13,9 +13,10 @@ from interslice.scoring.longtable import KINDS, REGIONS
 FILTERS = ("Dataset", "K", "Slices", "Region", "Protocol")
 
 
-def views_of(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Every (kind, region, protocol) that a long table has rows of, the headline first; "all" where there are both kinds."""
-    present = set(scores[["kind", "region", "protocol"]].itertuples(index=False, name=None))
+def views_of(means: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Every (kind, region, protocol) that the means of frames are of, the headline first; "all" where there are both kinds."""
+    scored = means[means["kind"] != "all"]
+    present = set(scored[["kind", "region", "protocol"]].itertuples(index=False, name=None))
     protocols = sorted({protocol for *_, protocol in present}, key=lambda name: (name != "strict", name))
     both = {(region, protocol) for kind, region, protocol in present if kind == KINDS[0]} & {
         (region, protocol) for kind, region, protocol in present if kind == KINDS[1]

@@ -1,4 +1,4 @@
-"""What comes back of inserted lesions against their size: the long table in, a matplotlib Figure out."""
+"""What comes back of inserted lesions against their size: the means of frames in, a matplotlib Figure out."""
 
 from collections.abc import Mapping, Set
 
@@ -35,9 +35,8 @@ LESION_LABELS = {measure: label for measure, label, *_ in LESION_MEASURES}
 
 
 def lesions_against_size(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     *,
-    protocol: str = "strict",
     labels: Mapping[str, str],
     controls: Set[str],
     supervised: Set[str] = frozenset(),
@@ -46,10 +45,10 @@ def lesions_against_size(
 
     Raises InputError for a table without one of LESION_METRICS, and for a method without a label.
     """
-    chosen = scores[scores["metric"].isin(LESION_METRICS)]
+    chosen = means[means["metric"].isin(LESION_METRICS)]
     if chosen.empty:
         raise InputError(f"score table: no metric of {list(LESION_METRICS)} found, at least one is needed")
-    table = results_table(chosen, protocol=protocol, labels=labels, controls=controls)
+    table = results_table(chosen, labels=labels, controls=controls)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
     groups = list(table.groupby(["dataset", "K"], sort=False))
     measures = {

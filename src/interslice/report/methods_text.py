@@ -39,7 +39,7 @@ PROFILES = {
 def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment: Mapping[str, Any]) -> str:
     """Paragraphs on data, methods, scores, comparisons and software.
 
-    study: `config.Study.resolved`; tests: the table of `comparisons.study_comparisons`; environment:
+    study: `study.Study.resolved`; tests: the table of `comparisons.study_comparisons`; environment:
     `provenance.environment_record`.
     """
     config = study["config"]
@@ -160,12 +160,14 @@ def _statistics(config: Mapping[str, Any], tests: pd.DataFrame) -> str:
     return " ".join([*sentences, EXPLORATORY])
 
 
+def commit_of(environment: Mapping[str, Any]) -> str:
+    """The commit of the code in words."""
+    git = environment["git"]
+    if not git:
+        return "no commit"
+    return f"commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
+
+
 def _software(environment: Mapping[str, Any]) -> str:
     versions = [f"{name} {version}" for name, version in environment["packages"].items() if version]
-    git = environment["git"]
-    commit = (
-        f"commit {git['commit'][:10]}{' with uncommitted changes' if git['dirty'] else ''}"
-        if git
-        else "no commit"
-    )
-    return f"Computed with interslice, {commit}, Python {environment['python']}, {listed(versions)}."
+    return f"Computed with interslice, {commit_of(environment)}, Python {environment['python']}, {listed(versions)}."

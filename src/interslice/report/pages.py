@@ -7,7 +7,7 @@ gives equal bytes: nothing here reads a clock.
 import base64
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from PIL import Image
 from interslice.analysis.results import table_metrics
 from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import write_text
 from interslice.report.comparison_tables import NO_PRIMARY, shown_comparisons, shown_primary
-from interslice.report.formatting import Cell, Row, ShownTable, legend, metric_name
+from interslice.report.formatting import Cell, Row, ShownTable, legend, metric_name, words
 from interslice.report.leaderboard import FILTERS, leaderboard
 from interslice.report.tables import shown_results
 from interslice.report.web import render
@@ -41,38 +41,43 @@ HOW_TO_READ = (
 )
 
 
+class Block:
+    """What a section is made of."""
+
+    @property
+    def kind(self) -> str:
+        """What the template tells it by."""
+        return type(self).__name__.lower()
+
+
 @dataclass(frozen=True)
-class Text:
+class Text(Block):
     """A paragraph of plain text."""
 
     text: str
-    kind: str = field(default="text", init=False)
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Block):
     """Names with their values, such as versions."""
 
     facts: Mapping[str, str]
-    kind: str = field(default="facts", init=False)
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Block):
     """A sortable table."""
 
     table: ShownTable
-    kind: str = field(default="table", init=False)
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(Block):
     """A PNG or SVG, as bytes or a file, embedded in the page; `alt` says in words what it shows."""
 
     image: bytes | Path
     alt: str
     caption: str
-    kind: str = field(default="picture", init=False)
 
     @property
     def content(self) -> bytes:
@@ -106,40 +111,33 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Block):
     """Text shown as it is, such as YAML."""
 
     text: str
-    kind: str = field(default="code", init=False)
 
 
 @dataclass(frozen=True)
-class Details:
+class Details(Block):
     """Blocks that the reader opens."""
 
     summary: str
-    blocks: Sequence["Block"]
-    kind: str = field(default="details", init=False)
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
-class Filtered:
+class Filtered(Block):
     """A sortable table whose first `filters` columns after the row's name are filtered by; the rest can be picked from."""
 
     table: ShownTable
     filters: int
-    kind: str = field(default="filtered", init=False)
 
 
 @dataclass(frozen=True)
-class Viewer:
+class Viewer(Block):
     """Volumes to scroll through, each view a record of `stacks.viewer_record`; one to a page."""
 
     views: Sequence[Mapping[str, Any]]
-    kind: str = field(default="viewer", init=False)
-
-
-Block = Text | Facts | Table | Picture | Code | Details | Filtered | Viewer
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Section:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
-def write_page(path: str | Path, *, title: str, sections: Sequence[Section], intro: str = "") -> None:
+def write_page(path: str | Path, *, title: str, sections: Sequence[Section]) -> None:
     """Write the sections as one HTML file that needs no other; InputError for two sections of one name."""
     anchors = [section.anchor for section in sections]
     if len(set(anchors)) < len(anchors):
@@ -163,17 +161,14 @@ def write_page(path: str | Path, *, title: str, sections: Sequence[Section], int
     viewers = [block for section in sections for block in section.blocks if block.kind == "viewer"]
     if len(viewers) > 1:
         raise InputError(f"page {title!r}: {len(viewers)} viewers found, allowed is one")
-    page = render(
-        "page.html.j2", title=title, intro=intro, sections=sections, legend=legend, has_viewer=bool(viewers)
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    page = render("page.html.j2", title=title, sections=sections, legend=legend, has_viewer=bool(viewers))
+    write_text(page, path)
 
 
 def study_sections(
     *,
     results: Sequence[pd.DataFrame],
-    ranks: Sequence["Block"],
+    ranks: Sequence[Block],
     comparisons: pd.DataFrame,
     groups: Sequence[ShownTable],
     labels: Mapping[str, str],
@@ -259,7 +254,7 @@ def shown_benchmarks(benchmarks: pd.DataFrame) -> ShownTable:
         seconds, memory = (pd.to_numeric(jobs[column], errors="coerce") for column in ("s", "max_rss"))
         unmeasured += int(memory.isna().sum())
         total, longest, peak = float(seconds.sum()), float(seconds.max()), float(memory.max())
-        cells = [Cell(str(rule), str(rule)), Cell(str(len(jobs)), len(jobs))]
+        cells = [*words(str(rule)), Cell(str(len(jobs)), len(jobs))]
         cells += [Cell(f"{total:.1f}", total), Cell(f"{longest:.1f}", longest)]
         rows.append(Row((*cells, Cell("not measured" if np.isnan(peak) else f"{peak:.0f}", peak))))
     header = ("Rule", "Jobs", "Wall time, sum (s)", "Longest job (s)", "Peak memory of a job (MB)")
@@ -275,13 +270,9 @@ def _nonfinite(results: Sequence[pd.DataFrame]) -> Block:
             for metric in table_metrics(table):
                 count = int(row[f"{metric}_nonfinite"])
                 if count:
-                    where = [
-                        row["dataset"],
-                        f"K = {row['K']}, {describe(row)}",
-                        row["label"],
-                        metric_name(metric),
-                    ]
-                    rows.append(Row((*(Cell(text, text) for text in where), Cell(str(count), count))))
+                    values = f"K = {row['K']}, {describe(row)}"
+                    cells = words(row["dataset"], values, row["label"], metric_name(metric))
+                    rows.append(Row((*cells, Cell(str(count), count))))
     if not rows:
         return Text("Every scored value is finite.")
     header = ("Dataset", "Values", "Method", "Metric", "Not finite")

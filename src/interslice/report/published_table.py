@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from interslice.analysis.published import EVIDENCE
-from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name
+from interslice.report.formatting import Cell, Row, ShownTable, decimals_of, format_value, metric_name, words
 from interslice.scoring.registry import METRICS
 
 OTHER_DECIMALS = 3  # of published numbers that are no metric of ours
@@ -17,7 +17,7 @@ def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTabl
 
     def value(row: pd.Series, mean: str, sd: str) -> Cell:
         if np.isnan(row[mean]):
-            return Cell("–", "–")
+            return words("–")[0]
         decimals = decimals_of(row["metric"]) if row["metric"] in METRICS else OTHER_DECIMALS
         spread = "" if np.isnan(row[sd]) else f" ± {row[sd]:.{decimals}f}"
         return Cell(f"{format_value(row[mean], decimals)}{spread}", float(row[mean]))
@@ -25,10 +25,9 @@ def shown_published(table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTabl
     rows = []
     for _, row in table.iterrows():
         metric = metric_name(row["metric"]) if row["metric"] in METRICS else row["metric"].replace("_", " ")
-        texts = [row["wording"], row["kind"], metric]
-        ours = [labels[row["ours"]] if row["ours"] else "–", row["remark"]]
-        cells = [*(Cell(text, text) for text in texts), value(row, "mean", "sd"), Cell(ours[0], ours[0])]
-        cells += [value(row, "ours_mean", "ours_sd"), Cell(ours[1], ours[1])]
+        ours = labels[row["ours"]] if row["ours"] else "–"
+        cells = [*words(row["wording"], row["kind"], metric), value(row, "mean", "sd"), *words(ours)]
+        cells += [value(row, "ours_mean", "ours_sd"), *words(row["remark"])]
         rows.append(Row((*cells, Cell(EVIDENCE[row["evidence"]], row["evidence"]))))
     header = ("What was published", "Slices", "Metric", "Published", "Ours", "Value", "Remark", "Evidence")
     notes = (

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from interslice.analysis.ranks import DRAWS, OVER_METRICS
 from interslice.analysis.rows import metric_order
-from interslice.report.formatting import Cell, Row, ShownTable, metric_name
+from interslice.report.formatting import Cell, Row, ShownTable, metric_name, words
 from interslice.report.style import STYLE, WIDTH_INCHES, legend_below, title_above
 
 NOTES = (
@@ -35,7 +35,7 @@ def shown_ranks(ranks: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTab
         rows = []
         for method in _order(part):
             own = part[part["method"] == method].set_index("metric").reindex(metrics)
-            cells = [Cell(labels[method], labels[method])]
+            cells = words(labels[method])
             for _, row in own.iterrows():
                 text = f"{row['rank']:g} [{row['ci_low']:g}, {row['ci_high']:g}]"
                 cells.append(Cell("not scored" if pd.isna(row["rank"]) else text, float(row["rank"])))
@@ -56,11 +56,7 @@ def shown_agreement(agreement: pd.DataFrame) -> ShownTable:
         own = f"{row['dataset']}, K = {row['K']}, {_name(row['metric'])}"
         other = _name(row["other"]) if row["between"] == "metrics" else row["other"] or "its draws"
         value = f"{row['tau']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-        rows.append(
-            Row(
-                (*(Cell(text, text) for text in (row["between"], own, other)), Cell(value, float(row["tau"])))
-            )
-        )
+        rows.append(Row((*words(row["between"], own, other), Cell(value, float(row["tau"])))))
     header = ("Between", "Ranking", "and", "Tau")
     return ShownTable("Agreement of rankings", header, tuple(rows), (TAU_NOTE,))
 

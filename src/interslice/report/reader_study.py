@@ -17,7 +17,7 @@ import numpy as np
 
 from interslice.analysis.reader_analysis import ANSWERS_KIND, KEY_KIND, REFERENCE
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import write_text
 from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.data.masks import foreground_mask
 from interslice.data.parts import check_same_reference
@@ -179,10 +179,6 @@ def write_reader_study(
     }
     study = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     key_path = output.with_name(f"{output.stem}.key.json")
-    with replacing(key_path) as temporary:
-        temporary.write_text(json.dumps({"study": study, **key}, indent=1) + "\n", encoding="utf-8")
-    with replacing(output) as temporary:
-        temporary.write_text(
-            render("reader.html.j2", record=page_record(cases, items, study)), encoding="utf-8"
-        )
+    write_text(json.dumps({"study": study, **key}, indent=1) + "\n", key_path)
+    write_text(render("reader.html.j2", record=page_record(cases, items, study)), output)
     return key_path

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from interslice.analysis.reader_analysis import REFERENCE, Answers, agreement, reader_rates
-from interslice.report.formatting import Cell, Row, ShownTable, format_p, format_value
+from interslice.report.formatting import Cell, Row, ShownTable, format_p, format_value, number, words
 
 NOTES = (
     "Synthesised slices: higher is easier to tell from real. Real slices: how often a real one was called synthesised, which "
@@ -52,11 +52,10 @@ def _cells(row: pd.Series) -> tuple[Cell, ...]:
     interval = f"{format_value(row['ci_low'], 2)} to {format_value(row['ci_high'], 2)}"
     p = "" if row["method"] == REFERENCE else format_p(row["p"]).removeprefix("p ").removeprefix("= ")
     return (
-        Cell(name, name),
-        Cell(row["reader"], row["reader"]),
+        *words(name, row["reader"]),
         Cell(f"{row['called']} of {row['n']}", row["called"]),
-        Cell(format_value(row["rate"], 2), row["rate"]),
+        number(row["rate"], 2),
         Cell(interval, row["ci_low"]),
         Cell(p, row["p"]),
-        Cell(format_value(row["seconds"], 1), row["seconds"]),
+        number(row["seconds"], 1),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,7 +16,7 @@ CLEAN = "as it is"
 
 
 def degradation_curves(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     metric: str,
     perturbations: Mapping[str, Mapping[str, str]],
     *,
@@ -25,10 +26,10 @@ def degradation_curves(
     """Mean over subjects of a metric against the strength of every kind of perturbation, each from the clean scans on.
 
     perturbations: dataset to the kind and level of what it adds, in the order of the levels; the first dataset of
-    `scores` without one is the clean one. All at the K that every dataset has. A last panel has the clean scans against
+    `means` without one is the clean one. All at the K that every dataset has. A last panel has the clean scans against
     K where there are several. Controls are left out. Raises InputError where there is nothing to compare.
     """
-    table = results_table(scores[scores["metric"] == metric], labels=labels, controls=controls)
+    table = results_table(means[means["metric"] == metric], labels=labels, controls=controls)
     table = table[~table["control"]]
     clean = next((name for name in table["dataset"] if name not in perturbations), None)
     shared = (
@@ -43,31 +44,33 @@ def degradation_curves(
             panels.setdefault(of["kind"], {CLEAN: clean})[of["level"]] = name
     at = table[table["K"] == factor].set_index(["dataset", "method"])[value]
     against = table[table["dataset"] == clean].pivot(index="K", columns="method", values=value)
-    count = len(panels) + (len(against) > 1)
-    methods, styles = (
-        [name for name in labels if name in set(table["method"])],
-        method_styles(labels, controls),
-    )
+    methods = [name for name in labels if name in set(table["method"])]
+    styles = method_styles(labels, controls)
+    drawn = [
+        (
+            kind,
+            f"{kind}, K = {factor}",
+            list(of),
+            {one: [at.get((d, one), np.nan) for d in of.values()] for one in methods},
+        )
+        for kind, of in panels.items()
+    ]
+    if len(against) > 1:
+        drawn.append(
+            ("K", "Anisotropy factor K", list(against.index.astype(str)), dict(against[methods].items()))
+        )
     with mpl.rc_context(STYLE):
-        columns = min(4, count)
-        rows = -(-count // columns)
+        columns = min(4, len(drawn))
+        rows = -(-len(drawn) // columns)
         figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 1.9 * rows))
         grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True).ravel())
-        for axes, (kind, levels) in zip(grid, panels.items(), strict=False):
-            for method in methods:
-                values = [at.get((dataset, method), float("nan")) for dataset in levels.values()]
+        for axes, (kind, title, levels, lines) in zip(grid, drawn, strict=False):
+            for method, values in lines.items():
                 style = styles[method]
-                axes.plot(list(levels), values, marker=style.marker, linestyle=style.line, color=style.colour,
-                          markersize=4, label=labels[method], gid=f"{kind} {method}")  # fmt: skip
-            axes.set_title(f"{kind}, K = {factor}", fontsize=7)
-        if len(against) > 1:
-            for method in methods:
-                style = styles[method]
-                axes = grid[len(panels)]
-                axes.plot(against.index.astype(str), against[method], marker=style.marker, linestyle=style.line,
-                          color=style.colour, markersize=4, gid=f"K {method}")  # fmt: skip
-                axes.set_title("Anisotropy factor K", fontsize=7)
-        for axes in grid[count:]:
+                axes.plot(levels, values, marker=style.marker, linestyle=style.line, color=style.colour, markersize=4,
+                          label=labels[method], gid=f"{kind} {method}")  # fmt: skip
+            axes.set_title(title, fontsize=7)
+        for axes in grid[len(drawn) :]:
             axes.remove()
         grid[0].set_ylabel(value_label(metric))
         legend_below(figure, *grid[0].get_legend_handles_labels())

@@ -62,15 +62,15 @@ def method_styles(labels: Iterable[str], controls: Set[str] = frozenset()) -> di
     return styles
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a PDF, PNG (200 dpi) or SVG: whole or not at all, and equal bytes for equal figures."""
-    path = Path(path)
-    if path.suffix not in METADATA:
-        raise InputError(
-            f"{path}: a figure cannot be written as {path.suffix!r}, allowed are {list(METADATA)}"
-        )
-    with replacing(path) as temporary, mpl.rc_context(STYLE):
-        figure.savefig(temporary, format=path.suffix[1:], metadata=METADATA[path.suffix])
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write a figure as PDF, PNG (200 dpi) or SVG: whole or not at all, and equal bytes for equal figures."""
+    for path in map(Path, paths):
+        if path.suffix not in METADATA:
+            raise InputError(
+                f"{path}: a figure cannot be written as {path.suffix!r}, allowed are {list(METADATA)}"
+            )
+        with replacing(path) as temporary, mpl.rc_context(STYLE):
+            figure.savefig(temporary, format=path.suffix[1:], metadata=METADATA[path.suffix])
 
 
 def shown_names(labels: Mapping[str, str], supervised: Set[str]) -> dict[str, str]:

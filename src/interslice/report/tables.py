@@ -1,6 +1,6 @@
-"""Tables of results: the numbers of `analysis.results` in; Markdown, LaTeX or terminal lines out.
+"""Tables of results: the numbers of `analysis.results` in; a `ShownTable` per dataset and K out.
 
-A table becomes one `ShownTable` per dataset and K, which `formatting` and the HTML page write without knowing what it holds.
+`formatting` and the HTML page write these without knowing what they hold.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,10 +21,9 @@ from interslice.report.formatting import (
     decimals_of,
     format_value,
     gaps_text,
-    latex,
-    markdown,
     metric_name,
-    plain,
+    number,
+    words,
 )
 
 SEEN = (
@@ -60,10 +59,9 @@ def shown_groups(means: pd.DataFrame, seen: Mapping[str, Sequence[str]]) -> list
         for _, own in part.groupby("method", sort=False):
             name, values = own["label"].iloc[0], own.set_index(["metric", "group"])["mean"].reindex(columns)
             cells = (
-                Cell(format_value(value, decimals_of(metric)), value)
-                for (metric, _), value in zip(columns, values, strict=True)
+                number(value, decimals_of(metric)) for (metric, _), value in zip(columns, values, strict=True)
             )
-            rows.append(Row((Cell(name, name), *cells)))
+            rows.append(Row((*words(name), *cells)))
         header = ("Method", *(f"{metric_name(metric, arrow=True)}, {group}" for metric, group in columns))
         sizes = part.groupby("group", sort=False)["n"].max()
         notes = [f"Test subjects: {', '.join(f'{group} n = {n}' for group, n in sizes.items())}."]
@@ -78,7 +76,7 @@ def _shown_part(title: str, part: pd.DataFrame) -> ShownTable:
     columns = [_metric_cells(part, metric) for metric in metrics]
     names = part["label"] + np.where(part["supervised"], "†", "")
     rows = tuple(
-        Row((Cell(name, name), *cells), bool(control))
+        Row((*words(name), *cells), bool(control))
         for name, control, *cells in zip(names, part["control"], *columns, strict=True)
     )
     header = ("Method", *(metric_name(metric, arrow=True) for metric in metrics))
@@ -153,18 +151,3 @@ def _spans(part: pd.DataFrame, metrics: list[str], low: str, high: str) -> str:
     if len(set(spans.values())) == 1:
         return spans[metrics[0]]
     return ", ".join(f"{metric_name(metric)} {span}" for metric, span in spans.items())
-
-
-def to_markdown(table: pd.DataFrame, own: Collection[str] = ()) -> str:
-    """A results table as GitHub Markdown, one table per dataset and K; best in bold, controls in italics."""
-    return markdown(shown_results(table, own))
-
-
-def to_latex(table: pd.DataFrame, own: Collection[str] = ()) -> str:
-    r"""A results table as LaTeX, one booktabs table per dataset and K; needs \usepackage{booktabs}."""
-    return latex(shown_results(table, own))
-
-
-def summary_lines(table: pd.DataFrame, own: Collection[str] = (), width: int = 100) -> list[str]:
-    """A results table as plain lines of at most `width` columns for a terminal; best values carry a star."""
-    return plain(shown_results(table, own), width)

@@ -10,14 +10,14 @@ from interslice.analysis.ablation import ablation_table
 from interslice.analysis.rows import labelled
 from interslice.common.files import replacing
 from interslice.report.ablation import ablation_figure, shown_ablation
-from interslice.report.formatting import BUDGET_MARK, latex, markdown
-from interslice.scoring.longtable import REGIONS, read_scores
-from interslice.steps.figures import save_all
+from interslice.report.formatting import BUDGET_MARK, write_formats
+from interslice.report.style import save
+from interslice.scoring.longtable import REGIONS, read_means
 from interslice.training.record import read_record
 
 
 def tabulate_ablation(
-    scores: str,
+    means: str,
     trainings: Sequence[tuple[str, int, str, str]],
     *,
     base: str,
@@ -28,7 +28,7 @@ def tabulate_ablation(
     folder: Path,
 ) -> None:
     """Write REGION.csv, .md and .tex for both regions. trainings: dataset, K, method and provenance.json of each."""
-    table, costs = read_scores(Path(scores)), read_costs(trainings)
+    table, costs = read_means(means, kind=["synthesised"]), read_costs(trainings)
     stopped = {method for *_, method, path in trainings if read_record(Path(path)).marked}
     labels = {name: label + (BUDGET_MARK if name in stopped else "") for name, label in labels.items()}
     with replacing(folder) as tables:
@@ -43,10 +43,7 @@ def tabulate_ablation(
                 region=region,
                 confidence=confidence,
             )
-            result.to_csv(tables / f"{region}.csv", index=False)
-            shown = shown_ablation(labelled(result, datasets))
-            (tables / f"{region}.md").write_text(markdown(shown), encoding="utf-8")
-            (tables / f"{region}.tex").write_text(latex(shown), encoding="utf-8")
+            write_formats(result, shown_ablation(labelled(result, datasets)), tables, region)
 
 
 def read_costs(trainings: Sequence[tuple[str, int, str, str]]) -> pd.DataFrame:
@@ -71,4 +68,4 @@ def plot_ablation(
     """The forest plot of one dataset, K and region from the tables of `tabulate_ablation`."""
     rows = pd.read_csv(Path(tables) / f"{region}.csv")
     rows = rows[(rows["dataset"] == dataset) & (rows["K"] == factor)]
-    save_all(ablation_figure(labelled(rows, datasets)), outputs)
+    save(ablation_figure(labelled(rows, datasets)), *outputs)

@@ -9,7 +9,7 @@ import pandas as pd
 from interslice.analysis.audit import audit
 from interslice.analysis.published import beside, read_beside, read_published
 from interslice.analysis.rows import labelled
-from interslice.common.files import replacing
+from interslice.common.files import write_csv, write_text
 from interslice.common.provenance import environment_record
 from interslice.report.audit_figure import audit_figure
 from interslice.report.audit_tables import ITEMS_TEXT, by_origin, shown_audit, shown_claims, shown_summary
@@ -17,28 +17,35 @@ from interslice.report.formatting import BUDGET_NOTE, markdown
 from interslice.report.pages import Details, Facts, Picture, Section, Table, Text, write_page
 from interslice.report.published_table import shown_published
 from interslice.report.style import save
-from interslice.scoring.longtable import read_scores
+from interslice.scoring.longtable import KEYS, read_scores
+from interslice.scoring.released_protocol import AUDITED_METRICS
 from interslice.steps.budgets import marked
 from interslice.steps.page import flattened
-from interslice.steps.tables import write_text
 
 
 def tabulate_audit(
-    strict: str,
-    rescored: str,
+    strict: Sequence[str],
+    rescored: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     *,
     brain: Sequence[str],
     confidence: float,
     output: str,
 ) -> None:
-    """Write the audit table. pairs: (trained method, baseline); brain: the datasets of brains."""
+    """Write the audit table. strict, rescored: long tables of shards; pairs: (trained method, baseline); brain: the datasets of
+    brains.
+    """
     compared = [(method, other) for method, other in pairs]
     table = audit(
-        read_scores(Path(strict)), read_scores(Path(rescored)), compared, brain=brain, confidence=confidence
+        audited_slices(strict), audited_slices(rescored), compared, brain=brain, confidence=confidence
     )
-    with replacing(output) as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(table, output)
+
+
+def audited_slices(shards: Sequence[str]) -> pd.DataFrame:
+    """The scores of the slices that an audit is of, sorted as a long table is; it alone needs slices, not their means."""
+    scores = read_scores([Path(path) for path in shards], region=["whole"], metric=AUDITED_METRICS)
+    return scores.sort_values(KEYS, ignore_index=True)
 
 
 def plot_audit(
@@ -47,19 +54,15 @@ def plot_audit(
     """Draw the audit of one dataset and trained method. budgets: the CSV of `budgets.collect_budgets`."""
     labels = marked(labels, pd.read_csv(budgets))
     figure = audit_figure(pd.read_csv(table), dataset=dataset, method=method, labels=labels)
-    for path in outputs:
-        save(figure, path)
+    save(figure, *outputs)
 
 
 def compare_published(
-    numbers: str, strict: str, rescored: str, study: Mapping[str, Any], output: str
+    numbers: str, strict: Sequence[str], rescored: Sequence[str], study: Mapping[str, Any], output: str
 ) -> None:
-    """Write the published numbers with ours beside them."""
-    table = beside(
-        read_published(Path(numbers)), read_scores(Path(strict)), read_scores(Path(rescored)), study
-    )
-    with replacing(output) as temporary:
-        table.to_csv(temporary, index=False)
+    """Write the published numbers with ours beside them; strict, rescored: long tables of shards."""
+    table = beside(read_published(Path(numbers)), audited_slices(strict), audited_slices(rescored), study)
+    write_csv(table, output)
 
 
 def write_audit_page(

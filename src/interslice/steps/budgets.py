@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.common.files import replacing
+from interslice.common.files import write_csv
 from interslice.report.formatting import BUDGET_MARK
 from interslice.steps.interpolate import COSTS
 
@@ -42,8 +42,7 @@ def budget_table(runs: Runs) -> pd.DataFrame:
 
 def collect_budgets(runs: Runs, output: Path) -> None:
     """Write the table of `budget_table` as CSV."""
-    with replacing(output) as temporary:
-        budget_table(runs).to_csv(temporary, index=False)
+    write_csv(budget_table(runs), output)
 
 
 def marked(labels: Mapping[str, str], budgets: pd.DataFrame) -> dict[str, str]:

@@ -40,7 +40,7 @@ def check_data(
                 print(f"    {line}", file=output)
             if heading != "present" and len(lines) > SHOWN:
                 print(f"    and {len(lines) - SHOWN} more", file=output)
-    write_text(last, "\n".join(needed or ["Nothing is missing."]) + "\n")
+    write_text("\n".join(needed or ["Nothing is missing."]) + "\n", last)
     if wanting:
         raise InputError(f"check_data: not usable as configured: {', '.join(wanting)}")
 

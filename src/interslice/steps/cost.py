@@ -9,13 +9,13 @@ import pandas as pd
 
 from interslice.analysis.costs import cost_table
 from interslice.analysis.rows import labelled
-from interslice.common.files import replacing
-from interslice.report.costs import cost_markdown, quality_against_seconds
-from interslice.scoring.longtable import read_scores
+from interslice.common.files import write_csv, write_text
+from interslice.report.costs import quality_against_seconds, shown_costs
+from interslice.report.formatting import markdown
+from interslice.report.style import save
+from interslice.scoring.longtable import read_means
 from interslice.steps.budgets import marked_display, with_budgets
-from interslice.steps.figures import save_all
 from interslice.steps.interpolate import COSTS
-from interslice.steps.tables import write_text
 
 
 def read_costs(runs: Sequence[tuple[str, int, str, Sequence[str]]]) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def read_costs(runs: Sequence[tuple[str, int, str, Sequence[str]]]) -> pd.DataFr
 
 
 def plot_cost(
-    scores: str,
+    means: str,
     budgets: str,
     runs: Sequence[tuple[str, int, str, Sequence[str]]],
     display: Mapping[str, Any],
@@ -55,9 +55,9 @@ def plot_cost(
     budgets: the CSV of `budgets.collect_budgets`; runs: as in read_costs.
     """
     display = marked_display(display, budgets)
-    results = with_budgets(cost_table(read_scores(Path(scores)), read_costs(runs), display=display), budgets)
-    with replacing(table) as temporary:
-        results.to_csv(temporary, index=False)
+    scored = read_means(means, kind=["synthesised"], region=["whole"])
+    results = with_budgets(cost_table(scored, read_costs(runs), display=display), budgets)
+    write_csv(results, table)
     results = labelled(results, datasets)
-    write_text(cost_markdown(results), shown)
-    save_all(quality_against_seconds(results), figures)
+    write_text(markdown(shown_costs(results)), shown)
+    save(quality_against_seconds(results), *figures)

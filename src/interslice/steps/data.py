@@ -10,7 +10,7 @@ from typing import Any
 import nibabel as nib
 
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import replacing, write_text
 from interslice.common.parallel import for_each
 from interslice.data.index import (
     check_copies,
@@ -91,8 +91,7 @@ def check_splits(indexes: Sequence[str], dataset: str, output: Path) -> None:
     """Refuse the same volume in two splits; else write how many cases were compared."""
     cases = [case for index in indexes for case in read_cases(Path(index))]
     check_copies(cases, {"name": dataset})
-    with replacing(output) as temporary:
-        temporary.write_text(f"{dataset}: no volume of {len(cases)} is in two splits\n")
+    write_text(f"{dataset}: no volume of {len(cases)} is in two splits\n", output)
 
 
 def shard_of(cases: Sequence[Case], shard: int, shards: int) -> list[Case]:

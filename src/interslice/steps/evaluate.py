@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from interslice.common.files import sha256_of, write_json
+from interslice.common.files import replacing, sha256_of, write_json
 from interslice.common.parallel import set_threads
 from interslice.data.interpolated import ENDING
 from interslice.data.parts import check_same_reference
 from interslice.scoring.evaluation import TestCase, evaluate
-from interslice.scoring.longtable import COLUMNS, read_scores, write_scores
+from interslice.scoring.longtable import COLUMNS, frame_means, read_scores, write_scores
 from interslice.steps.data import volumes_of
 from interslice.steps.subjects import TABLE, done_subjects
 from interslice.training.lpips import load_lpips
@@ -35,9 +35,10 @@ def score_method(
     digest: str,
     resume: Path,
     scores: Path,
+    means: Path,
     places: Path,
 ) -> None:
-    """Write the long table of a shard, and as JSON where the volumes lie that were scored, for readers.
+    """Write the long table of a shard, the means of its frames, and as JSON where the volumes lie that were scored.
 
     keys: dataset, method, K, seed of the rows; with_lesions: the shard interpolated with lesions, for metrics that need
     it. What is done is kept in the folder `resume`, as in `interpolate.interpolate_volumes`.
@@ -65,6 +66,8 @@ def score_method(
     files = {subject: case.files for subject, case in cases.items()}
     done = [folder for _, folder in done_subjects(files, work, resume=resume, run=run)]
     write_tables(done, scores)
+    with replacing(means) as temporary:
+        frame_means(read_scores(scores)).to_parquet(temporary, index=False)
     names = {"normalised": normalised, "low": low, "interpolated": interpolated}
     write_json({name: str(folder) for name, folder in names.items()}, places)
     shutil.rmtree(resume)

@@ -7,42 +7,35 @@ from typing import Any
 import pandas as pd
 
 from interslice.analysis.rows import labelled
-from interslice.report.figures import (
-    metric_against_factor,
-    metric_boxplots,
-    qualitative_panel,
-    save,
-    training_curves,
-)
+from interslice.report.box_figure import metric_boxplots
+from interslice.report.factor_figure import metric_against_factor
 from interslice.report.lesion_figure import lesions_against_size
+from interslice.report.qualitative import qualitative_panel, training_curves
 from interslice.report.ranks import rank_figure
 from interslice.report.robustness import degradation_curves
-from interslice.scoring.longtable import read_scores
+from interslice.report.style import save
+from interslice.scoring.longtable import read_means
 from interslice.steps.budgets import marked, marked_display
 from interslice.steps.shown import marked_as_shown, shown_volumes
 
-
-def save_all(figure: Any, paths: Sequence[str]) -> None:
-    """Write one figure in the formats that the paths name."""
-    for path in paths:
-        save(figure, path)
+SHOWN = ("synthesised",)  # the kind of slices that figures are of
 
 
 def plot_factor(
-    scores: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
+    means: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
 ) -> None:
     """Metric against K, for every region and metric that the outputs, factor_REGION_METRIC, name.
 
     budgets: the CSV of `budgets.collect_budgets`; display: labels, controls and supervised methods of the study; datasets: to
     their labels, in order.
     """
-    table, display = labelled(read_scores(Path(scores)), datasets), marked_display(display, budgets)
+    table, display = labelled(read_means(means, kind=SHOWN), datasets), marked_display(display, budgets)
     for (region, metric), paths in by_region_and_metric(outputs).items():
-        save_all(metric_against_factor(table, metric, region=region, **display), paths)
+        save(metric_against_factor(table, metric, region=region, **display), *paths)
 
 
 def plot_boxes(
-    scores: str,
+    means: str,
     statistics: str,
     budgets: str,
     display: Mapping[str, Any],
@@ -50,11 +43,12 @@ def plot_boxes(
     outputs: Sequence[str],
 ) -> None:
     """Box plots over subjects with the comparisons of the same region as brackets; outputs are boxes_REGION_METRIC."""
-    table, tests = (labelled(one, datasets) for one in (read_scores(Path(scores)), pd.read_csv(statistics)))
+    table, tests = (
+        labelled(one, datasets) for one in (read_means(means, kind=SHOWN), pd.read_csv(statistics))
+    )
     display = marked_display(display, budgets)
     for (region, metric), paths in by_region_and_metric(outputs).items():
-        figure = metric_boxplots(table, tests, metric, region=region, **display)
-        save_all(figure, paths)
+        save(metric_boxplots(table, tests, metric, region=region, **display), *paths)
 
 
 def plot_ranks(
@@ -68,11 +62,11 @@ def plot_ranks(
 ) -> None:
     """Ranks with their intervals, and by `metric` what is better than what."""
     ranked, tests = (labelled(pd.read_csv(path), datasets) for path in (ranks, significance))
-    save_all(rank_figure(ranked, tests, metric, marked(labels, pd.read_csv(budgets))), outputs)
+    save(rank_figure(ranked, tests, metric, marked(labels, pd.read_csv(budgets))), *outputs)
 
 
 def plot_robustness(
-    scores: str,
+    means: str,
     metric: str,
     perturbations: Mapping[str, Mapping[str, str]],
     display: Mapping[str, Any],
@@ -80,15 +74,15 @@ def plot_robustness(
 ) -> None:
     """Degradation curves; perturbations: as in `robustness.degradation_curves`."""
     shown = {name: display[name] for name in ("labels", "controls")}
-    save_all(degradation_curves(read_scores(Path(scores)), metric, perturbations, **shown), outputs)
+    save(degradation_curves(read_means(means, kind=SHOWN), metric, perturbations, **shown), *outputs)
 
 
 def plot_lesions(
-    scores: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
+    means: str, budgets: str, display: Mapping[str, Any], datasets: Mapping[str, str], outputs: Sequence[str]
 ) -> None:
     """Recovered contrast against the size of inserted lesions."""
-    table = labelled(read_scores(Path(scores)), datasets)
-    save_all(lesions_against_size(table, **marked_display(display, budgets)), outputs)
+    table = labelled(read_means(means, kind=SHOWN), datasets)
+    save(lesions_against_size(table, **marked_display(display, budgets)), *outputs)
 
 
 def by_region_and_metric(outputs: Sequence[str]) -> dict[tuple[str, str], list[str]]:
@@ -127,10 +121,10 @@ def plot_panel(
         index=target.shape[2] // 2,
         labels=marked_as_shown(labels, interpolated),
     )
-    save_all(figure, outputs)
+    save(figure, *outputs)
 
 
 def plot_training(histories: Mapping[str, str], select: str, outputs: Sequence[str]) -> None:
     """Training curves of every trained method, label to history file; `select` picked the checkpoint."""
     curves = {label: pd.read_csv(path) for label, path in histories.items()}
-    save_all(training_curves(curves, criterion=f"validation_{select}"), outputs)  # type: ignore[arg-type]
+    save(training_curves(curves, criterion=f"validation_{select}"), *outputs)  # type: ignore[arg-type]

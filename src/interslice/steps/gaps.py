@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from interslice.common.files import write_text
 from interslice.common.provenance import environment_record
 from interslice.report.captions import figure_captions
 from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
 from interslice.report.methods_text import examples_of, recipe_of
 from interslice.report.style import save
-from interslice.scoring.longtable import read_scores
+from interslice.scoring.longtable import read_means
 from interslice.steps.shown import marked_as_shown, shown_volumes
-from interslice.steps.tables import write_text
 from interslice.training.record import read_record
 
 
@@ -52,14 +52,13 @@ def plot_gap(
         pixel_mm=(in_plane[0], in_plane[1]),
         note=note,
     )
-    for file in figures:
-        save(figure, file)
+    save(figure, *figures)
     for method in interpolated if animations else ():
         write_animation(cut_gap(volumes[method], factor, first), [Path(path) for path in animations])
 
 
 def write_captions(
-    scores: str,
+    means: str,
     trainings: Sequence[tuple[str, str, int, str, str]],
     figures: Mapping[str, Mapping[str, Any]],
     lenders: Mapping[str, str],
@@ -76,6 +75,6 @@ def write_captions(
         rows.append({"dataset": dataset, "K": factor, "method": method, "budget": budget})
     table = pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
     text = figure_captions(
-        figures, read_scores(Path(scores)), table, environment_record(), lenders, finished, datasets
+        figures, read_means(means, kind=["all"]), table, environment_record(), lenders, finished, datasets
     )
     write_text(text, Path(output))

@@ -1,4 +1,4 @@
-"""Long tables of several studies, machines and people as one page, where they were scored alike on the same volumes."""
+"""The scores of several studies, machines and people as one page, where they were scored alike on the same volumes."""
 
 import hashlib
 import json
@@ -18,52 +18,51 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.data.volumes import open_volume
-from interslice.report.formatting import Cell, Row, ShownTable
+from interslice.report.formatting import Cell, Row, ShownTable, words
 from interslice.report.leaderboard import FILTERS, leaderboard, views_of
 from interslice.report.pages import Facts, Filtered, Section, Table, Text, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.report.reader_study import files_of, first_seed
-from interslice.scoring.longtable import check_scores, gap_step
+from interslice.scoring.longtable import FRAME, MEANS, gap_step, read_means
 
 RECORD = b"interslice"  # the key of a Parquet file's own records
-TABLE, PAGE = "scores.parquet", "index.html"
+TABLE, PAGE = "means.parquet", "index.html"
 ALL_METHODS = "synthesised_whole.csv"  # of a study's tables: labels and marks
 PROTOCOL = "strict"
 CONFIDENCE = 0.95  # of the intervals of ranks
 
 
 def write_leaderboard(sources: Sequence[Path], output: Path) -> list[str]:
-    """Write index.html and scores.parquet, which others can merge again, into the folder `output`; a line per study.
+    """Write index.html and means.parquet, which others can merge again, into the folder `output`; a line per study.
 
     sources: results of studies, or tables that this function wrote. Raises InputError where they do not go together.
     """
     studies = [study for source in sources for study in read_studies(source)]
     check_alike([record for _, record in studies])
     names = distinct([record for _, record in studies])
-    scores = pd.concat(
+    means = pd.concat(
         [
             table.assign(method=table["method"].map(name))
             for (table, _), name in zip(studies, names, strict=True)
         ]
-    )
-    scores = check_scores(scores)
+    ).sort_values(FRAME, ignore_index=True)
     records = [
         renamed(record, name, number)
         for number, ((_, record), name) in enumerate(zip(studies, names, strict=True))
     ]
     with replacing(output) as folder:
         folder.mkdir(parents=True)
-        table = pyarrow.Table.from_pandas(scores, preserve_index=False)
+        table = pyarrow.Table.from_pandas(means, preserve_index=False)
         about = json.dumps(records)
         parquet.write_table(table.replace_schema_metadata({RECORD: about.encode()}), folder / TABLE)
-        write_page(folder / PAGE, title="Leaderboard", sections=sections(scores, records))
+        write_page(folder / PAGE, title="Leaderboard", sections=sections(means, records))
     return [f"{one['study']}: {', '.join(one['labels'].values())}" for one in records]
 
 
 def read_studies(source: Path) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
-    """The strict rows of the long table and the record of every study in results/NAME or in a table of `write_leaderboard`."""
+    """The strict means and the record of every study in results/NAME or in a table of `write_leaderboard`."""
     if source.is_dir() and (source / TABLE).is_file() and (source / "tables").is_dir():
-        table = check_scores(pd.read_parquet(source / TABLE))
+        table = read_means(source / TABLE)
         return [(strict(table, source), study_record(source, table))]
     path = source / TABLE if source.is_dir() else source
     try:
@@ -74,7 +73,7 @@ def read_studies(source: Path) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
             f"{source}: is neither the results of a study with tables nor a {TABLE} of `interslice leaderboard`, which "
             "says what was scored"
         ) from error
-    table = strict(check_scores(stored.to_pandas()), source)
+    table = strict(stored.to_pandas()[MEANS], source)
     return [(table[table["method"].isin(record["labels"])], record) for record in records]
 
 
@@ -184,15 +183,15 @@ def renamed(record: Mapping[str, Any], name: Mapping[str, str], number: int) -> 
     return {**record, **marks, "labels": labels, "seconds": seconds}
 
 
-def sections(scores: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[Section]:
+def sections(means: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[Section]:
     """The leaderboard in every view, ranks and how far they hold, costs, and where the rows come from."""
     labels = {method: label for record in records for method, label in record["labels"].items()}
     marks = {key: {one for record in records for one in record[key]} for key in ("controls", "supervised")}
     tables = [
-        results_table(scores, kind=kind, region=region, protocol=protocol, labels=labels, **marks)
-        for kind, region, protocol in views_of(scores)
+        results_table(means, kind=kind, region=region, protocol=protocol, labels=labels, **marks)
+        for kind, region, protocol in views_of(means)
     ]
-    ranks, agreement = rank_tables(scores, marks["controls"], confidence=CONFIDENCE)
+    ranks, agreement = rank_tables(means, marks["controls"], confidence=CONFIDENCE)
     return [
         Section("Every method", [Filtered(leaderboard(tables), len(FILTERS))]),
         Section("Ranks", [*map(Table, shown_ranks(ranks, labels)), Table(shown_agreement(agreement))]),
@@ -204,14 +203,7 @@ def sections(scores: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
 def shown_costs(records: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> ShownTable:
     """Seconds per volume, each on its own machine."""
     rows = [
-        Row(
-            (
-                Cell(labels[method], labels[method]),
-                Cell(dataset, dataset),
-                Cell(factor, factor),
-                Cell(f"{value:.3g}", value),
-            )
-        )
+        Row((*words(labels[method], dataset, factor), Cell(f"{value:.3g}", value)))
         for record in records
         for (dataset, factor, method), value in (
             (key.split(" "), value) for key, value in record["seconds"].items()
@@ -227,8 +219,7 @@ def shown_sources(records: Sequence[Mapping[str, Any]]) -> ShownTable:
         subjects = "; ".join(f"{dataset}: {len(found)}" for dataset, found in record["data"].items())
         machine = ", ".join(value for value in record["machine"].values() if value not in ("None", ""))
         methods = ", ".join(record["labels"].values())
-        texts = (record["study"], methods, subjects, machine, record["commit"][:10])
-        rows.append(Row(tuple(Cell(text, text) for text in texts)))
+        rows.append(Row((*words(record["study"], methods, subjects, machine, record["commit"][:10]),)))
     header = ("Study", "Methods", "Test subjects", "Machine", "Commit")
     return ShownTable(
         "Studies", header, tuple(rows), ("Data, preprocessing and scored gaps were found equal.",)

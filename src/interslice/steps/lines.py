@@ -9,12 +9,13 @@ import pandas as pd
 
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
+from interslice.common.files import write_text
 from interslice.data.interpolated import ENDING, read_interpolated
-from interslice.report.tables import summary_lines, to_latex, to_markdown
+from interslice.report.formatting import plain, write_formats
+from interslice.report.tables import shown_results
 from interslice.scoring.lines import nearest_lines, smoothness
-from interslice.scoring.longtable import write_scores
+from interslice.scoring.longtable import frame_means, write_scores
 from interslice.steps.budgets import budget_table, marked
-from interslice.steps.tables import write_text
 
 
 def tabulate_lines(
@@ -41,12 +42,11 @@ def tabulate_lines(
     runs = [("lines", 0, method, folders) for method, _, folders in volumes]
     labels = marked(display["labels"], budget_table(runs))
     results = results_table(
-        table, kind="all", labels=labels, controls=set(display["controls"]), supervised=set()
+        frame_means(table), kind="all", labels=labels, controls=set(display["controls"]), supervised=set()
     )
-    write_text(results.to_csv(index=False), by_ending[".csv"])
-    write_text(to_markdown(results), by_ending[".md"])
-    write_text(to_latex(results), by_ending[".tex"])
-    write_text("\n".join(summary_lines(results)) + "\n", by_ending[".txt"])
+    shown = shown_results(results)
+    write_formats(results, shown, by_ending[".csv"].parent, by_ending[".csv"].stem)
+    write_text("\n".join(plain(shown)) + "\n", by_ending[".txt"])
 
 
 def score_lines(images: np.ndarray) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Page step: one HTML file that shows a whole study."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
 from interslice.report.pages import Picture, Table, study_sections, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
-from interslice.scoring.longtable import read_scores
+from interslice.scoring.longtable import read_means, read_views
 from interslice.scoring.registry import METRICS
 from interslice.steps.budgets import marked_display, with_budgets
 from interslice.steps.tables import groups_of
@@ -25,7 +25,7 @@ from interslice.training.record import read_record
 
 
 def write_study_page(
-    scores: str,
+    means: str,
     statistics: str,
     budgets: str,
     ranks: str,
@@ -49,27 +49,19 @@ def write_study_page(
     budgets: the CSV of `budgets.collect_budgets`; excluded: the tables of cases that were left out; figures, curves: PNG file
     to caption; trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
 
-    study: `config.Study.resolved`; display: labels, controls and supervised methods; datasets: to their labels, in
+    study: `study.Study.resolved`; display: labels, controls and supervised methods; datasets: to their labels, in
     order; own: the methods of this project.
     """
-    scored, display = read_scores(Path(scores)), marked_display(display, budgets)
+    display = marked_display(display, budgets)
     tests = labelled(pd.read_csv(statistics), datasets)
     config = study["config"]
     pictures = {path: Picture(Path(path), caption, caption) for path, caption in figures.items()}
     rankings = [labelled(pd.read_csv(path), datasets) for path in (ranks, agreement)]
     rankings[1] = rankings[1].assign(other=rankings[1]["other"].fillna("").replace(datasets))
     sections = study_sections(
-        results=[
-            labelled(
-                with_budgets(
-                    results_table(scored, kind=kind, region=region, protocol=protocol, **display), budgets
-                ),
-                datasets,
-            )
-            for kind, region, protocol in views_of(scored)
-        ],
+        results=[labelled(with_budgets(one, budgets), datasets) for one in results_of(means, display)],
         comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
-        groups=groups_of(study, scored, datasets, display["labels"])[0],
+        groups=groups_of(study, means, datasets, display["labels"])[0],
         labels=display["labels"],
         own=own,
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
@@ -89,6 +81,13 @@ def write_study_page(
         excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
     )
     write_page(output, title=f"interslice: study {config['study']}", sections=sections)
+
+
+def results_of(means: str, display: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
+    """The results table of every view; the means are read view by view, because there may be millions."""
+    for kind, region, protocol in views_of(read_views(means)):
+        own = read_means(means, kind=[kind], region=[region], protocol=[protocol])
+        yield results_table(own, kind=kind, region=region, protocol=protocol, **display)
 
 
 def checked(recheck: pd.DataFrame) -> str:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import write_csv
 from interslice.data.interpolated import ENDING, read_interpolated
 from interslice.data.volumes import central, open_volume, reference_slices
 from interslice.scoring.longtable import read_scores
@@ -21,7 +22,7 @@ COLUMNS = ["metric", "library", "slices", "largest", "allowed"]
 
 
 def recheck_scores(
-    scores: str,
+    scores: Sequence[str],
     places: Sequence[str],
     sides: dict[str, int | None],
     *,
@@ -30,11 +31,12 @@ def recheck_scores(
 ) -> None:
     """Score a sample of slices of every method again, whole image, and write the largest deviation of each metric.
 
-    places: the JSON files of `evaluate.score_method`; sides: dataset to the side of the central square that is scored;
+    scores, places: the long tables and the JSON files of `evaluate.score_method`; sides: dataset to the side of the central
+    square that is scored;
     backbone: name and weights of LPIPS where it is scored. Raises InputError for a score that is off by more than ALLOWED.
     """
     network = load_lpips(*backbone) if backbone else None
-    sampled = sample(read_scores(Path(scores)))
+    sampled = sample(scores)
     files = {_run_of(path): json.loads(Path(path).read_text()) for path in sorted(places)}
     largest, counts = dict.fromkeys(LIBRARIES, 0.0), dict.fromkeys(LIBRARIES, 0)
     for keys, rows in sampled.groupby(PLACE):
@@ -46,7 +48,7 @@ def recheck_scores(
             if off > ALLOWED[metric]:
                 where = ", ".join(f"{key} {value}" for key, value in place.items())
                 raise InputError(
-                    f"{scores}: found {metric} {ours:.8g} of {where}, {LIBRARIES[metric]} gives {theirs:.8g}; allowed is a "
+                    f"score table: found {metric} {ours:.8g} of {where}, {LIBRARIES[metric]} gives {theirs:.8g}; allowed is a "
                     f"difference of {ALLOWED[metric]:g}"
                 )
             largest[metric], counts[metric] = max(largest[metric], off), counts[metric] + 1
@@ -55,22 +57,28 @@ def recheck_scores(
         for name, count in counts.items()
         if count
     ]
-    with replacing(output) as temporary:
-        pd.DataFrame(found, columns=COLUMNS).to_csv(temporary, index=False)
+    write_csv(pd.DataFrame(found, columns=COLUMNS), output)
 
 
-def sample(scores: pd.DataFrame) -> pd.DataFrame:
+def sample(shards: Sequence[str]) -> pd.DataFrame:
     """The scores, by metrics of LIBRARIES, of some SLICES slices, of every dataset, K and method equally many, at least one.
 
-    Drawn with a fixed seed, so that the check of a study is the same wherever it is run.
+    Drawn with a fixed seed, so that the check of a study is the same wherever it is run; read are as many shards as there are
+    slices at the most.
     """
-    own = scores[
-        (scores["protocol"] == "strict") & (scores["region"] == "whole") & scores["metric"].isin(LIBRARIES)
-    ]
-    slices = own[PLACE].drop_duplicates().sample(frac=1, random_state=SEED)
-    runs = slices.groupby(["dataset", "K", "method"])
-    chosen = slices[runs.cumcount() < max(1, SLICES // max(1, runs.ngroups))]
-    return own.merge(chosen, on=PLACE)
+    runs: dict[tuple, list[str]] = {}
+    for shard in sorted(shards):
+        runs.setdefault(_run_of(shard)[:3], []).append(shard)
+    each, draw = max(1, SLICES // max(1, len(runs))), np.random.default_rng(SEED)
+    parts = []
+    for of_run in runs.values():
+        chosen = draw.permutation(of_run)[:each]
+        for shard in chosen:
+            own = read_scores(Path(shard), region=["whole"], metric=list(LIBRARIES))
+            slices = own[PLACE].drop_duplicates()
+            wanted = min(len(slices), -(-each // len(chosen)))
+            parts.append(own.merge(slices.iloc[draw.permutation(len(slices))[:wanted]], on=PLACE))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _run_of(path: str) -> tuple[str, int, str, int, int]:

@@ -1,22 +1,16 @@
-"""Score steps: many long tables into one, and the comparisons of methods."""
+"""Comparison step: how the methods of a study compare and rank."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from interslice.analysis.comparisons import study_comparisons
 from interslice.analysis.ranks import rank_tables, significance_map
-from interslice.common.files import replacing
-from interslice.scoring.longtable import read_scores, write_scores
-
-
-def collect_scores(parts: Sequence[str], output: str) -> None:
-    """One long table from the shards' tables."""
-    write_scores(read_scores([Path(part) for part in parts]), Path(output))
+from interslice.common.files import write_csv
+from interslice.scoring.longtable import read_means
 
 
 def compare_methods(
-    scores: str,
+    means: str,
     pairs: Sequence[tuple[str, str]],
     settings: Mapping[str, Any],
     *,
@@ -29,11 +23,11 @@ def compare_methods(
     pairs: (method, other); settings: confidence, margins and primary of the study's `statistics`; metric: of the map of what is
     better than what; outputs: CSV files by the names statistics, ranks, agreement and significance.
     """
-    table, confidence = read_scores(Path(scores)), settings["confidence"]
+    kinds = {"synthesised", *([settings["primary"]["kind"]] if settings["primary"] else [])}
+    table, confidence = read_means(means, kind=kinds), settings["confidence"]
     tests = study_comparisons(table, [(method, other) for method, other in pairs], settings)
     ranks, agreement = rank_tables(table, controls, confidence=confidence)
     significance = significance_map(table, controls, metric, confidence=confidence)
     found = {"statistics": tests, "ranks": ranks, "agreement": agreement, "significance": significance}
     for name, path in outputs.items():
-        with replacing(path) as temporary:
-            found[name].to_csv(temporary, index=False)
+        write_csv(found[name], path)

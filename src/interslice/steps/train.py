@@ -11,7 +11,7 @@ import torch
 from interslice.common.checkpoints import write_checkpoint
 from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
-from interslice.common.files import remove_abandoned, replacing, write_json
+from interslice.common.files import remove_abandoned, write_csv, write_json
 from interslice.common.interruption import budget_of, interruptions
 from interslice.common.provenance import environment_record
 from interslice.common.seeds import seed_for
@@ -22,6 +22,8 @@ from interslice.steps.data import volumes_of
 from interslice.training.loop import Run, train
 from interslice.training.lpips import load_lpips
 from interslice.training.validation import Pair
+
+NOT_TRAINED = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def train_method(
@@ -77,37 +79,30 @@ def train_method(
             interrupted=interrupted,
         )
     write_checkpoint(state, model)
-    with replacing(history) as temporary:
-        pd.DataFrame(state["history"]).to_csv(temporary, index=False)
-    facts = {
-        "seed": seed,
-        "train_subjects": run.subjects,
-        "validation_subjects": run.validation,
-        "best_step": state["best_step"],
-        "updates": state["updates"],
-        "seconds": state["seconds"],
-        "compute_seconds": state["compute_seconds"],
-        "ended": state["ended"],
-    }
-    device = select_device(settings["training"]["device"])
-    facts |= {
-        "steps_per_second": state["updates"] / state["seconds"],
-        "device": str(device),
-        "precision": select_precision(settings["training"]["precision"], device),
-    }
-    facts |= {
-        "parameters": sum(weight.numel() for name, weight in state["weights"].items() if _trainable(name))
-    }
+    write_csv(pd.DataFrame(state["history"]), history)
     write_json(
-        facts | {"settings": dict(settings), "digest": digest, "environment": environment_record()},
+        {**facts_of(run, state), "digest": digest, "environment": environment_record()},
         provenance,
     )
     resume.unlink(missing_ok=True)
     remove_abandoned(resume)
 
 
-def _trainable(name: str) -> bool:
-    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+def facts_of(run: Run, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training was and what it took."""
+    device = select_device(run.settings["training"]["device"])
+    trained = (weight for name, weight in state["weights"].items() if not name.endswith(NOT_TRAINED))
+    return {
+        "seed": run.seed,
+        "train_subjects": run.subjects,
+        "validation_subjects": run.validation,
+        **{key: state[key] for key in ("best_step", "updates", "seconds", "compute_seconds", "ended")},
+        "steps_per_second": state["updates"] / state["seconds"],
+        "device": str(device),
+        "precision": select_precision(run.settings["training"]["precision"], device),
+        "parameters": sum(weight.numel() for weight in trained),
+        "settings": dict(run.settings),
+    }
 
 
 def validation_pairs(

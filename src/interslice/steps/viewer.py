@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from interslice.common.files import replacing
+from interslice.common.files import write_text
 from interslice.report.viewer_images import viewer_record
 from interslice.steps.shown import marked_as_shown, shown_volumes
 
@@ -39,5 +39,4 @@ def pack_viewer(
         opened=(labels[opened[0]], labels[opened[-1]]),
         budget=budget,
     )
-    with replacing(output) as temporary:
-        temporary.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
+    write_text(json.dumps(record, sort_keys=True), output)

@@ -1,7 +1,4 @@
-"""Figures: the long table, statistics, volumes or histories in; a matplotlib Figure out.
-
-Every figure can be had from here; box plots are in `boxplots`, images and training curves in `panels`.
-"""
+"""A metric against the anisotropy factor: the means of frames in; a matplotlib Figure out."""
 
 from collections.abc import Mapping, Set
 
@@ -11,10 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from interslice.analysis.results import results_table
-from interslice.analysis.rows import describe, seed_means, select_metric
-from interslice.report.boxplots import metric_boxplots
+from interslice.analysis.rows import SHOWN, describe, seed_means, select_metric
 from interslice.report.formatting import decimals_of, format_value
-from interslice.report.qualitative import qualitative_panel, training_curves
 from interslice.report.style import (
     STYLE,
     WIDTH_INCHES,
@@ -25,38 +20,31 @@ from interslice.report.style import (
     legend_below,
     marks_note,
     method_styles,
-    save,
     shown_names,
     title_above,
     value_label,
     visible_limits,
 )
 
-__all__ = ["metric_against_factor", "metric_boxplots", "qualitative_panel", "save", "training_curves"]
-
 
 def metric_against_factor(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     metric: str,
     *,
-    kind: str = "synthesised",
     region: str = "whole",
-    protocol: str = "strict",
     labels: Mapping[str, str],
     controls: Set[str],
     supervised: Set[str] = frozenset(),
 ) -> Figure:
-    """Mean over subjects with its standard deviation against K, one panel per dataset.
+    """Mean over subjects of synthesised slices with its standard deviation against K, one panel per dataset.
 
     With several seeds a small dot per seed shows its mean. What is not finite or off the scale is named under the
     axis. Raises InputError for a metric or rows that are not in the table, and for a method without a label.
     """
-    scores = select_metric(scores, metric, kind, region, protocol, labels)
-    table = results_table(
-        scores, kind=kind, region=region, protocol=protocol, labels=labels, controls=controls
-    )
+    means = select_metric(means, metric, region, labels)
+    table = results_table(means, region=region, labels=labels, controls=controls)
     table = table.rename(columns=lambda column: column.removeprefix(f"{metric}_"))
-    seeds = seed_means(scores, kind=kind, region=region)
+    seeds = seed_means(means, kind=SHOWN["kind"], region=region)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
     datasets = list(table["dataset"].unique())
     with mpl.rc_context(STYLE):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from interslice.analysis.rows import check_labels, describe, select_metric
+from interslice.analysis.rows import SHOWN, check_labels, describe, select_metric
 from interslice.report.formatting import decimals_of, format_p, format_value
 from interslice.report.style import (
     STYLE,
@@ -27,31 +27,30 @@ from interslice.report.style import (
 )
 from interslice.scoring.longtable import subject_means
 
+MANY = 1000  # subjects, whose points are drawn as pixels in a PDF
 DATA_INCHES, BRACKET_INCHES, AROUND_INCHES = 2.1, 0.2, 1.3
 
 
 def metric_boxplots(
-    scores: pd.DataFrame,
+    means: pd.DataFrame,
     comparisons: pd.DataFrame,
     metric: str,
     *,
-    kind: str = "synthesised",
     region: str = "whole",
-    protocol: str = "strict",
     labels: Mapping[str, str],
     controls: Set[str],
     supervised: Set[str] = frozenset(),
 ) -> Figure:
     """Box plots over subjects (whiskers: range; every subject a point), a panel per dataset and K.
 
-    A bracket per row of `comparisons` (`comparisons.study_comparisons`: those of this metric, kind, region, protocol and K)
+    Of synthesised slices under the strict protocol. A bracket per row of `comparisons` (`comparisons.study_comparisons`)
     whose corrected p is below 1 carries it; many rows of p = 1 would be a wall. Panels of a dataset share the scale. With
     several seeds a thin line through a point shows its standard deviation over seeds. What is not finite or off the scale
     is named under the axis. Raises InputError as `metric_against_factor` does.
     """
-    scores = select_metric(scores, metric, kind, region, protocol, labels)
-    subjects = subject_means(scores, kind, region)
-    wanted = {"metric": metric, "kind": kind, "region": region, "protocol": protocol}
+    means = select_metric(means, metric, region, labels)
+    subjects = subject_means(means, region=region)
+    wanted = {**SHOWN, "metric": metric, "region": region}
     every = comparisons[
         (comparisons[list(wanted)] == list(wanted.values())).all(axis=1) & comparisons["K"].notna()
     ]
@@ -60,7 +59,7 @@ def metric_boxplots(
     check_labels(
         pd.concat([every["method"], every["baseline"]]), {method: labels[method] for method in methods}
     )
-    order = list(scores["dataset"].unique())
+    order = list(means["dataset"].unique())
     groups = sorted(
         subjects.groupby(["dataset", "K"]), key=lambda group: (order.index(group[0][0]), group[0][1])
     )
@@ -76,7 +75,7 @@ def metric_boxplots(
             axes.set_title(f"{key[0]}, K = {key[1]} (n = {part['subject'].nunique()})")
             _value_axis(axes, limits, share)
             _draw_brackets(axes, _tests_of(tests, key), methods, share)
-        what = describe({"kind": kind, "region": region, "protocol": protocol}).capitalize()
+        what = describe(wanted).capitalize()
         what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
         title_above(figure, what + marks_note(names))
     return figure
@@ -140,10 +139,11 @@ def _boxes(
         box.set(facecolor=mpl.colors.to_rgba(style.colour, 0.25), edgecolor=style.colour, hatch=style.hatch)
         at = x + shown["subject"].map(places)
         spans = ends(shown["value"], shown["seed_sd"])
-        axes.vlines(at, spans[:, 0], spans[:, 1], color="0.2", linewidth=0.6)
+        pixels = len(shown) > MANY
+        axes.vlines(at, spans[:, 0], spans[:, 1], color="0.2", linewidth=0.6, rasterized=pixels)
         axes.plot(
             at, shown["value"], linestyle="", marker=style.marker, color=style.colour, markersize=4,
-            markeredgecolor="black", markeredgewidth=0.4, zorder=3, gid=f"subjects-{method}",
+            markeredgecolor="black", markeredgewidth=0.4, zorder=3, gid=f"subjects-{method}", rasterized=pixels,
         )  # fmt: skip
     axes.set_xticks(
         range(len(methods)), [names[m] for m in methods], rotation=35, ha="right", rotation_mode="anchor"
