@@ -24,7 +24,7 @@ from interslice.scoring.longtable import MEANS, REGIONS, collect_means
 from interslice.study import Study
 
 ROOT = Path(__file__).parent.parent
-SUBJECTS, SHARDS, SLICES = 10_000, 20, 176
+SUBJECTS, SHARDS, SLICES = 10_000, 10, 176
 CHANGES = {
     "study": "many",
     "datasets": ["t1"],

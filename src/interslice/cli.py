@@ -7,13 +7,11 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
-from interslice.common.extras import require
 from interslice.common.streams import say_to, say_to_stderr
 
 BAD_INPUT, INTERRUPTED, STOPPED = 2, 130, 128
@@ -101,85 +99,8 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     add_upsample(commands)
     add_bids(commands)
-    add_reader_study(commands)
-    add_reader_analysis(commands)
     add_commands(commands)
     return parser
-
-
-def add_reader_study(commands: "argparse._SubParsersAction[Parser]") -> None:
-    command = commands.add_parser(
-        "reader-study",
-        help="a page that asks readers which slices are real",
-        description="Write an offline page that shows real and synthesised slices in random order and records the answers, and "
-        "beside it the key (….key.json), which no reader should see.",
-    )
-    add = command.add_argument
-    add("study", type=Path, metavar="RESULTS", help="results of a study, such as results/default")
-    add(
-        "-o", "--output", type=Path, default=Path("reader-study.html"), help="the page (default: %(default)s)"
-    )
-    add("--dataset", required=True, help="dataset of the study")
-    add("--factor", type=int, required=True, metavar="K", help="anisotropy factor of the study")
-    add("--methods", nargs="+", required=True, metavar="METHOD", help="methods whose slices are shown")
-    add(
-        "--per-method",
-        type=int,
-        default=10,
-        metavar="N",
-        help="slices of each method (default: 10), and as many real ones",
-    )
-    add("--seed", type=int, default=0, help="of the choice and the order (default: 0); the key stores it")
-    command.set_defaults(run=run_reader_study)
-
-
-def run_reader_study(arguments: argparse.Namespace) -> int:
-    require("jinja2", "study", "reader-study")
-    from interslice.report.reader_study import study_cases, write_reader_study
-
-    cases = study_cases(arguments.study, arguments.dataset, arguments.factor, arguments.methods)
-    key = write_reader_study(
-        cases,
-        factor=arguments.factor,
-        per_method=arguments.per_method,
-        seed=arguments.seed,
-        labels={"dataset": arguments.dataset, "factor": str(arguments.factor)},
-        output=arguments.output,
-    )
-    print(f"{arguments.output}: for the readers. {key}: the truth, for the analysis; give it to no reader.")
-    return 0
-
-
-def add_reader_analysis(commands: "argparse._SubParsersAction[Parser]") -> None:
-    command = commands.add_parser(
-        "reader-analysis",
-        help="what the readers could tell",
-        description="How often readers called the slices of each method synthesised, and how far they agree.",
-    )
-    command.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="the key and the readers' answers, in any order"
-    )
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="FILE.csv", help="write the rates unrounded as well"
-    )
-    command.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default: 0.95)")
-    command.set_defaults(run=run_reader_analysis)
-
-
-def run_reader_analysis(arguments: argparse.Namespace) -> int:
-    require("statsmodels", "study", "reader-analysis")
-    from interslice.analysis.reader_analysis import read_answers, reader_rates
-    from interslice.common.files import write_csv
-    from interslice.report.formatting import plain
-    from interslice.report.reader_table import shown_analysis
-
-    if not 0 < arguments.confidence < 1:
-        raise InputError(f"--confidence: found {arguments.confidence}, allowed are numbers between 0 and 1")
-    items, answers = read_answers(arguments.files)
-    print("\n".join(plain([shown_analysis(items, answers, arguments.confidence)])))
-    if arguments.output:
-        write_csv(reader_rates(items, answers, arguments.confidence), arguments.output)
-    return 0
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_all_else_without_a_model_works_plainly(plain, scan, tmp_path):
             "pip install 'interslice[model]'",
         ),
         (["upsample", "SCAN", "-o", "OUT", "--train-here"], "--train-here needs the package torch"),
-        (["reader-analysis", "a.json"], "reader-analysis needs the package statsmodels"),
+        (["reader-analysis", "a.json"], "reader-analysis needs the package jinja2"),
         (
             ["reader-study", "r", "--dataset", "a", "--factor", "2", "--methods", "b"],
             "pip install 'interslice[study]'",
