@@ -28,3 +28,15 @@ def test_methods_from_elsewhere_are_said_with_what_they_learned_from(tmp_path, s
     study = study_of(methods=["linear", str(path)]).resolved
     tests = pd.DataFrame({"dataset": [], "n": [], "role": []})
     assert sentence in methods_paragraph(study, tests, environment_record())
+
+
+@pytest.mark.parametrize(("scored", "said"), [("alex", True), ("vgg", False)])
+def test_a_score_that_was_also_a_training_loss_is_said(scored, said):
+    study = study_of(
+        methods=["linear", "cae_mse", "cae"],
+        evaluation={"metrics": ["ssim", "lpips"], "gap_step": 1, "lpips": scored},
+    ).resolved
+    tests = pd.DataFrame({"dataset": [], "n": [], "role": []})
+    text = methods_paragraph(study, tests, environment_record())
+    assert ("(alex) that was also in the training loss of CAE, in whose favour" in text) == said
+    assert "loss of CAE, no" not in text

@@ -47,7 +47,7 @@ def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment
     parts = [
         " ".join(data),
         _methods(study),
-        _scores(config["evaluation"]),
+        _scores(study),
         _statistics(config, tests),
         _software(environment),
     ]
@@ -138,12 +138,30 @@ def examples_of(settings: Mapping[str, Any]) -> str:
     return "high-resolution patches" if settings["method"] in SUPERVISED else "triplets"
 
 
-def _scores(scoring: Mapping[str, Any]) -> str:
+def _scores(study: Mapping[str, Any]) -> str:
+    scoring = study["config"]["evaluation"]
     metrics = listed([METRICS[metric].sentence for metric in scoring["metrics"]])
-    return (
+    text = (
         f"Synthesised slices of {gaps_text(scoring['gap_step'])} were scored by {metrics}; kept slices are "
         "reported apart. Values that are not finite were counted and none was dropped."
     )
+    learned = [
+        settings["label"]
+        for settings in study["methods"].values()
+        if _learned_from(settings, scoring["lpips"])
+    ]
+    if "lpips" not in scoring["metrics"] or not learned:
+        return text
+    return (
+        f"{text} LPIPS is scored with the backbone ({scoring['lpips']}) that was also in the training loss of "
+        f"{listed(learned)}, in whose favour that is."
+    )
+
+
+def _learned_from(settings: Mapping[str, Any], backbone: str) -> bool:
+    """Whether a method's training loss has LPIPS with this backbone."""
+    synthesis = settings.get("synthesis") or {}
+    return bool(synthesis.get("lpips")) and synthesis["backbone"] == backbone
 
 
 def _statistics(config: Mapping[str, Any], tests: pd.DataFrame) -> str:
