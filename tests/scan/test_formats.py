@@ -145,7 +145,9 @@ def test_suffixes_in_capitals_are_suffixes(tmp_path):
     assert nib.load(tmp_path / "b.nii.gz").shape == (*SHAPE[:2], 13)
     sitk.WriteImage(sitk.GetImageFromArray(values().T), str(tmp_path / "s.mha"))
     (tmp_path / "s.mha").rename(tmp_path / "S.MHA")
-    assert upsample(tmp_path / "S.MHA", "-o", tmp_path / "S.NRRD", "--axis", "k") == 0
+    for name in ("S.NRRD", "T.MHA"):
+        assert upsample(tmp_path / "S.MHA", "-o", tmp_path / "new" / name, "--axis", "k") == 0
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"S.NRRD", "T.MHA"}
 
 
 def test_a_header_extension_with_dicom_is_copied_though_pydicom_is_not_loaded(tmp_path):

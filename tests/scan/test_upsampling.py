@@ -229,6 +229,18 @@ def test_in_memory_types_that_nifti_lacks():
         assert interslice.upsample(data, factor=2, method="nearest").get_data_dtype() == written
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_the_largest_whole_numbers_do_not_wrap(kind):
+    """They are no multiples of what float64 holds near them."""
+    limits = np.iinfo(kind)
+    stored = np.full((6, 6, 4), limits.max, kind)
+    stored[:3, :3, 1] = limits.max // 2
+    image = nib.Nifti1Image(stored, PLAIN, dtype=kind)
+    fine = np.asarray(interslice.upsample(image, 4, "bspline", label=False).dataobj)
+    assert fine.min() >= limits.max // 2
+    np.testing.assert_array_equal(fine[..., ::4], stored)
+
+
 def test_python_api_refuses_with_the_same_sentences():
     with pytest.raises(InputError, match="found ndarray, allowed is a nibabel or SimpleITK image"):
         interslice.upsample(np.zeros((3, 3, 3)), factor=2)

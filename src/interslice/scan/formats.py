@@ -109,4 +109,10 @@ def write_itk(scan: Scan, path: Path) -> None:
     image.SetOrigin([*affine[:3, 3].tolist(), *([0.0] * extra)])
     image.SetDirection(direction.ravel().tolist())
     compressed = not has_suffix(path, (".mhd",))
-    sitk.WriteImage(image, str(path), useCompression=compressed, imageIO=itk_format(path))
+    lower = path.with_suffix(path.suffix.lower())  # ITK writes no suffix in capitals
+    try:
+        sitk.WriteImage(image, str(lower), useCompression=compressed, imageIO=itk_format(path))
+        os.replace(lower, path)
+    finally:
+        if lower.name != path.name:
+            lower.unlink(missing_ok=True)

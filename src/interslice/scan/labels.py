@@ -57,7 +57,7 @@ def has_label_values(scan: Scan) -> bool:
         same += int((inside & (part[:, 1:] == part[:, :-1])).sum())
         if len(found) > 2 and same < FLAT * labelled and labelled > part.size // 10:
             return False
-    return len(found) == 2 or (2 < len(found) <= MOST_LABELS and same >= FLAT * labelled)
+    return len(found) == 2 or (2 < len(found) <= MOST_LABELS and 0 < FLAT * labelled <= same)
 
 
 def interpolate_labels(frame: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -108,7 +108,10 @@ class Scan:
         values = (np.asarray(intensities, dtype=np.float64) - self.inter) / self.slope
         if self.stored.dtype.kind in "iu":
             limits = np.iinfo(self.stored.dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max)
+            top = float(limits.max)
+            if top > limits.max:  # of 64 bits
+                top = np.nextafter(top, 0)
+            values = np.clip(np.rint(values), limits.min, top)
         return values.astype(self.stored.dtype)
 
     def finer(self, stored: np.ndarray, ratio: float) -> "Scan":
