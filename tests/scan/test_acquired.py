@@ -63,8 +63,9 @@ def test_the_choice_and_python_are_given_the_thickness(tmp_path, monkeypatch):
     interslice.upsample(image, 2, thickness=4)
     assert set(seen) == {0.4}
     assert interslice.check(image, "linear", thickness=4)
-    with pytest.raises(InputError, match="thickness: found -1"):
-        interslice.check(image, "linear", thickness=-1)
+    for value in (-1, "thin"):
+        with pytest.raises(InputError, match=f"thickness: found {value}, allowed are millimetres above 0"):
+            interslice.check(image, "linear", thickness=value)
     thick = with_thickness(read_scan(saved(nifti(np.diag([1, 1, 4.0, 1])), tmp_path / "a.nii")), 4)
     names = [model.shown for model in candidates(thick, Grid(7, 4))[0]]
     assert "cae_residual_K4" not in names  # trained on slices of 1 mm

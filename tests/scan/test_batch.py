@@ -13,8 +13,8 @@ from generators import write_dicom_series
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.scan import batch
-from interslice.scan.command import Options
 from interslice.scan.jobs import Wanted, derivative_name, find_jobs, is_batch
+from interslice.scan.options import Options
 from interslice.scan.scans import read_scan
 from phantoms import ellipsoids
 from scan_files import PLAIN, nifti, saved

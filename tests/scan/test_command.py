@@ -398,6 +398,10 @@ BAD_CHOICES = {
     ),
     "preview_suffix": (["--preview", "p.bmp"], "preview: found p.bmp, allowed are names that end in .png"),
     "jobs": (["--jobs", 0], "jobs: found 0, allowed are whole numbers from 1"),
+    "seed": (["--train-here", "--seed", -1], "seed: found -1, allowed are whole numbers from 0"),
+    "of_a_folder": (["--exclude", "x"], "found --exclude with one scan, allowed is it for a folder of scans"),
+    "subjects": (["--participant-label", "1"], "found --participant-label with one scan"),
+    "of_dicom": (["--series", "2"], "is no DICOM series, whose headers --series needs"),
     "unknown_option": (["--colour"], "unrecognized arguments: --colour"),
 }
 
@@ -425,6 +429,7 @@ def test_bad_outputs_are_refused(scan, tmp_path, capsys):
         (["-o", tmp_path / "a.nii", "--uncertainty", tmp_path / "a.nii"], "a.nii is asked for twice"),
         (["-o", tmp_path / "a.nii", "--preview", below.with_suffix(".png")], "is not a folder"),
         ([], "found no output, -o FILE is needed (or --check alone)"),
+        (["--check", "--preview", tmp_path / "p.png"], "found --preview without -o, it is of a result"),
     ]:
         refused(capsys, tmp_path, ["upsample", scan, "--factor", 2, *arguments], sentence)
     refused(capsys, tmp_path, ["upsample"], "the following arguments are required: SCAN")

@@ -8,8 +8,8 @@ import interslice
 from interslice.common.errors import InputError
 from interslice.data.volumes import output_positions
 from interslice.scan.batch import run_batch
-from interslice.scan.command import Options
 from interslice.scan.labels import interpolate_labels, why_labels
+from interslice.scan.options import Options
 from interslice.scan.scans import read_scan, scan_from_image
 from phantoms import ellipsoids
 

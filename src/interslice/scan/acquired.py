@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from interslice.common.errors import InputError
+from interslice.scan.grid import millimetres
 from interslice.scan.motion import FEWEST, corrected, detect_motion, register_halves
 from interslice.scan.scans import Scan
 
@@ -17,9 +18,7 @@ SAME_MM = 0.02  # headers hold decimals
 def with_thickness(scan: Scan, thickness_mm: float | None) -> Scan:
     """The scan with the thickness that a person gives, where he does, and a remark on thickness and gap where it is known."""
     if thickness_mm is not None:
-        if not 0 < thickness_mm < float("inf"):
-            raise InputError(f"thickness: found {thickness_mm:g}, allowed are millimetres above 0")
-        scan = replace(scan, thickness_mm=thickness_mm)
+        scan = replace(scan, thickness_mm=millimetres("thickness", thickness_mm))
     if scan.thickness_mm is None:
         return scan
     gap = scan.slice_spacing_mm - scan.thickness_mm

@@ -200,7 +200,7 @@ def run_folder(arguments: argparse.Namespace) -> int:
 
 def options_of(arguments: argparse.Namespace) -> Any:
     """The options as the code takes them."""
-    from interslice.scan.command import Options
+    from interslice.scan.options import Options
 
     given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value

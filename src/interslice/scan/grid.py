@@ -65,6 +65,18 @@ class Grid:
         return len(self.positions)
 
 
+def millimetres(name: str, value: float | str) -> float:
+    """A length that a person gives; InputError, which names it, where it is none."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 < found < math.inf:
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise InputError(f"{name}: found {shown}, allowed are millimetres above 0")
+    return found
+
+
 def parse_factor(text: str | int | float) -> int:
     """A factor from what a person typed."""
     try:
@@ -91,9 +103,7 @@ def grid_for(
     if factor is not None:
         return Grid(slices, parse_factor(factor), uneven, thickness)
     in_plane = min(size for axis, size in enumerate(scan.spacing_mm) if axis != scan.axis)
-    goal = in_plane if spacing_mm is None else float(spacing_mm)
-    if not (math.isfinite(goal) and goal > 0):
-        raise InputError(f"spacing: found {goal:g}, allowed are millimetres above 0")
+    goal = in_plane if spacing_mm is None else millimetres("spacing", spacing_mm)
     whole = spacing_mm is None and not isotropic
     ratio = float(round(before / goal)) if whole else before / goal
     if abs(ratio - round(ratio)) < ROUNDING * ratio:
