@@ -43,6 +43,7 @@ bench: $(VENV)/.synced
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/measure.py
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python benchmarks/devices.py
 	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/reference_step.py
+	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/many_subjects.py "$$(mktemp -d)"
 	PYTHONPATH=src $(BIN)/python benchmarks/scale.py
 
 lint: $(VENV)/.synced

@@ -236,7 +236,7 @@ def from_scores_to_page(made: dict[str, Any]) -> dict[str, str]:
     steps = made["steps"] | {
         "all": {key: sum(one[key] for one in made["steps"].values()) for key in ("cpu_s",)}
     }
-    steps["all"]["peak_mib"] = max(one["peak_mib"] for one in made["steps"].values())
+    steps["together"]["peak_mib"] = max(one["peak_mib"] for one in made["steps"].values())
     rows = [
         [f"`{name}`", f"{one['cpu_s']:.0f} s", f"{one['peak_mib']:,.0f} MiB"] for name, one in steps.items()
     ]
