@@ -14,10 +14,11 @@ from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.methods import load_method
 from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.evaluation import evaluate
+from interslice.scoring.frames import Frame
 from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.longtable import check_scores, frame_means, subject_means
 from interslice.scoring.registry import VOLUME_METRICS, lesion_metric
-from interslice.scoring.volumes import Frame, score_whole
+from interslice.scoring.volumes import score_whole
 from kept_cases import kept_case
 from phantoms import ellipsoids
 from settings import small_settings

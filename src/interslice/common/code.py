@@ -7,7 +7,7 @@ anything. Where a name cannot be followed, more is counted rather than less.
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,15 +125,16 @@ def _examine(
     if attribute == EVERYTHING or (attribute and attribute not in module.bound):
         # A name that no statement binds: whatever the module does may be behind it.
         return "", tuple((name, one) for one in (ALWAYS, *module.bound))
-    statements = module.bound[attribute] if attribute else module.always
-    digest = _sha256("\n".join(map(ast.dump, statements)))
-    return digest, ((name, ALWAYS), *dict.fromkeys(_used(statements, module, name, root)))
+    words, nodes = _said(module.bound[attribute] if attribute else module.always)
+    return _sha256(" ".join(words)), ((name, ALWAYS), *dict.fromkeys(_used(nodes, module, name, root)))
 
 
 @functools.lru_cache(maxsize=256)
 def _parse(source: bytes, name: str, is_package: bool) -> Module:
     module = Module(name if is_package else name.rpartition(".")[0])
-    for statement in _Pruned().visit(ast.parse(source)).body:
+    for statement in _body(ast.parse(source)):
+        if _changes_nothing(statement):
+            continue
         parts = _by_name(statement)
         for bound, part in parts.items():
             module.bound.setdefault(bound, []).append(part)
@@ -170,39 +171,61 @@ def _targets(target: ast.expr) -> list[ast.expr]:
     return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
 
 
-class _Pruned(ast.NodeTransformer):
-    """A module without what changes no result."""
+def _said(statements: Iterable[ast.stmt]) -> tuple[list[str], list[ast.AST]]:
+    """Statements as words, without what changes no result; and the nodes among them that may use a name.
 
-    def generic_visit(self, node: ast.AST) -> Any:
-        super().generic_visit(node)
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
-            del node.body[0]  # type: ignore[attr-defined]
-        return node
+    One walk: a study has its digests whenever Snakemake starts, and `ast.dump` after `ast.NodeTransformer` takes
+    thrice as long.
+    """
+    words: list[str] = []
+    nodes: list[ast.AST] = []
 
-    def visit_Raise(self, node: ast.Raise) -> Any:
-        """The type of an exception counts, because it may be caught; its words do not."""
-        if isinstance(node.exc, ast.Call):
-            node.exc.args, node.exc.keywords = [], []
-        return self.generic_visit(node)
+    def tell(value: Any) -> None:
+        if isinstance(value, list):
+            words.append("[")
+            for part in value:
+                tell(part)
+            words.append("]")
+        elif not isinstance(value, ast.AST):
+            words.append(repr(value))
+        elif not _changes_nothing(value):
+            words.append(type(value).__name__)
+            if isinstance(value, ast.Name | ast.Constant | ast.Import | ast.ImportFrom):
+                nodes.append(value)
+            for field in value._fields:
+                match field, value:
+                    case "ctx", _:  # follows from where it stands
+                        continue
+                    case "exc", ast.Raise(exc=ast.Call(func=kind)):
+                        tell(kind)  # it may be caught; its words do not count
+                    case "body", ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                        tell(_body(value))
+                    case _:
+                        tell(getattr(value, field, None))
 
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        """A call of print is left out unless it writes into a file."""
-        match node.value:
-            case ast.Call(func=ast.Name("print"), keywords=keywords):
-                if all(keyword.arg != "file" for keyword in keywords):
-                    return None
-        return self.generic_visit(node)
-
-    def visit_If(self, node: ast.If) -> Any:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
+    tell(list(statements))
+    return words, nodes
 
 
-def _used(statements: Sequence[ast.stmt], module: Module, name: str, root: Path) -> Iterator[Reference]:
-    """Every top-level name of the package that statements use, in whatever scope: too many rather than too few."""
-    for node in (node for statement in statements for node in ast.walk(statement)):
+def _body(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
+    """The statements of a definition or module but its docstring."""
+    documented = ast.get_docstring(node, clean=False) is not None
+    return node.body[1:] if documented else node.body
+
+
+def _changes_nothing(node: ast.AST) -> bool:
+    """Blocks for type checkers, and calls of print unless they write into a file."""
+    match node:
+        case ast.If(test=ast.Name("TYPE_CHECKING")):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name("print"), keywords=keywords)):
+            return all(keyword.arg != "file" for keyword in keywords)
+    return False
+
+
+def _used(nodes: Iterable[ast.AST], module: Module, name: str, root: Path) -> Iterator[Reference]:
+    """Every top-level name of the package that nodes use, in whatever scope: too many rather than too few."""
+    for node in nodes:
         match node:
             case ast.Name() if node.id in module.bound:
                 yield name, node.id

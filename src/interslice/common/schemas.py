@@ -18,6 +18,8 @@ TYPE_NAMES = {
     "array": "a list",
     "object": "a mapping",
 }
+# In C, ten times as fast, where PyYAML was built with it.
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
@@ -81,7 +83,7 @@ def locate(entry: str, folder: str, root: Path) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; InputError for a file that is not one."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = SafeLoader(path.read_text()).get_single_data()
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+import scipy
 
 from interslice.common.errors import InputError
 from interslice.data.volumes import output_size
@@ -62,7 +62,7 @@ def slice_offset(fine: np.ndarray, low: np.ndarray, factor: int) -> float:
         return 0.0
     step = [max(1, size // SIDE) for size in low.shape[1:]]
     seen = (slice(None), slice(None, None, step[0]), slice(None, None, step[1]))
-    curve = CubicSpline(np.arange(len(fine)), fine[seen].astype(np.float64), axis=0)
+    curve = scipy.interpolate.CubicSpline(np.arange(len(fine)), fine[seen].astype(np.float64), axis=0)
     inside = np.arange(1, len(low) - 1)  # an offset of up to an input slice stays within `fine`
     wanted = low[seen][inside].astype(np.float64)
 

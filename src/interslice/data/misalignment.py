@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.data.volumes import Volume, output_size
 
@@ -44,7 +44,7 @@ def misalign(low: Volume, subject: str, factor: int, setting: Mapping[str, Any])
     data = np.stack(
         [
             [
-                ndimage.shift(low.data[frame, index], shifts[index], order=3, mode="nearest")
+                scipy.ndimage.shift(low.data[frame, index], shifts[index], order=3, mode="nearest")
                 for index in range(slices)
             ]
             for frame in range(frames)

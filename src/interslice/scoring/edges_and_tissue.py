@@ -7,19 +7,19 @@ A slice or a volume can score well and still lose what a reader needs. Volumes a
 import math
 
 import numpy as np
-from skimage.filters import sobel, threshold_otsu
+import skimage
 
 from interslice.data.masks import TISSUE_CLASSES, tissue_classes
 
 
 def edge_mask(reference: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Edges of a slice (rows, columns): Sobel magnitude above its Otsu threshold (scikit-image), within the mask."""
-    magnitude = sobel(reference)
+    magnitude = skimage.filters.sobel(reference)
     inside = np.full(reference.shape, True) if mask is None else mask
     values = magnitude[inside]
     if values.size == 0 or values.min() == values.max():
         return np.zeros(reference.shape, bool)
-    return inside & (magnitude > threshold_otsu(values))
+    return inside & (magnitude > skimage.filters.threshold_otsu(values))
 
 
 def edge_error(

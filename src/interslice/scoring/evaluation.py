@@ -1,6 +1,6 @@
 """Score every slice of the interpolated test volumes: rows of the long table."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from interslice.data.interpolated import read_interpolated
-from interslice.data.masks import foreground_mask
 from interslice.data.volumes import central, open_volume, reference_slices
-from interslice.methods.base import Method
+from interslice.scoring.frames import Frame, frame_of
 from interslice.scoring.registry import VOLUME_METRICS
 from interslice.scoring.slices import score_volume
-from interslice.scoring.volumes import Frame, score_whole
+from interslice.scoring.volumes import score_whole
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,6 @@ def evaluate(
     return pd.concat(tables, ignore_index=True)
 
 
-def frame_of(
-    target: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-    factor: int,
-    name: str,
-    *,
-    slice_profile: str,
-    score_px: int | None,
-) -> Frame:
-    """A frame to score, with the foreground of its reference."""
-    return Frame(target, foreground_mask(target), factor, spacing_mm, slice_profile, score_px, name)
-
-
 def score_frame(
     result: np.ndarray,
     with_lesions: np.ndarray | None,
@@ -121,15 +107,3 @@ def score_frame(
 
         tables.append(score_whole(result, frame, of_volumes, stored))
     return tables
-
-
-def interpolate_frame(
-    method: Method, low: np.ndarray, target: np.ndarray, factor: int, gaps: Collection[int] | None = None
-) -> np.ndarray:
-    """One frame, clipped to [0, 1]: every method is scored on the range of the data. The oracle gets its answer here.
-
-    gaps: the only ones that are asked for.
-    """
-    if method.needs_reference:
-        method.reference = target  # type: ignore[attr-defined]
-    return np.clip(method.interpolate(np.ascontiguousarray(low), factor, gaps), 0, 1)

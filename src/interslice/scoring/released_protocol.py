@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
+import scipy
 from skimage.metrics import structural_similarity
 
 from interslice.common.similarity import VIF_EPS, VIF_NOISE_VARIANCE, VIF_WINDOWS
@@ -17,7 +17,8 @@ from interslice.data.interpolated import read_interpolated
 from interslice.data.volumes import open_volume, output_size, reference_slices, scale_intensities
 from interslice.methods.base import Method
 from interslice.methods.conventional import Conventional
-from interslice.scoring.evaluation import TestCase, central, interpolate_frame
+from interslice.scoring.evaluation import TestCase, central
+from interslice.scoring.frames import interpolate_frame
 from interslice.scoring.slices import score_volume, scored_slices
 
 STRICT, AS_PUBLISHED = "strict", "as_published"
@@ -84,7 +85,7 @@ def wrapping_vif(image: np.ndarray, reference: np.ndarray, *, data_range: float,
     for scale, side in enumerate(VIF_WINDOWS):
         sigma = side / 5
         if scale:
-            pair = [ndimage.gaussian_filter(one, sigma)[::2, ::2] for one in pair]
+            pair = [scipy.ndimage.gaussian_filter(one, sigma)[::2, ::2] for one in pair]
         kept_here, available_here = _wrapped_information(pair[0], pair[1], sigma)
         kept, available = kept + kept_here, available + available_here
     return kept / available if available else float("nan")
@@ -93,7 +94,7 @@ def wrapping_vif(image: np.ndarray, reference: np.ndarray, *, data_range: float,
 def _wrapped_information(reference: np.ndarray, image: np.ndarray, sigma: float) -> tuple[float, float]:
     """As in `similarity.vif`, but the local moments are uint8, and so negative ones come back as large ones."""
     mean_r, mean_i, square_r, square_i, product = (
-        ndimage.gaussian_filter(one, sigma)
+        scipy.ndimage.gaussian_filter(one, sigma)
         for one in (reference, image, reference * reference, image * image, reference * image)
     )
     var_r, var_i, covariance = (

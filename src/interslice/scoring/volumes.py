@@ -5,34 +5,20 @@ them without knowing of them. They need every gap of a volume, not only the scor
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from interslice.data.volumes import Volume, central, central_box, decimate
+from interslice.data.volumes import central
 from interslice.scoring.edges_and_tissue import tissue_agreement
-from interslice.scoring.lesions import Lesion, insert, place_lesions, recover
+from interslice.scoring.frames import Frame, insert_and_interpolate
+from interslice.scoring.lesions import recover
 from interslice.scoring.longtable import REGIONS
 from interslice.scoring.registry import METRICS
 from interslice.scoring.sharpness import half_transfer
 
 WHOLE_VOLUME = -1
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame to score: the reference (slices, rows, columns), its foreground, K, spacing, slice profile, the side of the
-    central square that is scored (None: all), and a name that seeds what is drawn at random.
-    """
-
-    target: np.ndarray
-    mask: np.ndarray
-    factor: int
-    spacing_mm: tuple[float, float, float]
-    slice_profile: str
-    score_px: int | None
-    name: str
 
 
 def score_whole(
@@ -66,19 +52,6 @@ def score_whole(
     rows = [(region, metric, values[region, metric]) for region in REGIONS for metric in metrics]
     table = pd.DataFrame(rows, columns=["region", "metric", "value"])
     return table.assign(slice=WHOLE_VOLUME, kind="synthesised")
-
-
-def insert_and_interpolate(
-    frame: Frame, interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> tuple[list[Lesion], np.ndarray]:
-    """Insert lesions, drop the slices again and interpolate: the lesions, and the interpolated frame that has them."""
-    scored = np.zeros_like(frame.mask)
-    scored[central_box(scored.shape, frame.score_px)] = True
-    lesions = place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.factor, frame.name)
-    changed = insert(frame.target, lesions)
-    volume = Volume(changed[np.newaxis], np.diag([*frame.spacing_mm, 1.0]), 0)
-    low = decimate(volume, frame.factor, frame.slice_profile)
-    return lesions, interpolate(low.data[0], changed)
 
 
 def mtf50(result: np.ndarray, frame: Frame, inside: np.ndarray | None) -> float:

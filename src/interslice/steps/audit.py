@@ -11,12 +11,10 @@ from interslice.analysis.published import beside, read_beside, read_published
 from interslice.analysis.rows import labelled
 from interslice.common.files import write_csv, write_text
 from interslice.common.provenance import environment_record
-from interslice.report.audit_figure import audit_figure
 from interslice.report.audit_tables import ITEMS_TEXT, by_origin, shown_audit, shown_claims, shown_summary
 from interslice.report.formatting import BUDGET_NOTE, markdown
 from interslice.report.pages import Details, Facts, Picture, Section, Table, Text, write_page
 from interslice.report.published_table import shown_published
-from interslice.report.style import save
 from interslice.scoring.longtable import KEYS, read_scores
 from interslice.scoring.released_protocol import AUDITED_METRICS
 from interslice.steps.budgets import marked
@@ -52,6 +50,9 @@ def plot_audit(
     table: str, budgets: str, dataset: str, method: str, labels: Mapping[str, str], outputs: Sequence[str]
 ) -> None:
     """Draw the audit of one dataset and trained method. budgets: the CSV of `budgets.collect_budgets`."""
+    from interslice.report.audit_figure import audit_figure  # matplotlib: the other steps draw nothing
+    from interslice.report.style import save
+
     labels = marked(labels, pd.read_csv(budgets))
     figure = audit_figure(pd.read_csv(table), dataset=dataset, method=method, labels=labels)
     save(figure, *outputs)

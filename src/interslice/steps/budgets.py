@@ -9,7 +9,7 @@ import pandas as pd
 
 from interslice.common.files import write_csv
 from interslice.report.formatting import BUDGET_MARK
-from interslice.steps.interpolate import COSTS
+from interslice.steps.subjects import COSTS
 
 KEYS = ["dataset", "K", "method"]
 COLUMNS = [*KEYS, "updates", "training_seconds", "per_scan", "ended"]

@@ -15,7 +15,7 @@ from interslice.report.formatting import markdown
 from interslice.report.style import save
 from interslice.scoring.longtable import read_means
 from interslice.steps.budgets import marked_display, with_budgets
-from interslice.steps.interpolate import COSTS
+from interslice.steps.subjects import COSTS
 
 
 def read_costs(runs: Sequence[tuple[str, int, str, Sequence[str]]]) -> pd.DataFrame:

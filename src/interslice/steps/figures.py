@@ -16,7 +16,6 @@ from interslice.report.robustness import degradation_curves
 from interslice.report.style import save
 from interslice.scoring.longtable import read_means
 from interslice.steps.budgets import marked, marked_display
-from interslice.steps.shown import marked_as_shown, shown_volumes
 
 SHOWN = ("synthesised",)  # the kind of slices that figures are of
 
@@ -110,6 +109,8 @@ def plot_panel(
     With None the subject is the first by name. The first frame is shown. The plane that is
     reformatted is coronal for axial slices, so that no face is in profile.
     """
+    from interslice.steps.shown import marked_as_shown, shown_volumes  # the other figures read no volume
+
     _, reference, volumes = shown_volumes(normalised, low, interpolated, subject, factor)
     target = reference.data[0]
     figure = qualitative_panel(

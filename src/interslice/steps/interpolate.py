@@ -19,13 +19,12 @@ from interslice.data.volumes import in_frame_order, open_volume, reference_slice
 from interslice.methods import load_method
 from interslice.methods.base import Method, Scan
 from interslice.methods.registry import self_trained
-from interslice.scoring.evaluation import frame_of, interpolate_frame
-from interslice.scoring.volumes import insert_and_interpolate
+from interslice.scoring.frames import frame_of, insert_and_interpolate, interpolate_frame
 from interslice.steps.data import volumes_of
-from interslice.steps.subjects import done_subjects
+from interslice.steps.subjects import COSTS, done_subjects
 from interslice.training.record import training_record
 
-COSTS, COST = "costs.json", "cost.json"
+COST = "cost.json"
 
 
 def interpolate_volumes(
@@ -46,7 +45,7 @@ def interpolate_volumes(
     """Write SUBJECT.nii.gz for every subject of the shard (`data.interpolated`), and what each took as COSTS.
 
     lesions: `slice_profile` and `score_px` of the dataset, to interpolate the volumes with lesions in them
-    (`volumes.insert_and_interpolate`); None for the volumes as they are. told: settings that change no volume. unseen_of: the
+    (`frames.insert_and_interpolate`); None for the volumes as they are. told: settings that change no volume. unseen_of: the
     dataset whose test subjects a finished model must not have seen; None for any other method. What is done is kept in the
     folder `resume`, subject by subject, and not done again after a stop, unless the files it is made from, the settings or
     the code (`digest`) are others.

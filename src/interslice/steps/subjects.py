@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from interslice.common.files import replacing, sha256_of
 
-TABLE = "scores.parquet"
+TABLE, COSTS = "scores.parquet", "costs.json"
 
 
 def done_subjects(

@@ -14,7 +14,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from scipy import ndimage
+import scipy
 
 from interslice.common.errors import InputError
 from interslice.data.sources import SPLITS, Found
@@ -153,5 +153,5 @@ def angles(index: int, split: str) -> np.ndarray:
 def turn(image: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """A digit (28, 28) padded to 32 and turned counter-clockwise, linear interpolation: (angles, 32, 32) uint8."""
     padded = np.pad(image, PAD).astype(np.float32)
-    turned = [ndimage.rotate(padded, angle, reshape=False, order=1) for angle in degrees]
+    turned = [scipy.ndimage.rotate(padded, angle, reshape=False, order=1) for angle in degrees]
     return np.round(np.clip(turned, 0, 255)).astype(np.uint8)
