@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +105,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             digest = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6"
             extract_member(archive, member, digest, path)
     return path
+
+
+def pytest_configure(config):
+    """Let all workers know whose they are."""
+    os.environ.setdefault("PYTEST_PROCESS", str(os.getpid()))
 
 
 def pytest_collection_modifyitems(items):

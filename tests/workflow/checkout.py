@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import warm
 
 from interslice.scoring.longtable import read_scores
 from settings import ROOT
@@ -24,18 +25,21 @@ class Checkout:
     config: Path
     resources: Path
 
-    def command(self, *arguments: str) -> list[str]:
-        command = [sys.executable, "-m", "snakemake", "--configfile", str(self.config), *arguments]
+    def command(self, python: str, *arguments: str) -> list[str]:
+        command = [python, "-m", "snakemake", "--configfile", str(self.config), *arguments]
         overrides = [] if "--config" in arguments else ["--config"]
         return [*command, *overrides, f"resources={self.resources}"]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command, environment = self.command(*arguments), os.environ | {"OMP_NUM_THREADS": "1"}
+        """Run it to its end, with a Python that has the libraries loaded."""
+        python = sys.executable if "--profile" in arguments else warm.python()  # a scheduler has its own jobs
+        command, environment = self.command(python, *arguments), os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
     def start(self, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-        """Snakemake in the background, its output appended to a file."""
-        command, environment = self.command(*arguments), os.environ | {"OMP_NUM_THREADS": "1"}
+        """Snakemake in the background, its output appended to a file; it may be killed."""
+        command = self.command(sys.executable, *arguments)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with open(log, "ab") as output:
             return subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
