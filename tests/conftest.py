@@ -114,4 +114,10 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """The slow files come first, so that no worker ends alone with them."""
-    items.sort(key=lambda item: ("workflow" not in item.path.parts, "finished" not in item.fixturenames))
+    slow = ("workflow", "methods", "training", "scan", "report")
+
+    def place(item):
+        folders = [number for number, name in enumerate(slow) if name in item.path.parts]
+        return min(folders, default=len(slow)), "finished" not in item.fixturenames
+
+    items.sort(key=place)

@@ -1,12 +1,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import torch
+import warm
 
 from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.errors import InputError
@@ -73,8 +73,9 @@ def test_interrupted_and_uninterrupted_training_end_identically(
 
 
 TRAIN_SCRIPT = """
-import sys
+import os, sys
 from pathlib import Path
+Path(sys.argv[4]).write_text(str(os.getpid()))
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
@@ -93,12 +94,13 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path):
 
     def start(resume, result):
         command = [
-            sys.executable,
+            warm.python(),
             "-c",
             TRAIN_SCRIPT,
             str(ROOT / "tests"),
             str(tmp_path / resume),
             str(tmp_path / result),
+            str(tmp_path / "process.txt"),
         ]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
@@ -109,7 +111,7 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path):
         assert time.monotonic() < deadline, "the training wrote no resume file"
         assert process.poll() is None, "the training ended before it could be killed"
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(int((tmp_path / "process.txt").read_text()), signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "again.pt").exists()
     assert 0 < read_checkpoint(tmp_path / "resume.pt")["state"]["step"] < 40

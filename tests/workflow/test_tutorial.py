@@ -3,11 +3,11 @@
 import os
 import re
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import warm
 from checkout import copy_of_the_code
 
 from settings import ROOT
@@ -57,14 +57,23 @@ def close(said: str, found: str, share: float) -> bool:
     return abs(number - other) <= max(1.01 * 10.0 ** -len(said.partition(".")[2]), share * abs(number))
 
 
+def write_commands(folder: Path) -> None:
+    """The programs that the page names, of the Python that has the libraries loaded."""
+    folder.mkdir()
+    for name, command in (("python", ""), ("snakemake", "-m snakemake"), ("interslice", "-m interslice")):
+        (folder / name).write_text(f'#!/bin/sh\nexec {warm.python()} {command} "$@"\n')
+        (folder / name).chmod(0o755)
+
+
 @pytest.mark.timeout(1800)  # half a minute of work, on a machine that has nothing else to do
 def test_the_tutorial_runs_and_prints_what_it_says(tmp_path):
     copy_of_the_code(tmp_path)
     assert write_files(tmp_path) == [
         "mine/draw.py", "mine/balls.yaml", "mine/narrow.yaml", "mine/quadratic.py", "mine/quadratic.yaml", "mine/study.yaml",
     ]  # fmt: skip
+    write_commands(tmp_path / "bin")
     environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
     commands = 0

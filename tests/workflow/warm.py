@@ -38,7 +38,9 @@ with socket.socket(socket.AF_UNIX) as server:
     socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(call)
     ended = server.recv(1)
-sys.exit(ended[0] if ended else 1)
+if not ended:  # killed, so this one is too
+    os.kill(os.getpid(), 9)
+sys.exit(ended[0])
 """
 
 
@@ -117,7 +119,7 @@ def answer(caller: socket.socket, program: str) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """`python -m MODULE ARGUMENTS` or `python PROGRAM ARGUMENTS`; what it would exit with."""
+    """`python -m MODULE ARGUMENTS`, `-c CODE ARGUMENTS` or `PROGRAM ARGUMENTS`; what it would exit with."""
     import atexit
     import traceback
 
@@ -127,6 +129,10 @@ def run(arguments: list[str]) -> int:
             sys.argv = arguments[1:]
             sys.path[0] = os.getcwd()
             runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        elif arguments[0] == "-c":
+            sys.argv = ["-c", *arguments[2:]]
+            sys.path[0] = ""
+            exec(arguments[1], {"__name__": "__main__"})
         else:
             sys.argv = arguments
             sys.path[0] = str(Path(arguments[0]).resolve().parent)
