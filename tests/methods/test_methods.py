@@ -35,7 +35,7 @@ def trained_on_ramps(name):
     if name in (*SUPERVISED, "motion_spline", "cae_residual"):
         settings["training"] |= {"steps": 20, "validate_every": 10}
     if name == "segsrgan":  # its critic pulls it away at first
-        settings["training"] |= {"steps": 100, "validate_every": 50, "learning_rate": 0.001}
+        settings["training"] |= {"learning_rate": 0.0001}
     if name not in (*SUPERVISED, "motion_spline"):
         settings["network"] |= {"normalisation": "none"}
         settings["synthesis"] |= {"mse": 1.0}
