@@ -45,7 +45,9 @@ NO_PERCEPTUAL_LOSS = {"lpips": 0.0, "mse": 0.5}
 def small_settings(method: str, **training: Any) -> dict[str, Any]:
     """The settings of config/methods/METHOD.yaml; trained ones are small, quick, and without the LPIPS term."""
     if method == "external":
-        return external(ROOT / "tests" / "stand_in_program.py")
+        import warm  # by tests alone, not by the programs that they start
+
+        return external(ROOT / "tests" / "stand_in_program.py", python=warm.python())
     if method == "precomputed":  # of no study, so it can be built and no more
         return {
             "method": method,
@@ -86,9 +88,11 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
     }
 
 
-def external(program: Path, options: str = "", **changes: Any) -> dict[str, Any]:
+def external(
+    program: Path, options: str = "", python: str = sys.executable, **changes: Any
+) -> dict[str, Any]:
     """The settings of a program from elsewhere, one of tests/."""
-    command = f"{sys.executable} {program} {{input}} {{output}} {{factor}} {options}"
+    command = f"{python} {program} {{input}} {{output}} {{factor}} {options}"
     names = {"method": "external", "label": "A program", "role": "baseline", "learns_from": "nothing"}
     return with_block_defaults({**names, "command": command, **changes})
 

@@ -30,7 +30,9 @@ def trained_on_ramps(name):
     ranges = np.random.default_rng(0).uniform(0.02, 0.98, (60, 2))
     volumes = [ramp(7, 16, 16, low, high)[np.newaxis] for low, high in ranges]
     references = [ramp(13, 16, 16, low, high)[np.newaxis] for low, high in ranges]
-    settings = small_settings(name, steps=400, batch=8, validate_every=50, contrast=False)
+    settings = small_settings(
+        name, steps=400 if name == "vae" else 160, batch=8, validate_every=40, contrast=False
+    )
     # These give a cubic curve from the start, which training must not lose.
     if name in (*SUPERVISED, "motion_spline", "cae_residual"):
         settings["training"] |= {"steps": 20, "validate_every": 10}

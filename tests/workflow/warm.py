@@ -2,8 +2,8 @@
 
 A server has loaded them, and nothing of interslice. `warm_python` is used like `python`: the server makes a copy of itself
 (fork) in which the program or module runs, with the arguments, folder, environment and output of the caller. So every
-job is a process of its own that has interslice from where it is told to; only the libraries were there before. What is
-about processes themselves (kills, signals, what an import costs) is tested with the real one.
+job is a process of its own that has interslice from where it is told to; only the libraries were there before. Signals to
+the caller do not reach it: what is about signals and imports is tested with the real Python.
 """
 
 import contextlib
@@ -11,8 +11,8 @@ import fcntl
 import functools
 import gc
 import importlib
+import json
 import os
-import pickle
 import runpy
 import shutil
 import signal
@@ -31,10 +31,10 @@ LOADED = """
 """
 # As `python -IS`: it has nothing to import.
 CLIENT = """#!{python} -IS
-import os, pickle, socket, sys
+import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    call = pickle.dumps((sys.argv, os.getcwd(), dict(os.environ)))
+    call = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
     socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(call)
     ended = server.recv(1)
@@ -101,17 +101,18 @@ def answer(caller: socket.socket, program: str) -> None:
     caller.setblocking(True)
     size, descriptors, _, _ = socket.recv_fds(caller, 8, 3)
     with caller.makefile("rb") as given:
-        arguments, folder, environment = pickle.loads(given.read(int.from_bytes(size, "big")))
+        arguments, folder, environment = json.loads(given.read(int.from_bytes(size, "big")))
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.executable = program
     code = 1
     try:
-        code = run(arguments[1:])
+        code = run(arguments[1:]) % 256
     finally:
         with contextlib.suppress(OSError):
             caller.sendall(bytes([code]))
