@@ -10,7 +10,7 @@ ARGS ?=
 # Every job of a study is a Python of its own, which starts in half the time from modules that stay compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-cluster chaos bench lint lock envs eclare docs pretrained release clean
+.PHONY: demo test tests test-cluster chaos bench lint lock envs eclare docs pretrained release clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -27,7 +27,11 @@ $(VENV)/.synced: requirements.lock pyproject.toml | $(UV)
 demo: $(VENV)/.synced
 	$(SNAKEMAKE) --cores $(CORES) $(ARGS)
 
-test: lint
+# Both at a time: mypy is one process for most of a minute.
+test: $(VENV)/.synced
+	$(MAKE) --jobs 2 lint tests
+
+tests: $(VENV)/.synced
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS)
 
 # Three SLURM nodes on the loopback interface (root, Debian); skipped elsewhere.
