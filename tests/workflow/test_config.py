@@ -32,9 +32,9 @@ def test_the_default_study_resolves():
     assert study.named("control") == ["oracle", "nearest"]
     assert study.named("baseline") == ["linear", "bspline", "lanczos", "registration"]
     finished = ["cae_residual_pretrained", "motion_spline_pretrained"]
-    assert study.named("trained") == ["cae_mse", "cae", *finished]
-    assert study.trainings == ["cae_mse", "cae"]
-    cae, without = study.methods["cae"], study.methods["cae_mse"]
+    assert study.named("trained") == ["cae", *finished]
+    assert study.trainings == ["cae"]
+    cae, without = study.methods["cae"], study_of(methods=["cae_mse"]).methods["cae_mse"]
     assert cae["synthesis"]["lpips"] == 0.001
     assert without["synthesis"]["lpips"] == 0
     differing = {key for key in cae if cae[key] != without[key]}
@@ -111,7 +111,7 @@ def test_a_method_that_asks_for_the_slice_profile_is_told_the_datasets():
         (
             "training",
             {"lr": 0.1},
-            r"method cae_mse \(config/methods/cae_mse.yaml\): key training: found the unknown key 'lr', allowed are steps",
+            r"method cae \(config/methods/cae.yaml\): key training: found the unknown key 'lr', allowed are steps",
         ),
         ("training", {"crop": 66}, r"key training.crop: found 66"),
     ],
@@ -200,7 +200,7 @@ def test_a_dataset_of_test_subjects_alone_is_for_finished_models(tmp_path, split
     assert declared_splits(study.datasets["t1"]) == ["test"]
     with pytest.raises(
         InputError,
-        match=r"dataset t1: key splits.train: found no subject, at least 1 is needed to train cae_mse; ",
+        match=r"dataset t1: key splits.train: found no subject, at least 1 is needed to train cae; ",
     ):
         load_study(default_config() | alone, ROOT)
 
