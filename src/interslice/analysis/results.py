@@ -1,6 +1,7 @@
 """The results of a study as numbers: the means of frames in; one row per dataset, K and method out."""
 
 from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,15 +34,15 @@ def results_table(
     metrics, order = metric_order(list(chosen["metric"].unique())), list(labels)
     datasets = list(chosen["dataset"].unique())
     keys = ["dataset", "K", "method"]
-    subjects = subject_means(chosen, kind, region).set_index(keys).sort_index()
+    subjects: dict[Any, pd.DataFrame] = dict(list(subject_means(chosen, kind, region).groupby(keys)))
     over_seeds = seed_means(chosen, kind=kind, region=region).groupby([*keys, "metric"])["value"].agg(sd_of)
     seeds = chosen.groupby(keys)["seed"].nunique()
     steps = {key: gap_step(part) for key, part in chosen.groupby(keys)}
     rows = []
     for dataset, factor, method in sorted(
-        set(subjects.index), key=lambda key: (datasets.index(key[0]), key[1], order.index(key[2]))
+        subjects, key=lambda key: (datasets.index(key[0]), key[1], order.index(key[2]))
     ):
-        part = subjects.loc[[(dataset, factor, method)]]  # a list: one row stays a table
+        part = subjects[dataset, factor, method]
         row = {"dataset": dataset, "K": factor, "protocol": protocol, "kind": kind, "region": region}
         row |= {"method": method, "label": labels[method], "control": method in controls}
         row |= {"supervised": method in supervised, "seeds": seeds[dataset, factor, method]}
