@@ -234,7 +234,7 @@ def many_volumes(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
 def from_scores_to_page(made: dict[str, Any]) -> dict[str, str]:
     """What `many_subjects.py` found."""
     steps = made["steps"] | {
-        "all": {key: sum(one[key] for one in made["steps"].values()) for key in ("cpu_s",)}
+        "together": {key: sum(one[key] for one in made["steps"].values()) for key in ("cpu_s",)}
     }
     steps["together"]["peak_mib"] = max(one["peak_mib"] for one in made["steps"].values())
     rows = [
