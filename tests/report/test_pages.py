@@ -90,7 +90,7 @@ def sections() -> list[Section]:
 @pytest.fixture(scope="module")
 def path(sections: list[Section], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
-    write_page(path, title="A study & more", sections=sections, intro="On synthesised slices.")
+    write_page(path, title="A study & more", sections=sections)
     return path
 
 
@@ -180,7 +180,7 @@ def test_text_is_escaped(path: Path):
 
 
 def test_equal_input_gives_equal_bytes(path: Path, sections: list[Section], tmp_path: Path):
-    write_page(tmp_path / "b.html", title="A study & more", sections=sections, intro="On synthesised slices.")
+    write_page(tmp_path / "b.html", title="A study & more", sections=sections)
     assert (tmp_path / "b.html").read_bytes() == path.read_bytes()
     assert [p.name for p in tmp_path.iterdir()] == ["b.html"]
 

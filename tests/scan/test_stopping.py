@@ -17,7 +17,9 @@ from interslice.scan.batch import for_all
 from scan_files import nifti, saved
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may have told them to ignore these
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from interslice.scan import command
 def slowly(*arguments):
     print("begun", flush=True)

@@ -137,7 +137,7 @@ def test_other_metrics_and_gaps_are_scored_alone(finished, edit, old, new):
 
 
 def test_an_edited_figure_is_redrawn_and_the_page(finished, edit):
-    edit("src/interslice/report/style.py", "path = Path(path)", "path = Path(Path(path))")  # of save
+    edit("src/interslice/report/style.py", "in map(Path, paths):", "in map(Path, (*paths,)):")  # of save
     assert set(finished.planned()) == FIGURES | {"write_page"}
 
 

@@ -252,7 +252,7 @@ def test_the_default_study_plans_jobs_from_the_root():
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert re.search(r"^train_method +2$", run.stdout + run.stderr, re.MULTILINE)
+    assert re.search(r"^train_method +1$", run.stdout + run.stderr, re.MULTILINE)
 
 
 # --- faults on one machine; those of a cluster are in tests/cluster
@@ -273,6 +273,7 @@ def on_small_disk(finished, tmp_path):
     ]
     for path in [
         *(folder / PLACE).iterdir(),
+        *(folder / PLACE.replace("score_method", "frame_means")).iterdir(),
         *made_of_it,
     ]:  # Snakemake does not miss what nothing needs any more
         remove(path)

@@ -19,7 +19,7 @@ def say_to(stream: TextIO | None, text: str, end: str = "\n") -> None:
     """
     if stream is None:  # closed by the shell
         return
-    encoding = stream.encoding or "utf-8"
+    encoding = getattr(stream, "encoding", None) or "utf-8"  # what stands in for a stream may have none
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
         stream.flush()
