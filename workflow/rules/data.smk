@@ -89,9 +89,9 @@ rule convert_dataset:
         directory(f"results/convert_dataset/{PART}"),
     log:
         f"results/logs/convert_dataset/{PART}.log",
-    priority: 2
     benchmark:
         f"results/benchmarks/convert_dataset/{PART}.tsv"
+    priority: 2
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
@@ -116,9 +116,9 @@ rule index_dataset:
         excluded=f"results/index_dataset/{PART}_excluded.csv",
     log:
         f"results/logs/index_dataset/{PART}.log",
-    priority: 2
     benchmark:
         f"results/benchmarks/index_dataset/{PART}.tsv"
+    priority: 2
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
@@ -163,9 +163,9 @@ rule normalise_volumes:
         directory(f"results/normalise_volumes/{PART}/{{shard}}"),
     log:
         f"results/logs/normalise_volumes/{PART}/{{shard}}.log",
-    priority: 2
     benchmark:
         f"results/benchmarks/normalise_volumes/{PART}/{{shard}}.tsv"
+    priority: 2
     conda:
         "../../envs/light.yaml"
     threads: config["threads"]["data"]
