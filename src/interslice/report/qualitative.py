@@ -105,7 +105,10 @@ def _lay_out(
     for view, images in views.items():
         rows, columns = images["Reference"].shape
         heights[view] = width * aspects[view] * rows / columns
-    titles = {name: fill(name, max(8, int(width * TITLE_CHARACTERS))) for name in names}
+    characters = max(8, int(width * TITLE_CHARACTERS))
+    longest = max(len(word) for name in names for word in name.split())
+    titles = {name: fill(name, max(characters, longest)) for name in names}
+    fontsize = 8 * min(1, characters / longest)  # no word is broken
     header = 0.07 + TITLE_LINE * max(title.count("\n") + 1 for title in titles.values())
     total = header + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
     figure = Figure(figsize=(WIDTH_INCHES, total))
@@ -130,7 +133,7 @@ def _lay_out(
                 images[name], cmap="gray", vmin=0, vmax=1, aspect=aspects[view], interpolation="nearest"
             )
             if view == "in-plane":
-                axes.set_title(titles[name], fontsize=8, pad=3)
+                axes.set_title(titles[name], fontsize=fontsize, pad=3)
             if column == 0:
                 axes.set_ylabel(view)
                 continue
