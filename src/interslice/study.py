@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from interslice.data.volumes import PROFILES
+from interslice.methods.registry import ONE_FOR_ALL
 
 PROFILE_LABELS = {
     "none": "no slice profile",
@@ -84,6 +85,12 @@ class Study:
     def training_dataset(self, dataset: str) -> str:
         """The dataset whose train split makes the models that `dataset` is evaluated with."""
         return str(self.datasets[dataset]["trained_on"] or dataset)
+
+    def training_factor(self, method: str, dataset: str, factor: int) -> int:
+        """The K at which the model is trained that a method has on a dataset at `factor`."""
+        if self.every_method[method]["method"] in ONE_FOR_ALL:
+            return min(self.factors(self.training_dataset(dataset)))
+        return factor
 
     def trained_datasets(self) -> list[str]:
         """The datasets that models are trained on, in the order of the study."""

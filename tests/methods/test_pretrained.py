@@ -36,13 +36,16 @@ def exported(tmp_path):
     write_checkpoint(state, tmp_path / "model.pt")
     provenance = {"environment": {"git": {"commit": "0123456789abcdef"}}}
     (tmp_path / "provenance.json").write_text(json.dumps(provenance))
-    export_model(tmp_path / "model.pt", tmp_path / "provenance.json", "t1", tmp_path / "cae_K4.pt")
+    export_model(
+        tmp_path / "model.pt", tmp_path / "provenance.json", "t1", "gaussian", tmp_path / "cae_K4.pt"
+    )
     return tmp_path / "cae_K4.pt"
 
 
 def test_an_exported_model_loads_and_says_what_it_is(exported):
     state = read_checkpoint(exported)
     assert (state["dataset"], state["subjects"], state["commit"]) == ("t1", ["A", "B"], "0123456789abcdef")
+    assert state["slice_profile"] == "gaussian"
     assert (state["updates"], state["compute_seconds"], state["ended"]) == (60, 5000.0, "plateau")
     loaded = load_method(small_settings("cae") | {"checkpoint": "x_K{K}.pt"}, exported)
     torch.testing.assert_close(
@@ -55,7 +58,7 @@ def test_the_card_has_the_scores_of_the_best_step(exported, tmp_path):
     card = (tmp_path / "README.md").read_text()
     row = next(line for line in card.splitlines() if line.startswith("| cae_K4"))
     assert [cell.strip() for cell in row.split("|")[2:-1]] == [
-        "4", "60", "30", "4 x 16²", "float32", "1.5", "5", "0123456", "0.712", "23.46"
+        "4", "gaussian", "60", "plateau", "30", "4 x 16²", "float32", "1.4", "5", "0123456", "0.712", "23.46"
     ]  # fmt: skip
     assert "Not a medical device" in card
     assert "Training subjects: A, B of *heads*" in card

@@ -19,7 +19,7 @@ from interslice.data.parts import home_of
 from interslice.common.errors import InputError
 from interslice.common.gpus import visible_gpus
 from interslice.common.files import link_folder, sha256_of
-from interslice.methods.registry import METHODS, OWN, SUPERVISED, is_supervised, self_trained
+from interslice.methods.registry import METHODS, ONE_FOR_ALL, OWN, SUPERVISED, is_supervised, self_trained
 from interslice.common.code import code_digest, reaches, script_entries
 from interslice.scoring.registry import LINE_METRICS, METRICS
 

@@ -133,8 +133,10 @@ def trainings(file, dataset=None, factor=None):
             f"{training_folder(method, d, K, seed)}/{file}",
         )
         for d in ([dataset] if dataset else STUDY.trained_datasets())
-        for K in ([factor] if factor else STUDY.factors(d))
         for method in TRAININGS
+        for K in dict.fromkeys(
+            STUDY.training_factor(method, d, K) for K in ([factor] if factor else STUDY.factors(d))
+        )
         for seed in seeds_of(method)
     ]
 

@@ -80,7 +80,7 @@ def training_id(method, dataset, K, seed):
 
 def training_folder(method, dataset, K, seed):
     """The folder of the training that a dataset is evaluated with: its own, or that of the dataset whose models it borrows."""
-    lender = STUDY.training_dataset(dataset)
+    lender, K = STUDY.training_dataset(dataset), STUDY.training_factor(method, dataset, K)
     return TRAINING.format(dataset=lender, K=K, training=training_id(method, lender, K, seed))
 
 
@@ -120,7 +120,7 @@ RUNS_OF_TRAINING = {
     for dataset, K in PLACES
     if dataset in STUDY.trained_datasets()
     for method in STUDY.every_method
-    if STUDY.trains(method)
+    if STUDY.trains(method) and STUDY.training_factor(method, dataset, K) == K
     for seed in seeds_of(method)
 }
 RUNS = {

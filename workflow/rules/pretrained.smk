@@ -1,25 +1,39 @@
-# Finished models to give away, with their card: make pretrained.
-GIVEN = (
-    [f"{method}_K{K}" for method in ("cae", "cae_residual") for K in STUDY.factors("t1")]
-    if "t1" in STUDY.datasets
-    else []
-)
+# Finished models to give away, with their card: make pretrained. They are trained on the first dataset of config/long.yaml.
+TRAINED_ON = next(iter(STUDY.datasets))
+GIVEN = {
+    (
+        STUDY.methods[method]["method"]
+        if STUDY.methods[method]["method"] in ONE_FOR_ALL
+        else f"{method}_K{K}"
+    ): (method, K)
+    for K in STUDY.factors(TRAINED_ON)
+    for method in TRAININGS
+    if STUDY.training_factor(method, TRAINED_ON, K) == K
+}
+
+
+def given_training(wildcards, file):
+    """A file of the training of a finished model."""
+    method, K = GIVEN[wildcards.model]
+    return f"{training_folder(method, TRAINED_ON, K, 1)}/{file}"
 
 
 rule export_model:
     input:
-        model=lambda wildcards: f"{training_folder(wildcards.method, 't1', int(wildcards.K), 1)}/model.pt",
-        provenance=lambda wildcards: f"{training_folder(wildcards.method, 't1', int(wildcards.K), 1)}/provenance.json",
+        model=lambda wildcards: given_training(wildcards, "model.pt"),
+        provenance=lambda wildcards: given_training(wildcards, "provenance.json"),
     output:
-        f"{RESULTS}/pretrained/{{method}}_K{{K}}.pt",
+        f"{RESULTS}/pretrained/{{model}}.pt",
     log:
-        f"{LOGS}/export_model/{{method}}_K{{K}}.log",
+        f"{LOGS}/export_model/{{model}}.log",
     conda:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
+        dataset=STUDY.origin(TRAINED_ON),
+        slice_profile=STUDY.datasets[TRAINED_ON]["slice_profile"],
         code=digest_of("export_model"),
     script:
         "../scripts/export_model.py"
@@ -38,8 +52,8 @@ rule pretrained:
         mem_mb=memory_of("report"),
         runtime=minutes_of("report"),
     params:
-        names=GIVEN,
-        title=STUDY.datasets["t1"]["title"] if GIVEN else "",
+        names=list(GIVEN),
+        title=STUDY.datasets[TRAINED_ON]["title"],
         code=digest_of("write_card"),
     script:
         "../scripts/write_card.py"

@@ -10,5 +10,9 @@ with logged(snakemake.log[0]):
     from interslice.steps.pretrained import export_model
 
     export_model(
-        Path(snakemake.input.model), Path(snakemake.input.provenance), "t1", Path(snakemake.output[0])
+        Path(snakemake.input.model),
+        Path(snakemake.input.provenance),
+        snakemake.params.dataset,
+        snakemake.params.slice_profile,
+        Path(snakemake.output[0]),
     )

@@ -53,6 +53,10 @@ def self_trained(settings: Mapping[str, Any]) -> str | None:
     return "budget" if settings.get("learns_from") == "scan" else SELF_TRAINED.get(settings["method"])
 
 
+# Methods of one network for every factor, trained once, at the smallest factor of a dataset: there is most to learn from.
+ONE_FOR_ALL = ("motion_spline",)
+
+
 # Methods of this project; all others are the paper's, or what it or its readers would compare with.
 OWN = ("cae_multi", "cae_residual", "motion_spline")
 

@@ -11,7 +11,11 @@ from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.files import replacing
 from interslice.report.methods_text import listed
 
-DESCRIBED = {"cae": "the paper's autoencoder", "cae_residual": "our own residual variant"}
+DESCRIBED = {
+    "cae": "the paper's autoencoder, one per anisotropy factor K",
+    "cae_residual": "our own residual variant, one per anisotropy factor K",
+    "motion_spline": "our own, one for every factor",
+}
 KEPT = (
     "settings",
     "seed",
@@ -29,17 +33,19 @@ KEPT = (
 )
 
 
-def export_model(model: Path, provenance: Path, dataset: str, output: Path) -> None:
-    """The weights of the best step with the training's identity, dataset, commit and validation history."""
+def export_model(model: Path, provenance: Path, dataset: str, slice_profile: str, output: Path) -> None:
+    """The weights of the best step with the training's identity, validation history and commit.
+
+    dataset: whose subjects they were, so that none of them is tested; slice_profile: what their slices were averaged over.
+    """
     state = read_checkpoint(model)
     git = json.loads(provenance.read_text())["environment"]["git"] or {}
-    write_checkpoint(
-        {key: state[key] for key in KEPT} | {"dataset": dataset, "commit": git.get("commit")}, output
-    )
+    origin = {"dataset": dataset, "slice_profile": slice_profile, "commit": git.get("commit")}
+    write_checkpoint({key: state[key] for key in KEPT} | origin, output)
 
 
 def write_card(models: Mapping[str, Path], title: str, output: Path) -> None:
-    """The model card: one page for all models, named METHOD_KK. title: of the dataset."""
+    """The model card: one page for all models, named METHOD or METHOD_KK. title: of the dataset."""
     states = {name: read_checkpoint(path) for name, path in models.items()}
     first = next(iter(states.values()))
     methods = sorted({name.rsplit("_K", 1)[0] for name in states})
@@ -66,12 +72,14 @@ def card_row(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
     training = state["settings"]["training"]
     return {
         "model": name,
-        "K": state["K"],
-        "steps": training["steps"],
+        "trained at K": state["K"],
+        "slice profile": state["slice_profile"],
+        "updates": state["updates"],
+        "ended": state["ended"],
         "best step": state["best_step"],
         "batch x crop": f"{training['batch']} x {training['crop']}²",
         "precision": training["precision"],
-        "wall hours": f"{state['seconds'] / 3600:.1f}",
+        "CPU hours": f"{state['compute_seconds'] / 3600:.1f}",
         "seed": state["seed"],
         "commit": str(state["commit"])[:7],
         "validation SSIM": f"{best['validation_ssim']:.3f}",
@@ -86,9 +94,10 @@ Written by `make pretrained`, which trains them anew (config/long.yaml, under th
 
 {table}
 
-- **What they are.** Weights of {methods}, one per anisotropy factor K, read with weights only.
+- **What they are.** Weights of {methods}. They are read with weights only.
   Each file holds its settings, seed, commit, training subjects and history.
-- **Data.** Training subjects: {subjects} of *{title}*; low-resolution volumes only, K times as thick as the source.
+- **Data.** Training subjects: {subjects} of *{title}*; low-resolution volumes only, K times as thick
+  as the source.
   {validation} picked the step. No test subject was seen: the evaluation reads the subjects in the file, those of the training
   and those that picked the step, and refuses a model that saw one.
 - **Licence.** The weights are under the repository's licence. The scans come inside registry packages under the licences
