@@ -75,7 +75,7 @@ class MotionSpline(TrainedMethod):
         told = torch.cat([alpha, torch.log2(gap / TYPICAL_GAP), 1 - alpha, torch.log2(gap / TYPICAL_GAP)], 1)
         moves = self.found("motion", images, told, None, self.coarse)
         if "refinement" in self.network:
-            small = nn.functional.interpolate(moves, scale_factor=1 / FINE, mode="area")
+            small = nn.functional.avg_pool2d(moves, FINE)
             moved = displaced(images, places(moves.view(batch, 4, 2, height, width), alpha), "bilinear")
             moves = moves + self.found("refinement", moved, told, small, FINE)
         return moves.view(batch, 4, 2, height, width)
@@ -98,13 +98,15 @@ class MotionSpline(TrainedMethod):
             if moves is not None:
                 parts.append(moves[:, [0, 1, 2, 3] if side == 0 else [6, 7, 4, 5]])
         result = self.network[name](torch.cat(parts, 1))
-        result = OUTPUT_PX * result[:, [0, 1, 2, 3, 6, 7, 4, 5]]
-        return nn.functional.interpolate(result, scale_factor=shrink, mode="bilinear", align_corners=False)
+        return enlarged(OUTPUT_PX * result[:, [0, 1, 2, 3, 6, 7, 4, 5]], shrink)
 
-    def between(self, images: Tensor, alpha: Tensor, gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def between(
+        self, images: Tensor, alpha: Tensor, gap: Tensor, moves: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The slices (batch, 1, H, W) at `alpha` between the middle two of `images` (batch, 4, H, W), the moved images and
-        the displacements. alpha, gap (in pixels): (batch, 1, 1, 1)."""
-        moves = self.displacements(images, alpha, gap).float()  # bfloat16 cannot count pixels
+        the displacements, found unless given. alpha, gap (in pixels): (batch, 1, 1, 1)."""
+        if moves is None:
+            moves = self.displacements(images, alpha, gap).float()  # bfloat16 cannot count pixels
         weights = kernel(self.settings["network"]["kernel"], alpha)
         moved = displaced(images, places(moves, alpha), "bicubic")
         plain = (weights * images).sum(1, keepdim=True)
@@ -166,25 +168,29 @@ class MotionSpline(TrainedMethod):
 
         Iterative back-projection (Irani and Peleg 1991, "Improving resolution by image registration"): what is missing
         is added to the input slices. Without motion the plain spline's answer is exact, so it comes first and few steps
-        are left for the motion. All slices are made anew: those given were averages.
+        are left for the motion, which is looked for once, in that answer. All slices are made anew: those given were averages.
         """
         profile, count = self.settings["slice_profile"], len(volume)
         places = np.arange(output_size(count, factor)) / factor
         weights = bspline_weights(count, places)
         averaged = profile_blur(weights, factor, profile, axis=0)[::factor]
         missing, sharp, result = volume, np.zeros_like(volume), np.empty(0)
+        found: dict[int, Tensor] = {}
         for _ in range(1 + self.settings["back_projections"]):
             change = np.linalg.solve(averaged, missing.reshape(count, -1).astype(np.float64))
             sharp = sharp + change.reshape(volume.shape).astype(np.float32)
-            result = self.along_motion(sharp, places, self.gap_px or float(factor))
+            result = self.along_motion(sharp, places, self.gap_px or float(factor), found)
             missing = volume - profile_blur(result, factor, profile, axis=0)[::factor]
         return result
 
     @torch.no_grad()
-    def along_motion(self, volume: np.ndarray, positions: np.ndarray, gap: float) -> np.ndarray:
+    def along_motion(
+        self, volume: np.ndarray, positions: np.ndarray, gap: float, found: dict[int, Tensor] | None = None
+    ) -> np.ndarray:
         """(len(positions), rows, columns) float32 at `positions`, in units of slices that are `gap` pixels apart.
 
-        Beyond the ends the last slice is taken again, as in training.
+        Beyond the ends the last slice is taken again, as in training. found: the displacements of each position, filled
+        where they are missing, of every second pixel and in half precision: as many bytes as the result.
         """
         count, height, width = volume.shape
         result = np.empty((len(positions), height, width), dtype=np.float32)
@@ -197,10 +203,21 @@ class MotionSpline(TrainedMethod):
             around = volume[np.clip(np.arange(before - 1, before + 3), 0, count - 1)]
             images = pad_to_multiple(torch.from_numpy(around[np.newaxis]).to(self.device), self.stride)
             alpha = torch.full((1, 1, 1, 1), float(place - before), device=self.device)
+            moves = None
             with self.autocast():
-                made, *_ = self.between(images, alpha, apart)
+                if found is not None:
+                    if index not in found:
+                        all_moves = self.displacements(images, alpha, apart).flatten(1, 2)
+                        found[index] = nn.functional.avg_pool2d(all_moves, FINE).half()
+                    moves = enlarged(found[index].float(), FINE).unflatten(1, (4, 2))
+                made, *_ = self.between(images, alpha, apart, moves)
             result[index] = crop_to(made, height, width)[0]
         return result
+
+
+def enlarged(images: Tensor, factor: int) -> Tensor:
+    """(batch, channels, H, W) with `factor` times the rows and columns, in straight lines."""
+    return nn.functional.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def distances(alpha: Tensor) -> Tensor:
@@ -270,8 +287,12 @@ def agreement(images: Tensor, moved: Tensor) -> Tensor:
 
 
 def local_mean(images: Tensor) -> Tensor:
-    """Of AROUND pixels each way; at an edge, of those that are there."""
-    return nn.functional.avg_pool2d(images, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
+    """Of AROUND pixels each way; at an edge, of those that are there. First along rows, then along columns: less work."""
+    for across in (0, 1):
+        window, beside = [AROUND, AROUND], [AROUND // 2, AROUND // 2]
+        window[across], beside[across] = 1, 0
+        images = nn.functional.avg_pool2d(images, window, stride=1, padding=beside, count_include_pad=False)
+    return images
 
 
 def dissimilarity(images: Tensor, target: Tensor) -> Tensor:

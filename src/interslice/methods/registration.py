@@ -56,20 +56,21 @@ class Registration(Method):
     def displacement(self, fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
         """(2, rows, columns) in pixels along rows and columns, such that moving(p + v(p)) is close to fixed(p).
 
-        Found on images shrunk by 2^(levels - 1), ..., 2, 1, each level starting from the one before.
+        Found on images shrunk by ..., 4, 2, 1, with the iterations of each, and each level starting from the one before.
         """
         demons = SimpleITK.FastSymmetricForcesDemonsRegistrationFilter()
-        demons.SetNumberOfIterations(self.settings["iterations"])
         demons.SetStandardDeviations(self.settings["smoothing_px"])
         demons.SetSmoothDisplacementField(True)
         demons.SetNumberOfThreads(1)  # sums over threads are in no fixed order: one makes equal runs equal
         images = [SimpleITK.GetImageFromArray(np.ascontiguousarray(image)) for image in (fixed, moving)]
         found: SimpleITK.Image | None = None
-        for level in reversed(range(self.settings["levels"])):
+        every = self.settings["iterations"]
+        for level, iterations in zip(reversed(range(len(every))), every, strict=True):
             if level and min(fixed.shape) >> level < SMALLEST_SIDE:
                 continue
             pair = [SimpleITK.BinShrink(image, [2**level] * 2) for image in images]
             start = () if found is None else (resampled(found, pair[0]),)
+            demons.SetNumberOfIterations(iterations)
             found = demons.Execute(*pair, *start)
         assert found is not None  # the level of the images themselves is never left out
         field = SimpleITK.GetArrayFromImage(found)
