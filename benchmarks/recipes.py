@@ -142,7 +142,7 @@ def recipe_curves(
                 axes.axhline(levels[metric], color="0.4", linestyle="--", label="linear interpolation")
                 axes.set(xscale="log", xlabel=name)
             row[0].set_ylabel(value_label(metric))
-        legend_below(figure, *panels[0, 0].get_legend_handles_labels())
+        legend_below(figure)
         title_above(figure, title)
     return figure
 

@@ -45,8 +45,9 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
                 _panel(axes, part, baselines, styles)
                 axes.set_title(f"{metric_name(metric)}, K = {factor}")
                 axes.set_xlabel(f"{metric_name(metric)}: difference")
-        handles = _legend(baselines, styles, labels)
-        legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
+        for handle in _legend(baselines, styles, labels):
+            grid[0, 0].add_line(handle)
+        legend_below(figure)
         n = own[own["protocol"] == STRICT]["n"].max()
         title_above(
             figure,

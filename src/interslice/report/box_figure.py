@@ -28,7 +28,11 @@ from interslice.report.style import (
 from interslice.scoring.longtable import subject_means
 
 MANY = 1000  # subjects, whose points are drawn as pixels in a PDF
-DATA_INCHES, BRACKET_INCHES, AROUND_INCHES = 2.1, 0.2, 1.3
+DATA_INCHES, BRACKET_INCHES, AROUND_INCHES = 2.1, 0.2, 0.45
+LINE_INCHES, LETTER_INCHES = (
+    0.14,
+    0.034,
+)  # a line of text; a letter of a name under the axis, turned by 35 degrees
 
 
 def metric_boxplots(
@@ -67,17 +71,22 @@ def metric_boxplots(
     share = BRACKET_INCHES * most / (DATA_INCHES + BRACKET_INCHES * most)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
     with mpl.rc_context(STYLE):
-        figure, panels = _panels(len(groups), DATA_INCHES + BRACKET_INCHES * most)
+        figure, panels, rows = _panels(len(groups))
         for axes, (key, part) in zip(panels, groups, strict=True):
             limits = _shared_limits(subjects[subjects["dataset"] == key[0]], controls)
             axes.set_xlabel(hidden_note(_boxes(axes, part, methods, styles, names, limits)).strip())
-            axes.set_ylabel(value_label(metric))
+            axes.set_ylabel(value_label(metric), y=(1 - share) / 2)  # beside the data, not the brackets
             axes.set_title(f"{key[0]}, K = {key[1]} (n = {part['subject'].nunique()})")
             _value_axis(axes, limits, share)
             _draw_brackets(axes, _tests_of(tests, key), methods, share)
         what = describe(wanted).capitalize()
         what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
-        title_above(figure, what + marks_note(names))
+        title = title_above(figure, what + marks_note(names.values()))
+        under = LETTER_INCHES * max(map(len, names.values()))
+        under += LINE_INCHES * max(axes.get_xlabel().count("\n") + 1 for axes in panels)
+        figure.set_figheight(
+            rows * (DATA_INCHES + BRACKET_INCHES * most + AROUND_INCHES + under) + LINE_INCHES * title
+        )
     return figure
 
 
@@ -87,15 +96,15 @@ def _what_brackets_are(tested: int, drawn: int) -> str:
     return "signed-rank test, corrected p" + (" where it is below 1" if drawn < tested else "")
 
 
-def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """At most two panels a row, each with axes about `height` inches high."""
+def _panels(count: int) -> tuple[Figure, list[Axes], int]:
+    """At most two panels a row, and how many rows that are."""
     columns = min(2, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH_INCHES if columns > 1 else 4.6, rows * (height + AROUND_INCHES)))
+    figure = Figure(figsize=(WIDTH_INCHES if columns > 1 else 4.6, 4))
     panels = list(figure.subplots(rows, columns, squeeze=False).flatten())
     for axes in panels[count:]:
         axes.remove()
-    return figure, panels[:count]
+    return figure, panels[:count], rows
 
 
 def _tests_of(tests: pd.DataFrame, key: tuple) -> pd.DataFrame:
@@ -115,9 +124,9 @@ def _boxes(
     styles: dict[str, MethodStyle],
     names: dict[str, str],
     limits: tuple[float, float],
-) -> list[str]:
-    """Draw a box and its points per method; return in words what is not drawn."""
-    order, hidden = sorted(subjects["subject"].unique()), []
+) -> list[tuple[str, str]]:
+    """Draw a box and its points per method; return what is not drawn, and why."""
+    order, hidden = sorted(subjects["subject"].unique()), list[tuple[str, str]]()
     decimals = decimals_of(str(subjects["metric"].iloc[0]))
     places = dict(zip(order, np.linspace(-0.18, 0.18, len(order)) if len(order) > 1 else [0.0], strict=True))
     for x, method in enumerate(methods):
@@ -128,7 +137,7 @@ def _boxes(
             values = " to ".join(
                 dict.fromkeys(format_value(value, decimals) for value in (away.min(), away.max()))
             )
-            hidden.append(f"{names[method]} ({len(away)} of {len(own)}: {values})")
+            hidden.append((names[method], f"{len(away)} of {len(own)}: {values}"))
         if len(shown) == 0:
             continue
         lines = {"color": style.colour}

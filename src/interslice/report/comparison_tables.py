@@ -1,6 +1,7 @@
 """The comparisons of methods as tables for people: the primary ones first, the exploratory ones apart."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -27,7 +28,7 @@ COLUMNS = (
 HOW = (
     "Difference: Hodges-Lehmann estimate over subjects, positive where the method is better, whichever way the metric points. "
     "Interval: exact, of the signed-rank test; Level: what it really covers with so many subjects. p: exact Wilcoxon "
-    "signed-rank test on subjects."
+    "signed-rank test on subjects; smallest: n subjects can give no smaller one."
 )
 ONE_SEED = "Methods with one training: neither p nor interval says what another training would give."
 SEVERAL_SEEDS = "Intervals hold the variance between trainings as well; p is of the mean over the trainings that were made."
@@ -59,7 +60,7 @@ def shown_primary(tests: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable 
         VERDICTS,
     )
     caption = f"Primary comparison: {describe(own.iloc[0])}"
-    return ShownTable(caption, PRIMARY_COLUMNS, tuple(rows), notes)
+    return _without_empty(ShownTable(caption, PRIMARY_COLUMNS, tuple(rows), notes))
 
 
 def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTable]:
@@ -79,8 +80,19 @@ def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[Sh
         rows = tuple(Row(_cells(row, labels, ("p_corrected",))) for _, row in part.iterrows())
         notes = (f"{EXPLORATORY_NOTE} Two-sided. {HOW}", _seeds(part), VERDICTS)
         caption = f"{dataset}, K = {factor:g}, exploratory comparisons: {describe(part.iloc[0])}"
-        shown.append(ShownTable(caption, COLUMNS, rows, notes))
+        shown.append(_without_empty(ShownTable(caption, COLUMNS, rows, notes)))
     return shown
+
+
+def _without_empty(table: ShownTable) -> ShownTable:
+    """The table without a note or a count of what is not finite that no row has."""
+    kept = [
+        i
+        for i, name in enumerate(table.columns)
+        if name not in ("Note", "Not finite") or any(row.cells[i].text not in ("", "0") for row in table.rows)
+    ]
+    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in kept)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
 def _seeds(rows: pd.DataFrame) -> str:
@@ -98,7 +110,7 @@ def _cells(row: pd.Series, labels: Mapping[str, str], corrected: tuple[str, ...]
         Cell(f"{row['n']:.0f}", float(row["n"])),
         estimated(row, decimals),
         Cell(level, float(row["level"])),
-        Cell(format_p(row["p"], row["p_min"], row["n"]), float(row["p"])),
+        Cell(format_p(row["p"], row["p_min"]), float(row["p"])),
         *(Cell(format_p(row[name]), float(row[name])) for name in corrected),
         *words(row["verdict"]),
         *last,

@@ -109,7 +109,8 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
             axes.grid(alpha=0.3, linewidth=0.5)
         for axes in panels[:, 0]:
             axes.set_ylabel(value_label(SHOWN))
-        handles, texts = panels[0, 0].get_legend_handles_labels()
-        legend_below(figure, handles, texts)
-        title_above(figure, f"Mean over test subjects, synthesised slices, whole image{marks_note(names)}")
+        legend_below(figure)
+        title_above(
+            figure, f"Mean over test subjects, synthesised slices, whole image{marks_note(names.values())}"
+        )
     return figure

@@ -53,14 +53,15 @@ def metric_against_factor(
         for axes, dataset in zip(panels, datasets, strict=True):
             rows = table[table["dataset"] == dataset]
             hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
-            _factor_axis(axes, sorted(rows["K"].unique()), hidden)
-            axes.set_title(dataset)
+            factors = sorted(rows["K"].unique())
+            axes.set(xticks=factors, xlim=(factors[0] - 0.4, factors[-1] + 0.4), title=dataset)
+            axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")
+            if not axes.containers:
+                axes.set_yticks([])
+                axes.text(0.5, 0.5, "no mean is finite", transform=axes.transAxes, ha="center", va="center")
         panels[0].set_ylabel(value_label(metric))
-        handles = {
-            handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]
-        }
-        legend_below(figure, list(handles.values()), list(handles))
-        title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names)}")
+        legend_below(figure)
+        title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names.values())}")
     return figure
 
 
@@ -71,11 +72,12 @@ def _lines(
     metric: str,
     styles: dict[str, MethodStyle],
     names: dict[str, str],
-) -> list[str]:
-    """Draw a line per method; return in words what is not drawn."""
+) -> list[tuple[str, str]]:
+    """Draw a line per method, side by side at a K; return what is not drawn, and why."""
     spans = ends(rows["mean"], rows["sd"])
     limits = visible_limits(spans[~rows["control"]], spans[rows["control"]])
-    methods, hidden = [method for method in styles if method in set(rows["method"])], []
+    methods = [method for method in styles if method in set(rows["method"])]
+    hidden, width = list[tuple[str, str]](), 0.2 if rows["K"].nunique() > 1 else 0.6
     for i, method in enumerate(methods):
         own, style = rows[rows["method"] == method].sort_values("K"), styles[method]
         drawn = own[inside(own["mean"], own["sd"], limits)]
@@ -86,10 +88,10 @@ def _lines(
                 f"{text} at K = {', '.join(map(str, own['K'][at.index]))}"
                 for text, at in texts.groupby(texts)
             )
-            hidden.append(f"{names[method]} ({'; '.join(places)})")
+            hidden.append((names[method], "; ".join(places)))
         if len(drawn) == 0:
             continue
-        shift = 0.2 * (i / max(1, len(methods) - 1) - 0.5)
+        shift = width * (i / max(1, len(methods) - 1) - 0.5)
         axes.errorbar(
             drawn["K"] + shift, drawn["mean"], drawn["sd"].fillna(0), color=style.colour, marker=style.marker,
             linestyle=style.line, capsize=2, elinewidth=0.8, label=names[method],
@@ -101,9 +103,3 @@ def _lines(
             )
     axes.set_ylim(*limits)
     return hidden
-
-
-def _factor_axis(axes: Axes, factors: list[int], hidden: list[str]) -> None:
-    axes.set_xticks(factors)
-    axes.set_xlim(factors[0] - 0.4, factors[-1] + 0.4)
-    axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")

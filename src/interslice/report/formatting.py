@@ -53,12 +53,12 @@ def format_value(value: float, decimals: int) -> str:
     return "NaN" if np.isnan(value) else f"{value:z.{decimals}f}"
 
 
-def format_p(p: float, p_min: float = float("nan"), n: float = float("nan")) -> str:
-    """A p-value at two digits, saying so where it is the smallest that n subjects can give."""
+def format_p(p: float, p_min: float = float("nan")) -> str:
+    """A p-value at two digits, saying so where it is the smallest that so many subjects can give."""
     if np.isnan(p):
         return "not tested"
     text = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-    return f"{text} (smallest possible at n = {n:.0f})" if np.isclose(p, p_min, rtol=1e-6, atol=0) else text
+    return f"{text} (smallest)" if np.isclose(p, p_min, rtol=1e-6, atol=0) else text
 
 
 @dataclass(frozen=True)

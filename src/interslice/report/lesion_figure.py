@@ -63,11 +63,10 @@ def lesions_against_size(
             row[0].set_title(f"{dataset}, K = {factor}")
             for axes, (measure, sizes) in zip(row, measures.items(), strict=True):
                 _draw_measure(axes, rows, measure, sizes, styles, names)
-        handles, shown = grid[0, 0].get_legend_handles_labels()
-        legend_below(figure, handles, shown)
+        legend_below(figure)
         title_above(
             figure,
-            f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names)}",
+            f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names.values())}",
         )
     return figure
 
@@ -81,19 +80,19 @@ def _draw_measure(
     names: Mapping[str, str],
 ) -> None:
     """A line per method of a dataset and K."""
-    metrics, missing = [lesion_metric(measure, size) for size in sizes], []
+    metrics, missing = [lesion_metric(measure, size) for size in sizes], list[tuple[str, str]]()
     for i, (_, row) in enumerate(rows.iterrows()):
         style = styles[row["method"]]
         means = pd.Series([row[f"{metric}_mean"] for metric in metrics])
         spread = pd.Series([row[f"{metric}_sd"] for metric in metrics]).fillna(0)
         if not np.isfinite(ends(means, spread)).all():
-            missing.append(f"{names[row['method']]} (a size could not be placed)")
+            missing.append((names[row["method"]], "a size could not be placed"))
         shift = 0.12 * (i - (len(rows) - 1) / 2)
         axes.errorbar(
             [size + shift for size in sizes], means, spread, color=style.colour, marker=style.marker,
             linestyle=style.line, capsize=2, elinewidth=0.8, label=names[row["method"]],
         )  # fmt: skip
     axes.set_xticks(sizes)
-    axes.set_xlabel(f"Diameter (mm){hidden_note(missing)}")
+    axes.set_xlabel(f"Diameter (mm){hidden_note(missing, 36)}")
     entry = METRICS[metrics[0]]
     axes.set_ylabel(f"{LESION_LABELS[measure]}, {entry.better} is better", fontsize=7)

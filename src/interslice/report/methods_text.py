@@ -48,7 +48,7 @@ def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment
         " ".join(data),
         _methods(study),
         _scores(study),
-        _statistics(config, tests),
+        _statistics(study, tests),
         _software(environment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -164,15 +164,17 @@ def _learned_from(settings: Mapping[str, Any], backbone: str) -> bool:
     return bool(synthesis.get("lpips")) and synthesis["backbone"] == backbone
 
 
-def _statistics(config: Mapping[str, Any], tests: pd.DataFrame) -> str:
+def _statistics(study: Mapping[str, Any], tests: pd.DataFrame) -> str:
     if tests.empty:
         return ""
+    config, methods = study["config"], study["methods"]
     sentences = [STATISTICS.format(confidence=f"{100 * config['statistics']['confidence']:g} %")]
     for _, row in tests[tests["role"] == PRIMARY].iterrows():
         factor = "the mean over all K" if pd.isna(row["K"]) else f"K = {row['K']:g}"
+        method, baseline = (methods[row[name]]["label"] for name in ("method", "baseline"))
         sentences.append(
-            f"Primary comparison on {row['dataset']}, declared in the study file: {row['method']} against "
-            f"{row['baseline']} by {metric_name(row['metric'])} of {row['kind']} slices, {factor}, {row['alternative']}, "
+            f"Primary comparison on {row['dataset']}, declared in the study file: {method} against "
+            f"{baseline} by {metric_name(row['metric'])} of {row['kind']} slices, {factor}, {row['alternative']}, "
             f"n = {row['n']}, interval at {100 * row['level']:.1f} %."
         )
     return " ".join([*sentences, EXPLORATORY])

@@ -197,9 +197,9 @@ def study_sections(
     )
     return [
         Section("Ranks", ranks),
+        Section("Primary comparison", [Table(primary) if primary else Text(NO_PRIMARY)]),
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
         Section("How to read this", [Text(text) for text in HOW_TO_READ]),
-        Section("Primary comparison", [Table(primary) if primary else Text(NO_PRIMARY)]),
         Section("Results", [Table(shown) for shown in [*shown_results(headline, own), *groups]]),
         Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
         Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
@@ -214,7 +214,7 @@ def study_sections(
 
 def _what_was_run(table: pd.DataFrame) -> dict[str, str]:
     def listed(values: pd.Series) -> str:
-        return ", ".join(str(value) for value in dict.fromkeys(values))
+        return "; ".join(str(value) for value in dict.fromkeys(values))
 
     n = table[[f"{metric}_n" for metric in table_metrics(table)]].to_numpy()
     subjects = str(n.max()) if n.min() == n.max() else f"{n.min()} to {n.max()}"

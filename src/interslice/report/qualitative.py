@@ -11,18 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from interslice.analysis.rows import check_labels
 from interslice.common.errors import InputError
 from interslice.common.similarity import decibels
 from interslice.report.formatting import decimals_of, format_value
-from interslice.report.style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles
+from interslice.report.style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, marks_note, method_styles
 
 Crop = tuple[slice, slice, slice]
 ERROR_COLOURS = "inferno"
 ROW_LABEL, UNDER_IMAGE, GAP = 0.22, 0.2, 0.05
-TITLE_LINE, TITLE_CHARACTERS = 0.13, 15  # inches a line, characters an inch
+LINE_INCHES, TITLE_CHARACTERS = 0.13, 15  # inches a line, characters an inch
 HISTORY_COLUMNS = ("step", "loss", "validation_ssim", "validation_psnr")
 SMOOTHED_ABOVE = 200
 
@@ -101,77 +101,73 @@ def _lay_out(
 ) -> Figure:
     names = list(views["in-plane"])
     width = (WIDTH_INCHES - ROW_LABEL - GAP * len(names)) / len(names)
-    heights = {}
-    for view, images in views.items():
-        rows, columns = images["Reference"].shape
-        heights[view] = width * aspects[view] * rows / columns
-    characters = max(8, int(width * TITLE_CHARACTERS))
-    longest = max(len(word) for name in names for word in name.split())
-    titles = {name: fill(name, max(characters, longest)) for name in names}
-    fontsize = 8 * min(1, characters / longest)  # no word is broken
-    header = 0.07 + TITLE_LINE * max(title.count("\n") + 1 for title in titles.values())
-    total = header + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
+    shapes = {view: images["Reference"].shape for view, images in views.items()}
+    heights = {view: width * aspects[view] * rows / columns for view, (rows, columns) in shapes.items()}
+    titles, fontsize = _titles(names, width)
+    marks = marks_note(names).strip()
+    header = 0.07 + LINE_INCHES * max(title.count("\n") + 1 for title in titles)
+    footer = LINE_INCHES * len(marks.splitlines())
+    total = header + footer + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
     figure = Figure(figsize=(WIDTH_INCHES, total))
     figure.set_layout_engine("none")
+    figure.text(0.5, 0.03 / total, marks, ha="center", va="bottom", fontsize=7)
 
-    def cell(column: int, top: float, height: float) -> Axes:
-        left = ROW_LABEL + column * (width + GAP)
-        axes = figure.add_axes(
-            (left / WIDTH_INCHES, 1 - (top + height) / total, width / WIDTH_INCHES, height / total)
-        )
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        return axes
+    def row_of_cells(top: float, height: float, label: str) -> list[Axes]:
+        lefts = [(ROW_LABEL + column * (width + GAP)) / WIDTH_INCHES for column in range(len(names))]
+        place = 1 - (top + height) / total, width / WIDTH_INCHES, height / total
+        cells = [figure.add_axes((left, *place)) for left in lefts]
+        for axes in cells:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        cells[0].set_ylabel(label)
+        return cells
 
     top = header
     for view, images in views.items():
-        height = heights[view]
-        error_top = top + height + UNDER_IMAGE
-        for column, name in enumerate(names):
-            axes = cell(column, top, height)
-            axes.imshow(
-                images[name], cmap="gray", vmin=0, vmax=1, aspect=aspects[view], interpolation="nearest"
-            )
-            if view == "in-plane":
-                axes.set_title(titles[name], fontsize=fontsize, pad=3)
-            if column == 0:
-                axes.set_ylabel(view)
-                continue
-            error = errors[view][name]
-            shown = decibels(float(np.mean(error**2)), data_range=1.0)
-            axes.set_xlabel(f"PSNR {format_value(shown, decimals_of('psnr'))} dB", fontsize=7, labelpad=2)
-            axes = cell(column, error_top, height)
-            axes.imshow(error, cmap=ERROR_COLOURS, norm=scale, aspect=aspects[view], interpolation="nearest")
-            if column == 1:
-                axes.set_ylabel("|error|", labelpad=2)
-        top = error_top + height + 2 * GAP
-    _colour_bar(
-        figure,
-        scale,
-        width,
-        (header + heights["in-plane"] + UNDER_IMAGE, heights["in-plane"]),
-        total,
-        clipped,
-    )
+        greys = row_of_cells(top, heights[view], view)
+        maps = row_of_cells(top + heights[view] + UNDER_IMAGE, heights[view], "|error|")
+        _draw_view(greys, maps, list(images.values()), list(errors[view].values()), aspects[view], scale)
+        if view == "in-plane":
+            for axes, title in zip(greys, titles, strict=True):
+                axes.set_title(title, fontsize=fontsize, pad=3)
+            _colour_bar(maps[0], scale, clipped)
+        top += 2 * heights[view] + UNDER_IMAGE + 2 * GAP
     return figure
 
 
-def _colour_bar(
-    figure: Figure, scale: Normalize, width: float, cell: tuple[float, float], total: float, clipped: bool
+def _titles(names: list[str], width: float) -> tuple[list[str], float]:
+    """Names broken between words to the width of an image in inches, and the font size at which the longest word fits."""
+    longest = max(len(word) for name in names for word in name.split())
+    characters = max(8, int(width * TITLE_CHARACTERS))
+    return [fill(name, max(characters, longest)) for name in names], 8 * min(1, characters / longest)
+
+
+def _draw_view(
+    greys: list[Axes],
+    maps: list[Axes],
+    images: list[np.ndarray],
+    errors: list[np.ndarray],
+    aspect: float,
+    scale: Normalize,
 ) -> None:
+    """A row of images, the reference first, with the PSNR under each other, and under them their error maps."""
+    for axes, image in zip(greys, images, strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    greys[0].set_xlabel("PSNR", fontsize=7, labelpad=2)
+    for axes, under, error in zip(greys[1:], maps[1:], errors, strict=True):
+        shown = decibels(float(np.mean(error**2)), data_range=1.0)
+        axes.set_xlabel(f"{format_value(shown, decimals_of('psnr'))} dB", fontsize=7, labelpad=2)
+        under.imshow(error, cmap=ERROR_COLOURS, norm=scale, aspect=aspect, interpolation="nearest")
+
+
+def _colour_bar(cell: Axes, scale: Normalize, clipped: bool) -> None:
     """One bar for all error maps, in the empty cell under the first reference image."""
-    top, height = cell
-    middle = 1 - (top + 0.4 * height) / total
-    left = (ROW_LABEL + 0.1 * width) / WIDTH_INCHES
-    axes = figure.add_axes((left, middle, 0.75 * width / WIDTH_INCHES, 0.1 / total), label="error scale")
-    bar = figure.colorbar(
-        ScalarMappable(scale, ERROR_COLOURS),
-        cax=axes,
-        orientation="horizontal",
-        extend="max" if clipped else "neither",
-    )
-    bar.set_label("|error|, one scale\nfor all maps", fontsize=7)
-    bar.ax.xaxis.set_major_locator(MaxNLocator(3))
+    bar = cell.figure.colorbar(
+        ScalarMappable(scale, ERROR_COLOURS), cax=cell.inset_axes((0.08, 0.62, 0.75, 0.08)),
+        orientation="horizontal", extend="max" if clipped else "neither", ticks=[0, scale.vmax],
+        format=lambda value, _: f"{value:.2g}",
+    )  # fmt: skip
+    bar.set_label("one scale\nfor all maps", fontsize=6.5)
     bar.ax.tick_params(labelsize=6.5)
 
 
@@ -200,8 +196,7 @@ def training_curves(
         loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         loss_axes.yaxis.set_minor_formatter(NullFormatter())
         score_axes.set(xlabel="Training step", ylabel="Validation PSNR (dB)")
-        handles, names = score_axes.get_legend_handles_labels()
-        legend_below(figure, handles, names)
+        legend_below(figure)
         measure = criterion.removeprefix("validation_").upper()
         figure.suptitle(
             f"Validation on synthesised slices; star: checkpoint kept, best {measure}", fontsize=7.5

@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 from interslice.analysis.ranks import DRAWS, OVER_METRICS
 from interslice.analysis.rows import metric_order
 from interslice.report.formatting import Cell, Row, ShownTable, metric_name, words
-from interslice.report.style import STYLE, WIDTH_INCHES, legend_below, title_above
+from interslice.report.style import (
+    COLOURS,
+    MARKERS,
+    STYLE,
+    WIDTH_INCHES,
+    legend_below,
+    marks_note,
+    title_above,
+)
 
 NOTES = (
     "Rank of the mean over subjects, 1 the best, ties share their mean; over all metrics: rank of the mean of their ranks. "
@@ -45,7 +53,14 @@ def shown_ranks(ranks: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTab
         header = ("Method", names[0], "First", *names[1:])
         n = ", ".join(str(count) for count in sorted(part["n"].unique()))
         caption = f"{dataset}, K = {factor}: ranks on synthesised slices, whole image, n = {n} subjects"
-        shown.append(ShownTable(caption, header, tuple(rows), NOTES))
+        shown.append(
+            ShownTable(
+                caption,
+                header,
+                tuple(rows),
+                (*NOTES, *marks_note(labels[method] for method in _order(part)).splitlines()[1:]),
+            )
+        )
     return shown
 
 
@@ -90,7 +105,7 @@ def rank_figure(
         return figure
     most = max(part["method"].nunique() for _, part in places)
     with mpl.rc_context(STYLE):
-        height = 1.2 + 0.27 * most
+        height = 0.75 + 0.27 * most
         figure = Figure(figsize=(max(4.6, min(WIDTH_INCHES, 3.6 * len(places))), 2 * height))
         grid = figure.subplots(2, len(places), squeeze=False)
         for column, ((dataset, factor), part) in enumerate(places):
@@ -99,11 +114,12 @@ def rank_figure(
             grid[0, column].set_title(f"{dataset}, K = {factor}", fontsize=7)
             tests = significance[(significance["dataset"] == dataset) & (significance["K"] == factor)]
             _map(grid[1, column], tests, order, labels, metric)
-        legend_below(figure, *grid[0, 0].get_legend_handles_labels())
+        legend_below(figure)
         title_above(
             figure,
             f"Above: rank and its bootstrap interval over subjects. Below: row better (▲) or worse (▼) than column by "
-            f"{metric_name(metric)}, p < 0.05 corrected for false discoveries among all pairs",
+            f"{metric_name(metric)}, p < 0.05 corrected for false discoveries among all pairs; a column has its row's number"
+            + marks_note(labels.values()),
         )
     return figure
 
@@ -114,12 +130,13 @@ def _ranks(axes: Axes, part: pd.DataFrame, order: list[str], labels: Mapping[str
         own = part[part["metric"] == metric]
         y = own["method"].map(order.index) + 0.6 * ((i + 0.5) / len(metrics) - 0.5)
         errors = [own["rank"] - own["ci_low"], own["ci_high"] - own["rank"]]
-        wide = i == 0
+        first = i == 0
+        colour, marker = COLOURS[(i - 1) % len(COLOURS)], MARKERS[(i - 1) % len(MARKERS)]
         axes.errorbar(
-            own["rank"], y, xerr=np.clip(errors, 0, None), fmt="D" if wide else ".", markersize=4 if wide else 3,
-            color="black" if wide else f"C{i}", elinewidth=1.4 if wide else 0.6, label=_name(metric),
+            own["rank"], y, xerr=np.clip(errors, 0, None), fmt="D" if first else marker, markersize=4.5 if first else 3,
+            color="black" if first else colour, elinewidth=1.6 if first else 0.8, label=_name(metric),
         )  # fmt: skip
-    axes.set_yticks(range(len(order)), [labels[method] for method in order])
+    axes.set_yticks(range(len(order)), _numbered(order, labels))
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0.5, len(order) + 0.5)
     axes.set_xticks(range(1, len(order) + 1))
@@ -142,7 +159,10 @@ def _map(axes: Axes, tests: pd.DataFrame, order: list[str], labels: Mapping[str,
             axes.text(
                 j, i, text, ha="center", va="center", fontsize=6, color="white", gid=f"{row} {column} {text}"
             )
-    names = [labels[method] for method in order]
-    axes.set_yticks(range(len(order)), names)
-    axes.set_xticks(range(len(order)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(order)), _numbered(order, labels))
+    axes.set_xticks(range(len(order)), [str(i) for i in range(1, len(order) + 1)])
     axes.set_xlabel(f"{metric_name(metric)}: row against column")
+
+
+def _numbered(order: list[str], labels: Mapping[str, str]) -> list[str]:
+    return [f"{labels[method]}  {number}" for number, method in enumerate(order, start=1)]

@@ -73,6 +73,6 @@ def degradation_curves(
         for axes in grid[len(drawn) :]:
             axes.remove()
         grid[0].set_ylabel(value_label(metric))
-        legend_below(figure, *grid[0].get_legend_handles_labels())
+        legend_below(figure)
         title_above(figure, f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again")
     return figure

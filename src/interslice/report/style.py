@@ -30,7 +30,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0
 MARKERS = "osD^vP*X"
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
-MUTED, WIDTH_INCHES = "0.55", 7.2
+MUTED, WIDTH_INCHES, NO_BREAK = "0.55", 7.2, "\N{NO-BREAK SPACE}"
 METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "ModDate": None},
     ".png": {},
@@ -114,28 +114,38 @@ def value_label(metric: str) -> str:
     return f"{metric_name(metric)}, {METRICS[metric].better} is better"
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """One legend under all panels, in as many columns as fit the figure's width, at most four."""
-    for columns in (4, 3, 2, 1):
-        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+def legend_below(figure: Figure) -> None:
+    """One legend of all panels under them, in as many columns as fit the figure's width, at most five."""
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    entries = {name: handle for handles, names in found for handle, name in zip(handles, names, strict=True)}
+    for columns in (5, 4, 3, 2, 1):
+        legend = figure.legend(entries.values(), entries, loc="outside lower center", ncols=columns)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
 
 
-def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> None:
-    """A title over all panels, whose lines are broken so that none is wider than the figure."""
+def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> int:
+    """A title over all panels, whose lines are broken so that none is wider than the figure; how many they are."""
     columns = int(figure.get_figwidth() * 72 / (0.56 * fontsize))  # a letter is about so wide
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns)]
     figure.suptitle("\n".join(lines), fontsize=fontsize)
+    return len(lines)
 
 
-def marks_note(names: Mapping[str, str]) -> str:
+def marks_note(names: Iterable[str]) -> str:
     """What the marks on names mean, each on a line of its own, where there are any."""
-    notes = (SUPERVISED_NOTE, BUDGET_NOTE)
-    return "".join(f"\n{note}" for note in notes if any(note[0] in name for name in names.values()))
+    names, notes = list(names), (SUPERVISED_NOTE, BUDGET_NOTE)
+    return "".join(f"\n{note}" for note in notes if any(note[0] in name for name in names))
 
 
-def hidden_note(hidden: list[str]) -> str:
-    """What is not drawn, a line each."""
-    return "".join(f"\nnot drawn: {line}" for line in hidden)
+def hidden_note(hidden: Sequence[tuple[str, str]], columns: int = 56) -> str:
+    """What is not drawn, from pairs of a name and why: for each reason its names, broken at `columns` letters."""
+    names: dict[str, list[str]] = {}
+    for name, why in hidden:
+        names.setdefault(why, []).append(name)
+    return "".join(
+        # A reason stays on one line.
+        "\n" + textwrap.fill(f"not drawn: {', '.join(those)} ({why.replace(' ', NO_BREAK)})", columns)
+        for why, those in names.items()
+    ).replace(NO_BREAK, " ")

@@ -46,7 +46,9 @@ def shown_results(table: pd.DataFrame, own: Collection[str] = ()) -> list[ShownT
     return shown
 
 
-def shown_groups(means: pd.DataFrame, seen: Mapping[str, Sequence[str]]) -> list[ShownTable]:
+def shown_groups(
+    means: pd.DataFrame, seen: Mapping[str, Sequence[str]], controls: Collection[str] = ()
+) -> list[ShownTable]:
     """Means over groups of test subjects (`results.group_means`), a table per dataset and K, a column per metric and group.
 
     seen: dataset to the test subjects that earlier choices of settings had seen.
@@ -56,12 +58,12 @@ def shown_groups(means: pd.DataFrame, seen: Mapping[str, Sequence[str]]) -> list
         dataset, factor = map(str, place)
         columns = list(product(metric_order(list(part["metric"].unique())), part["group"].unique()))
         rows = []
-        for _, own in part.groupby("method", sort=False):
+        for method, own in part.groupby("method", sort=False):
             name, values = own["label"].iloc[0], own.set_index(["metric", "group"])["mean"].reindex(columns)
             cells = (
                 number(value, decimals_of(metric)) for (metric, _), value in zip(columns, values, strict=True)
             )
-            rows.append(Row((*words(name), *cells)))
+            rows.append(Row((*words(name), *cells), method in controls))
         header = ("Method", *(f"{metric_name(metric, arrow=True)}, {group}" for metric, group in columns))
         sizes = part.groupby("group", sort=False)["n"].max()
         notes = [f"Test subjects: {', '.join(f'{group} n = {n}' for group, n in sizes.items())}."]

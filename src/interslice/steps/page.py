@@ -15,7 +15,7 @@ from interslice.common.provenance import environment_record
 from interslice.data.sources import read_excluded
 from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
-from interslice.report.pages import Picture, Table, study_sections, write_page
+from interslice.report.pages import Details, Picture, Table, study_sections, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.scoring.longtable import read_means, read_views
 from interslice.scoring.registry import METRICS
@@ -61,7 +61,7 @@ def write_study_page(
     sections = study_sections(
         results=[labelled(with_budgets(one, budgets), datasets) for one in results_of(means, display)],
         comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
-        groups=groups_of(study, means, datasets, display["labels"])[0],
+        groups=groups_of(study, means, datasets, display)[0],
         labels=display["labels"],
         own=own,
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
@@ -70,7 +70,7 @@ def write_study_page(
         ranks=[
             *map(Table, shown_ranks(rankings[0], display["labels"])),
             *(picture for path, picture in pictures.items() if Path(path).stem == "ranks"),
-            Table(shown_agreement(rankings[1])),
+            Details("How far rankings agree", [Table(shown_agreement(rankings[1]))]),
         ],
         figures=[picture for path, picture in pictures.items() if Path(path).stem != "ranks"],
         curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],

@@ -21,14 +21,15 @@ VIEWS = (("synthesised", "whole"), ("synthesised", "foreground"), ("kept", "whol
 
 
 def groups_of(
-    study: Mapping[str, Any], means: str, datasets: Mapping[str, str], labels: Mapping[str, str]
+    study: Mapping[str, Any], means: str, datasets: Mapping[str, str], display: Mapping[str, Any]
 ) -> tuple[list[ShownTable], pd.DataFrame]:
     """The tables of groups of test subjects, and their numbers."""
     of = {name: study["datasets"][name] for name in datasets}
     own = read_means(means, kind=["synthesised"], region=["whole"])
-    numbers = group_means(own, {name: dataset["groups"] for name, dataset in of.items()}, labels)
+    numbers = group_means(own, {name: dataset["groups"] for name, dataset in of.items()}, display["labels"])
     seen = {datasets[name]: dataset["seen"] for name, dataset in of.items()}
-    return shown_groups(labelled(numbers, datasets) if len(numbers) else numbers, seen), numbers
+    named = labelled(numbers, datasets) if len(numbers) else numbers
+    return shown_groups(named, seen, display["controls"]), numbers
 
 
 def tabulate_results(
@@ -58,7 +59,7 @@ def tabulate_results(
             results = with_budgets(results, budgets).drop(columns="training_seconds")
             shown[kind, region] = shown_results(labelled(results, datasets), own)
             write_formats(results, shown[kind, region], tables, f"{kind}_{region}")
-        grouped, numbers = groups_of(study, means, datasets, display["labels"])
+        grouped, numbers = groups_of(study, means, datasets, display)
         numbers.to_csv(tables / "groups.csv", index=False)
         write_text(markdown(grouped), tables / "groups.md")
         tests = pd.read_csv(statistics)
