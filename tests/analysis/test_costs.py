@@ -59,10 +59,10 @@ def costs(methods=("bspline", "cae", "srcnn3d")):
     return pd.DataFrame(rows)
 
 
-BUDGETS = """dataset,K,method,updates,training_seconds,per_scan,ended
-t1,2,cae,250.0,200.0,False,budget
-t1,2,bspline,,3.0,True,closed form
-t1,4,cae,900.0,700.0,False,plateau
+BUDGETS = """dataset,K,method,updates,training_seconds,per_scan,ended,other_profile
+t1,2,cae,250.0,200.0,False,budget,
+t1,2,bspline,,3.0,True,closed form,
+t1,4,cae,900.0,700.0,False,plateau,
 """
 
 

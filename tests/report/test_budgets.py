@@ -51,16 +51,19 @@ def test_over_seeds_the_mean_and_a_budget_counts(folder):
     runs = [
         ["t1", 2, "cae", [folder("a", BUDGET, (1.0, 1))]],
         ["t1", 2, "cae", [folder("b", PLATEAU, (1.0, 1))]],
-        ["t1", 4, "cae", [folder("c", PLATEAU, (1.0, 1))]],
+        ["t1", 4, "cae", [folder("c", PLATEAU | {"slice_profile": "gaussian"}, (1.0, 1))]],
         ["t1", 4, "linear", [folder("d", None, (1.0, 1))]],
+        ["t1_slab", 4, "unet", [folder("g", PLATEAU, (1.0, 1))]],
         ["t1", 4, "self_sr", [folder("e", SELF, (40.0, 1), (90.0, 2)), folder("f", SELF, (70.0, 1))]],
     ]
     rows = [
-        ["t1", 2, "cae", 500, 250, False, "budget"],
-        ["t1", 4, "cae", 750, 400, False, "plateau"],
-        ["t1", 4, "self_sr", 300, 45, True, "budget"],
+        ["t1", 2, "cae", 500, 250, False, "budget", ""],
+        ["t1", 4, "cae", 750, 400, False, "plateau", "gaussian"],
+        ["t1_slab", 4, "unet", 750, 400, False, "plateau", "none"],
+        ["t1", 4, "self_sr", 300, 45, True, "budget", ""],
     ]
-    assert budget_table(runs).to_numpy().tolist() == rows
+    profiles = {"t1": ("none", "none"), "t1_slab": ("slab", "none")}
+    assert budget_table(runs, profiles).to_numpy().tolist() == rows
     assert budget_table([]).empty
 
 
@@ -68,7 +71,8 @@ def test_what_stopped_at_its_budget_is_marked_and_says_what_it_had(folder, tmp_p
     scores = synthetic_scores(slices=3)
     runs = [[d, K, "cae", [folder(f"{d}{K}", BUDGET, (1.0, 1))]] for d, K in places(scores)]
     runs += [[d, K, "cae_mse", [folder(f"{d}{K}m", PLATEAU, (1.0, 1))]] for d, K in places(scores)]
-    collect_budgets(runs, tmp_path / "budgets.csv")
+    thick = dict.fromkeys(scores["dataset"], ("gaussian", "none"))
+    collect_budgets(runs, thick, tmp_path / "budgets.csv")
     labels = marked(LABELS, pd.read_csv(tmp_path / "budgets.csv"))
     assert {name for name in LABELS if labels[name] != LABELS[name]} == {"cae"}
     table = with_budgets(
@@ -77,10 +81,9 @@ def test_what_stopped_at_its_budget_is_marked_and_says_what_it_had(folder, tmp_p
     text = as_markdown(table)
     assert f"| {LABELS['cae']}‡ |" in text
     assert f"| {LABELS['cae_mse']} |" in text
-    each = f"{LABELS['cae_mse']} 750 updates, 400 s, plateau"
     assert BUDGET_NOTE in text
-    assert each in text
-    assert f"{LABELS['cae']}‡ 250 updates, 100 s, budget" in text
+    assert f"{LABELS['cae']}‡ 250 updates, 100 s, budget, on slices of profile none" in text
+    assert f"{LABELS['cae_mse']} 750 updates, 400 s, plateau, on slices" in text
     assert r"$^\ddagger$" in as_latex(table)
     without = as_markdown(table.drop(columns="training_seconds"))
     assert f"{LABELS['cae']}‡ 250 updates, budget" in without
@@ -96,7 +99,7 @@ def places(scores):
 
 
 def test_a_study_without_a_training_has_an_empty_table(tmp_path):
-    collect_budgets([], tmp_path / "budgets.csv")
+    collect_budgets([], {}, tmp_path / "budgets.csv")
     results = results_table(frame_means(synthetic_scores(slices=3)), labels=LABELS, controls=CONTROLS)
     table = with_budgets(results, str(tmp_path / "budgets.csv"))
     assert len(table) == len(results)
@@ -113,7 +116,7 @@ def test_an_interpolation_knows_what_its_method_has_learned(tmp_path):
     assert training_of(elsewhere, None) is None, "nobody here knows what it cost"
     state = {"updates": 40, "seconds": 9.0, "compute_seconds": 7.0, "ended": "plateau"}
     write_checkpoint(state, tmp_path / "model.pt")
-    expected = {"updates": 40, "seconds": 7.0, "ended": "plateau"}
+    expected = {"updates": 40, "seconds": 7.0, "ended": "plateau", "slice_profile": None}
     assert training_of(small_settings("cae"), tmp_path / "model.pt") == expected
 
 
@@ -123,6 +126,7 @@ def test_a_finished_model_says_what_it_had(model):
     found = training_of(small_settings("cae"), model)
     assert (found["updates"], found["ended"]) == ({"motion_spline": 28938}.get(model.stem, 5000), "budget")
     assert found["seconds"] > 1000
+    assert found["slice_profile"] == "none"
 
 
 def test_a_recipe_is_said_with_what_departs_from_the_paper():

@@ -67,6 +67,12 @@ rule collect_budgets:
         runtime=minutes_of("report"),
     params:
         runs=learned_runs(),
+        profiles={
+            dataset: [
+                STUDY.datasets[of]["slice_profile"] for of in (dataset, STUDY.training_dataset(dataset))
+            ]
+            for dataset in STUDY.datasets
+        },
         code=digest_of("collect_budgets"),
     script:
         "../scripts/collect_budgets.py"

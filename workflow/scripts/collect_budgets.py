@@ -9,4 +9,4 @@ with logged(snakemake.log[0]):
 
     from interslice.steps.budgets import collect_budgets
 
-    collect_budgets(snakemake.params.runs, Path(snakemake.output[0]))
+    collect_budgets(snakemake.params.runs, snakemake.params.profiles, Path(snakemake.output[0]))

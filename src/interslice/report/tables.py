@@ -138,7 +138,10 @@ def budget_notes(part: pd.DataFrame) -> list[str]:
         each = " for every scan" if row["per_scan"] else ""
         words = [] if pd.isna(row["updates"]) else [f"{row['updates']:,.0f} updates{each}"]
         words += [f"{row['training_seconds']:,.0f} s{each}"] if "training_seconds" in row else []
-        costs.append(f"{row['label']} {', '.join([*words, row['ended']])}")
+        words.append(row["ended"])
+        if isinstance(row["other_profile"], str) and row["other_profile"]:  # else NaN, of a CSV file
+            words.append(f"on slices of profile {row['other_profile']}")
+        costs.append(f"{row['label']} {', '.join(words)}")
     marked = part["label"].str.contains(BUDGET_MARK).any()
     where = "" if "training_seconds" in part else " Their seconds are in budgets.csv."
     return [*([BUDGET_NOTE] if marked else []), f"Trainings: {'; '.join(costs)}.{where}"]

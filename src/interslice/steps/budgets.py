@@ -12,16 +12,17 @@ from interslice.report.formatting import BUDGET_MARK
 from interslice.steps.subjects import COSTS
 
 KEYS = ["dataset", "K", "method"]
-COLUMNS = [*KEYS, "updates", "training_seconds", "per_scan", "ended"]
+COLUMNS = [*KEYS, "updates", "training_seconds", "per_scan", "ended", "other_profile"]
 Runs = Sequence[tuple[str, int, str, Sequence[str]]]
 
 
-def budget_table(runs: Runs) -> pd.DataFrame:
+def budget_table(runs: Runs, profiles: Mapping[str, tuple[str, str]] | None = None) -> pd.DataFrame:
     """A row per dataset, K and method that has learned something, with COLUMNS.
 
     runs: dataset, K, method and the folders of what it made with one seed. Over seeds the mean; `ended` is "budget" where any
     training ended so. training_seconds: of a method that learns from every scan (per_scan) the median over frames of
-    its interpolation, which the learning is part of.
+    its interpolation, which the learning is part of. profiles: dataset to the slice profiles that the study scores and
+    trains on there. other_profile: that of a training, a finished model's own, where it is not the scored one.
     """
     rows = []
     for dataset, factor, method, folders in runs:
@@ -32,17 +33,25 @@ def budget_table(runs: Runs) -> pd.DataFrame:
         own = pd.Series([record["seconds"] / record["frames"] for record in records]).median()
         per_scan = training["seconds"] is None
         seconds = own if per_scan else training["seconds"]
+        scored, trained = (profiles or {}).get(dataset, ("", ""))
+        profile = scored if per_scan else training.get("slice_profile") or trained
         row = [dataset, int(factor), method, training["updates"], seconds, per_scan, training["ended"]]
-        rows.append(dict(zip(COLUMNS, row, strict=True)))
+        rows.append(dict(zip(COLUMNS, [*row, "" if profile == scored else profile], strict=True)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     # "budget" is the first of the ends by name.
-    how = {"updates": "mean", "training_seconds": "mean", "per_scan": "first", "ended": "min"}
+    how = {
+        "updates": "mean",
+        "training_seconds": "mean",
+        "per_scan": "first",
+        "ended": "min",
+        "other_profile": "first",
+    }
     return table.astype({"updates": float}).groupby(KEYS, sort=False).agg(how).reset_index()
 
 
-def collect_budgets(runs: Runs, output: Path) -> None:
+def collect_budgets(runs: Runs, profiles: Mapping[str, tuple[str, str]], output: Path) -> None:
     """Write the table of `budget_table` as CSV."""
-    write_csv(budget_table(runs), output)
+    write_csv(budget_table(runs, profiles), output)
 
 
 def marked(labels: Mapping[str, str], budgets: pd.DataFrame) -> dict[str, str]:

@@ -36,12 +36,14 @@ class Record:
 def training_record(state: Mapping[str, Any]) -> dict[str, Any]:
     """updates, seconds (CPU seconds, on a GPU wall clock) and ended, "plateau" or "budget", of a checkpoint.
 
+    slice_profile: of the slices that it was trained on, None where only the study knows it, whose own training it is.
     Files of versions that had no plateau say only how long they took on the clock; they ended at their budget.
     """
     return {
         "updates": int(state["updates"] if "updates" in state else state["history"][-1]["step"]),
         "seconds": float(state.get("compute_seconds", state["seconds"])),
         "ended": str(state.get("ended", "budget")),
+        "slice_profile": state.get("slice_profile"),
     }
 
 
