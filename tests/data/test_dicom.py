@@ -172,6 +172,8 @@ def broken(paths, what):
         edit_dicom(paths[1], PixelData=b"\0" * 20)
     elif what == "colour":
         edit_dicom(paths[1], SamplesPerPixel=3)
+    elif what == "palette":
+        edit_dicom(paths[1], PhotometricInterpretation="PALETTE COLOR")
     elif what == "no spacing":
         edit_dicom(paths[1], PixelSpacing=[0, 0])
     elif what == "one":
@@ -194,6 +196,7 @@ def broken(paths, what):
         ),
         ("cut", r"IM-0001-\d+.dcm: the pixels cannot be read"),
         ("colour", r"found a colour image"),
+        ("palette", r"found a colour image"),
         ("no spacing", r"PixelSpacing: found \[0.0, 0.0\]"),
         ("one", r"found 1 slice, a stack needs at least 2"),
     ],
@@ -204,6 +207,27 @@ def test_a_series_that_is_no_regular_stack_is_one_sentence(tmp_path, still, what
         read_own_series(tmp_path / "series")
     assert "\n" not in str(raised.value)
     assert "series" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"), [("RescaleSlope", "a number other than 0"), ("RescaleIntercept", "a number")]
+)
+def test_a_rescale_that_is_no_number_is_refused(still, key, allowed):
+    """Taken for 1 or 0 it would give other intensities than the scanner's, without a word."""
+    path = still[1][1]
+    edit_dicom(path, **{key: "123456"})
+    whole = path.read_bytes()
+    for found in ("none", "nan", "inf", "1,25", "1\\2", *(["0"] if key == "RescaleSlope" else [])):
+        path.write_bytes(whole.replace(b"123456", found.encode().ljust(6)))
+        with pytest.raises(InputError, match=rf"{path.name}: {key}: found .*, allowed is {allowed}$"):
+            read_series(still[1])
+
+
+def test_an_empty_rescale_is_none(still):
+    plain = read_series(still[1])[0].data
+    for path in still[1]:
+        edit_dicom(path, RescaleSlope="", RescaleIntercept="")
+    np.testing.assert_array_equal(read_series(still[1])[0].data, plain)
 
 
 def test_a_missing_phase_is_named(tmp_path):

@@ -138,6 +138,23 @@ def test_enhanced_objects_and_mosaics_become_single_images(tmp_path):
     assert frames[0].ReferencedFrameNumber == 1
 
 
+def test_a_big_endian_series_becomes_a_little_endian_one(tmp_path, source):
+    plain = read_own_series(source)
+    for path in source.iterdir():
+        image = pydicom.dcmread(path)
+        image.PixelData = image.pixel_array.astype(">u2").tobytes()
+        image.ReferencedImageSequence = [pydicom.Dataset()]
+        image.ReferencedImageSequence[0].ReferencedFrameNumber = 3
+        image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+        pydicom.dcmwrite(path, image, implicit_vr=False, little_endian=False, force_encoding=True)
+    stack = read_own_series(source)
+    np.testing.assert_array_equal(stack.data, plain.data)
+    values, _, images = written(stack, tmp_path / "out")
+    np.testing.assert_array_equal(read_own_series(tmp_path / "out").data, values)
+    assert images[0].WindowCenter == 300
+    assert images[0].ReferencedImageSequence[0].ReferencedFrameNumber == 3
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path):
     check_folder(tmp_path / "new", force=False)
     (tmp_path / "out").mkdir()

@@ -212,6 +212,10 @@ def test_jobs_run_side_by_side():
 
 def test_bad_batches_are_refused(bids, tmp_path, capsys):
     (tmp_path / "file").write_text("a file")
+    other, page = tmp_path / "other", tmp_path / "page"
+    for folder, name in ((other, "dataset_description.json"), (page, "report.html")):
+        folder.mkdir()
+        (folder / name).write_text('{"Name": "of value", "GeneratedBy": [{"Name": "another"}]}')
     for arguments, sentence in [
         (["-o", tmp_path / "file"], "output: found the file"),
         (["-o", tmp_path / "out.nii.gz"], "found the file name"),
@@ -230,6 +234,11 @@ def test_bad_batches_are_refused(bids, tmp_path, capsys):
             "found no sub-9, there are sub-01, sub-02",
         ),
         (["-o", tmp_path / "out", "--method", "magic"], "method: found 'magic'"),
+        (
+            ["-o", other],
+            f"{other / 'dataset_description.json'} is not of interslice, allowed is a new folder",
+        ),
+        (["-o", page], f"{page / 'report.html'} is not of interslice"),
         (["-o", tmp_path / "out", "--factor", 0], "factor: found 0"),
     ]:
         code, out, err = run(capsys, bids, *arguments)
@@ -276,6 +285,16 @@ def test_a_file_is_made_of_the_series_beside_an_image(tmp_path, capsys):
         code, _, err = run(capsys, tmp_path / source, "--factor", 2, "--method", "linear", "-o", output)
         assert code == 0, err
         assert nib.load(output).shape == (18, 20, 9)
+
+
+def test_a_name_too_long_for_its_result_stops_nothing_else(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a.nii", "x" * 240 + ".nii"):
+        saved(nifti(), tmp_path / "in" / name)
+    code, _, err = run(capsys, tmp_path / "in", "--factor", 2, "-o", tmp_path / "out")
+    assert (code, "x_desc-interslice.nii.gz: File name too long" in err) == (1, True)
+    assert "1 written, 0 skipped, 1 failed" in err
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 def test_names_that_are_no_text_are_on_the_page(tmp_path, capsys):

@@ -428,10 +428,12 @@ def test_bad_outputs_are_refused(scan, tmp_path, capsys):
         (["-o", tmp_path / "folder.nii"], "folder.nii: is a folder, allowed is a file name"),
         (["-o", tmp_path / "a.nii", "--uncertainty", tmp_path / "a.nii"], "a.nii is asked for twice"),
         (["-o", tmp_path / "a.nii", "--preview", below.with_suffix(".png")], "is not a folder"),
+        (["-o", tmp_path / os.fsdecode(b"\xff.mha")], "its name is not UTF-8, allowed for this format"),
         ([], "found no output, -o FILE is needed (or --check alone)"),
         (["--check", "--preview", tmp_path / "p.png"], "found --preview without -o, it is of a result"),
     ]:
         refused(capsys, tmp_path, ["upsample", scan, "--factor", 2, *arguments], sentence)
+    refused(capsys, tmp_path, ["upsample", tmp_path / "gone", "-o", "x"], "gone: no such file or folder")
     refused(capsys, tmp_path, ["upsample"], "the following arguments are required: SCAN")
     code, out, err = run(capsys)
     assert (code, out) == (2, "")
@@ -483,6 +485,27 @@ def test_what_lies_beside_the_output_is_not_overwritten_either(scan, tmp_path, c
         (tmp_path / name).unlink()
 
 
+def test_the_other_file_of_a_pair_is_not_overwritten_either(tmp_path, capsys):
+    """Header and voxels have names of their own: of the input, and of what is there already."""
+    source = saved(nib.Nifti1Pair(values(), PLAIN), tmp_path / "scan.hdr")
+    for name, other in (("scan.img", "scan.img"), ("fine.hdr", "fine.img"), ("fine.mhd", "fine.raw")):
+        if name.startswith("fine"):
+            (tmp_path / other).write_text("of value")
+        sentence = f"{other} exists already" if name.startswith("fine") else f"{name} is an input"
+        force = [] if name.startswith("fine") else ["--force"]
+        refused(
+            capsys, tmp_path, ["upsample", source, "--factor", 2, *force, "-o", tmp_path / name], sentence
+        )
+    for name in ("FINE.IMG", "other.mhd"):
+        assert run(capsys, "upsample", source, "--factor", 2, "--fast", "-o", tmp_path / "new" / name)[0] == 0
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "FINE.IMG",
+        "FINE.HDR",
+        "other.mhd",
+        "other.raw",
+    }
+
+
 def test_slices_of_one_pixel_are_slices(tmp_path, capsys):
     """A profile through a body: no movement can be seen in it, and none is looked for."""
     source = saved(nifti(shape=(1, 18, 9)), tmp_path / "profile.nii")
@@ -515,10 +538,25 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(scan, tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("interslice.scan.scans.nib.save", save)
-    arguments = ["upsample", scan, "--factor", 2, "-o", tmp_path / "fine.nii", "--quiet"]
-    refused(
-        capsys, tmp_path, arguments, "fine.nii: not written, its file system is full or a quota is reached"
-    )
+    full = "not written, its file system is full or a quota is reached"
+    for name in ("fine.nii", "new/deeper/fine.nii", "new/fine.hdr"):
+        arguments = ["upsample", scan, "--factor", 2, "--fast", "-o", tmp_path / name, "--quiet"]
+        refused(capsys, tmp_path, arguments, f"{name}: {full}")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_no_file(scan, tmp_path, capsys):
+    """Nothing waits for a writer that never comes, and a pipe is not replaced by a file."""
+    for name in ("pipe.nii", "pipe.pt"):
+        os.mkfifo(tmp_path / name)
+    output = ["-o", tmp_path / "fine.nii"]
+    for arguments, sentence in [
+        ([tmp_path / "pipe.nii", *output], "pipe.nii: is neither a file nor a folder"),
+        ([tmp_path / "pipe.nii", "--list"], "pipe.nii: found neither a file nor a folder"),
+        ([scan, "--force", "-o", tmp_path / "pipe.nii"], "pipe.nii: is no regular file, allowed is a file name"),
+        ([scan, *output, "--model", tmp_path / "pipe.pt"], "pipe.pt: found no regular file, allowed is a checkpoint"),
+    ]:  # fmt: skip
+        refused(capsys, tmp_path, ["upsample", *arguments], sentence)
 
 
 def test_the_installed_command_prints_one_sentence_and_exits_with_2(tmp_path):

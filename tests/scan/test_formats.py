@@ -1,6 +1,7 @@
 """Formats in and out: other programs find the same values at the same places; complex voxels; axes of length 1."""
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,27 @@ def test_a_simpleitk_image_is_taken_as_it_is(tmp_path):
     expected = interslice.upsample(source, 2, "linear")
     np.testing.assert_array_equal(np.asarray(fine.dataobj), np.asarray(expected.dataobj))
     np.testing.assert_allclose(fine.affine, expected.affine, atol=1e-4)
+
+
+def test_64_bits_and_the_time_of_a_frame_come_back(tmp_path):
+    large = np.stack([values(np.int64) * 10**12, values(np.int64)], 3)
+    image = nib.Nifti1Image(large, PLAIN, dtype=np.int64)
+    image.header.set_zooms((*image.header.get_zooms()[:3], 2.5))
+    for suffix in (".nrrd", ".mha"):
+        write_scan(scan_from_image(image, "large"), tmp_path / f"large{suffix}")
+        scan = read_scan(tmp_path / f"large{suffix}")
+        np.testing.assert_array_equal(scan.stored, large)
+        assert scan.stored.dtype == np.int64
+        assert scan.header.get_zooms()[3] == 2.5
+
+
+def test_a_name_that_itk_cannot_take_is_refused(tmp_path):
+    """SimpleITK would end the program."""
+    path = tmp_path / os.fsdecode(b"sch\xe4del.nrrd")
+    write_scan(scan_from_image(nifti(), "scan"), tmp_path / "scan.nrrd")
+    (tmp_path / "scan.nrrd").rename(path)
+    with pytest.raises(InputError, match="its name is not UTF-8"):
+        read_scan(path)
 
 
 def test_mgh_holds_every_value_or_says_that_it_cannot(tmp_path):

@@ -2,13 +2,14 @@
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,35 @@ def replacing(path: str | Path) -> Iterator[Path]:
     that were killed on this machine is removed first. InputError where the file system is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
     temporary = path.with_name(f".partial-{_HOST}-{os.getpid()}-{path.name}")
+    with folder_of(path):
+        remove_abandoned(path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:  # torch has no error of its own for a full disk
+            # Asked while the unfinished file is still there.
+            free = shutil.disk_usage(path.parent).free
+            if getattr(error, "errno", None) in NO_SPACE or free < ALMOST_NOTHING:
+                raise InputError(
+                    f"{path}: not written, its file system is full or a quota is reached"
+                ) from error
+            raise
+        finally:
+            remove(temporary)
+
+
+@contextmanager
+def folder_of(path: Path) -> Iterator[None]:
+    """Make the folder of a file to write; what was made for it goes again where nothing was written."""
+    made = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch has no error of its own for a full disk
-        # Asked while the unfinished file is still there.
-        if getattr(error, "errno", None) in NO_SPACE or shutil.disk_usage(path.parent).free < ALMOST_NOTHING:
-            raise InputError(f"{path}: not written, its file system is full or a quota is reached") from error
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        remove(temporary)
+        for folder in made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def remove(path: Path) -> None:

@@ -55,6 +55,7 @@ HEADER += [
     "PixelSpacing",
     "SliceThickness",
     "SamplesPerPixel",
+    "PhotometricInterpretation",
 ]
 HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
 HEADER += [*B_VALUES.values(), GE_PART, *CREATORS]
@@ -155,7 +156,8 @@ def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:
         raise Unusable(
             f"found a segmentation, allowed are images; {CONVERT.replace('dcm2niix', 'dcmqi')}", header, path
         )
-    if int(header.get("SamplesPerPixel") or 1) != 1:
+    colour = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
+    if int(header.get("SamplesPerPixel") or 1) != 1 or not colour.startswith("MONOCHROME"):
         raise Unusable("found a colour image, allowed are grey values", header, path)
     if header.get("PerFrameFunctionalGroupsSequence"):
         for index, frame in enumerate(frame_headers(header)):
@@ -215,9 +217,22 @@ def slice_of(header: Dataset, path: Path, **place: int) -> Slice:
         tuple(number(header.get(key)) for key in TIME_ORDER),
         above_zero(header.get("SliceThickness")),
         above_zero(header.get("SpacingBetweenSlices")),
-        (number(header.get("RescaleSlope")) or 1.0, number(header.get("RescaleIntercept")) or 0.0),
+        rescale(header, path),
         **place,
     )
+
+
+def rescale(header: Dataset, path: Path) -> tuple[float, float]:
+    """Rescale slope and intercept, 1 and 0 where absent or empty; Unusable where they are no numbers, or a slope is 0."""
+    found = []
+    for key, absent in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        given = header.get(key)
+        value = absent if given is None or given == "" else number(given)
+        if value is None or (value == 0 and key == "RescaleSlope"):
+            allowed = "a number" if key == "RescaleIntercept" else "a number other than 0"
+            raise Unusable(f"{key}: found {given}, allowed is {allowed}", header, path)
+        found.append(value)
+    return found[0], found[1]
 
 
 def number(value: Any) -> float | None:

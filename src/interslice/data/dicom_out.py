@@ -174,7 +174,9 @@ def series_header(
 
 def single_header(source: Dataset, image: Slice) -> Dataset:
     """The header of one source image without what is true of that image's pixels alone."""
-    made = copy.deepcopy(source)
+    list(source.iterall())  # reads what is still bytes, which may be big endian
+    made = Dataset()
+    made.update({element.tag: copy.deepcopy(element) for element in source})
     if source.get("PerFrameFunctionalGroupsSequence"):
         frame = list(frame_headers(source))[image.frame]
         made.update({e.tag: copy.deepcopy(e) for e in frame if e.tag.group > 2})

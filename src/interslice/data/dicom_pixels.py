@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from interslice.common.errors import InputError
 from interslice.data.dicom_headers import Slice, read_dataset
+from interslice.data.itk import itk_path
 
 UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyError, NotImplementedError)
 
@@ -42,7 +43,7 @@ def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
         if scaled:
             # SimpleITK carries the decoders (JPEG, JPEG 2000, RLE) that pydicom leaves to plug-ins; it
             # rescales itself.
-            whole = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            whole = sitk.GetArrayFromImage(sitk.ReadImage(itk_path(path)))
         else:
             whole = dataset.pixel_array
             whole = whole[np.newaxis] if whole.ndim == 2 else whole

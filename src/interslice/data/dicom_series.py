@@ -68,6 +68,8 @@ def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
     if isinstance(source, str | Path):
         place = str(source)
         folder = Path(source)
+        if not (folder.is_dir() or folder.is_file()):
+            raise InputError(f"{place}: found neither a file nor a folder")
         paths = (
             [path for path in walk(folder) if path.is_file() or path.is_dir()]
             if folder.is_dir()

@@ -23,10 +23,19 @@ def read_itk(path: Path) -> nib.Nifti1Image:
     import SimpleITK as sitk
 
     try:
-        return image_from_itk(sitk.ReadImage(str(path), imageIO=itk_format(path)), str(path))
+        return image_from_itk(sitk.ReadImage(itk_path(path), imageIO=itk_format(path)), str(path))
     except RuntimeError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise InputError(f"{path}: not a readable image ({lines[-1].strip()})") from error
+
+
+def itk_path(path: Path) -> str:
+    """A path for SimpleITK, which ends the whole program at a name that is not UTF-8; InputError for such a one."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: its name is not UTF-8, allowed for this format is one that is") from error
+    return str(path)
 
 
 def itk_format(path: Path) -> str:
@@ -49,6 +58,8 @@ def image_from_itk(image: Any, name: str) -> nib.Nifti1Image:
     direction = np.array(image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
     affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
     affine[:3, 3] = image.GetOrigin()[:3]
-    found = nib.Nifti1Image(data, LPS_TO_RAS @ affine)
+    found = nib.Nifti1Image(data, LPS_TO_RAS @ affine, dtype=data.dtype)
     found.header.set_xyzt_units("mm", "sec" if data.ndim == 4 else None)
+    if dimensions == 4:
+        found.header.set_zooms((*found.header.get_zooms()[:3], image.GetSpacing()[3]))
     return found

@@ -15,7 +15,15 @@ from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
 from interslice.scan.bids import copy_companions, source_metadata
 from interslice.scan.command import Say, labels_said, save_series
-from interslice.scan.derivatives import PAGE, credit, sidecar, write_folder_files, write_json
+from interslice.scan.derivatives import (
+    DESCRIPTION,
+    PAGE,
+    check_own,
+    credit,
+    sidecar,
+    write_folder_files,
+    write_json,
+)
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid
 from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
@@ -78,7 +86,8 @@ def check_batch(options: Options) -> None:
             raise InputError(f"{name}: found the file {path}, allowed is a folder")
     if output.resolve() == options.source.resolve():
         raise InputError(f"output: {output} is the input, allowed is another folder")
-    check_writable(output / "dataset_description.json")
+    check_own(output)
+    check_writable(output / DESCRIPTION)
 
 
 def for_all(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
@@ -111,17 +120,19 @@ def run_job(job: Job, asked: Model | None, options: Options) -> Outcome:
     """One image. Any error is the job's alone: hundreds of others may be waiting."""
     if job.problem:
         return Outcome(job, "failed", job.problem)
-    if job.done and not options.force:
-        return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
-    if job.source.is_symlink() and not job.source.exists():
-        reason = f"{job.source}: a link to a file that is not here ({os.readlink(job.source)})"
-        return Outcome(job, "absent", f"{reason}; get it first (git annex get, datalad get)")
     try:
+        if job.done and not options.force:
+            return Outcome(job, "skipped", f"{job.source}: {job.target} exists; --force makes it again")
+        if job.source.is_symlink() and not job.source.exists():
+            reason = f"{job.source}: a link to a file that is not here ({os.readlink(job.source)})"
+            return Outcome(job, "absent", f"{reason}; get it first (git annex get, datalad get)")
         return written(job, asked, options)
     except NothingToDo as error:
         return Outcome(job, "skipped", str(error))
     except InputError as error:
         return Outcome(job, "failed", str(error))
+    except OSError as error:
+        return Outcome(job, "failed", f"{job.source}: {error.filename}: {error.strerror or error}")
     except Exception as error:
         return Outcome(job, "failed", f"{job.source}: {type(error).__name__}: {error}")
 

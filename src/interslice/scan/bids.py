@@ -114,7 +114,9 @@ def slice_facts(image: Path, spacing_mm: float) -> tuple[float | None, tuple[str
     except InputError as error:
         return None, (f"slice thickness not known: {error}",)
     thickness, stated = (
-        float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
+        float(value)
+        if isinstance(value, int | float) and value is not True and 0 < value < math.inf
+        else None
         for value in (known.get("SliceThickness"), known.get("SpacingBetweenSlices"))
     )
     if stated is None or abs(stated - spacing_mm) <= max(0.02, 0.02 * spacing_mm):

@@ -13,7 +13,7 @@ from interslice.scan.grid import Grid
 from interslice.scan.scans import Scan
 
 BIDS_VERSION = "1.9.0"
-PAGE = "report.html"
+DESCRIPTION, PAGE = "dataset_description.json", "report.html"
 
 
 def sidecar(source: Path, scan: Scan, grid: Grid, keep_original: bool) -> dict[str, Any]:
@@ -45,11 +45,27 @@ def credit(choice: Choice) -> dict[str, Any]:
 
 def write_folder_files(source: Path, output: Path) -> None:
     """dataset_description.json, and .bidsignore for the page, of the derivatives of a folder."""
-    write_json(description(source, output), output / "dataset_description.json")
+    write_json(description(source, output), output / DESCRIPTION)
     ignored = output / ".bidsignore"
     if not ignored.exists():
         with replacing(ignored) as temporary:
             temporary.write_text(f"{PAGE}\n")
+
+
+def check_own(output: Path) -> None:
+    """Refuse a folder whose description or page, which a run replaces, is not ours."""
+    file = output / DESCRIPTION
+    try:
+        makers = (
+            json.loads(file.read_text(encoding="utf-8-sig")).get("GeneratedBy") if file.exists() else None
+        )
+        own = any(maker["Name"] == "interslice" for maker in makers or ())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        own = False
+    if found := [] if own else [name for name in (DESCRIPTION, PAGE) if (output / name).exists()]:
+        raise InputError(
+            f"output: {output / found[0]} is not of interslice, allowed is a new folder or one of interslice's"
+        )
 
 
 def description(source: Path, output: Path) -> dict[str, Any]:

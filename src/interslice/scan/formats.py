@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.common.files import NO_SPACE, replacing
+from interslice.common.files import NO_SPACE, folder_of, replacing
 from interslice.data.images import LPS_TO_RAS
-from interslice.data.itk import has_suffix, itk_format
+from interslice.data.itk import has_suffix, itk_format, itk_path
 from interslice.scan.scans import Scan
 
 NIFTI, MGH, PAIR = (".nii", ".nii.gz"), (".mgz", ".mgh"), (".img", ".hdr")
@@ -36,6 +36,15 @@ def write_scan(scan: Scan, path: str | Path, overwrite: bool = True) -> None:
         ) from error
 
 
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files that an image is written as: of a format of two, the other one as well."""
+    if not has_suffix(path, (*PAIR, ".mhd")):
+        return (path,)
+    others = {".img": ".hdr", ".hdr": ".img", ".mhd": ".raw"}
+    other = others[path.suffix.lower()]
+    return path, path.with_suffix(other.upper() if path.suffix.isupper() and other != ".raw" else other)
+
+
 def check_still_absent(path: Path, overwrite: bool) -> None:
     """Refuse to replace what another run has written since this one began."""
     if path.exists() and not overwrite:
@@ -44,12 +53,12 @@ def check_still_absent(path: Path, overwrite: bool) -> None:
 
 def write_parts(scan: Scan, path: Path, overwrite: bool) -> None:
     """A format of two files, header and voxels: the one that is named appears last."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+    with folder_of(path), tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
         save(scan, Path(folder) / path.name)
         check_still_absent(path, overwrite)
-        for part in sorted(Path(folder).iterdir(), key=lambda part: part.name == path.name):
-            os.replace(part, path.parent / part.name)
+        written = {part.suffix.lower(): part for part in Path(folder).iterdir()}
+        for goal in reversed(parts_of(path)):
+            os.replace(written[goal.suffix.lower()], goal)
 
 
 def save(scan: Scan, path: Path) -> None:
@@ -111,7 +120,7 @@ def write_itk(scan: Scan, path: Path) -> None:
     compressed = not has_suffix(path, (".mhd",))
     lower = path.with_suffix(path.suffix.lower())  # ITK writes no suffix in capitals
     try:
-        sitk.WriteImage(image, str(lower), useCompression=compressed, imageIO=itk_format(path))
+        sitk.WriteImage(image, itk_path(lower), useCompression=compressed, imageIO=itk_format(path))
         os.replace(lower, path)
     finally:
         if lower.name != path.name:

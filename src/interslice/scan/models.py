@@ -133,8 +133,9 @@ def find_model(file: str | Path) -> Path:
     """The path of a checkpoint that is given as a file or as a name."""
     path = Path(file)
     if path.exists():
-        if path.is_dir():
-            raise InputError(f"{path}: found a folder, allowed is a checkpoint file")
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "no regular file"
+            raise InputError(f"{path}: found {found}, allowed is a checkpoint file")
         return path
     named = PRETRAINED / f"{file}.pt"
     if named.is_file():

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.data.itk import itk_path
 from interslice.scan.scans import Scan, without_nan
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def write_transform(scan: Scan, transform: "SimpleITK.Euler3DTransform", output:
     made.SetTranslation(whole[:3, 3].tolist())
     try:
         with replacing(path) as temporary:
-            sitk.WriteTransform(made, str(temporary))
+            sitk.WriteTransform(made, itk_path(temporary))
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be written ({error})") from error
     return path

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
-from interslice.data.itk import has_suffix
+from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_path
 from interslice.scan.bids import companions
-from interslice.scan.formats import OUTPUT_SUFFIXES
+from interslice.scan.formats import OUTPUT_SUFFIXES, parts_of
 from interslice.scan.grid import Grid, grid_for, parse_factor
 from interslice.scan.models import FAST, chosen_model
 from interslice.scan.motion import transform_path
-from interslice.scan.scans import Scan
+from interslice.scan.scans import Scan, check_there
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -82,6 +82,8 @@ class Options:
         ):
             if path is not None:
                 yield name, path, suffixes
+                for part in parts_of(path)[1:]:
+                    yield name, part, (part.suffix.lower(),)
         if self.output is not None and not self.writes_dicom:
             for _, goal in companions(self.source, self.output):
                 yield goal.suffix[1:], goal, (goal.suffix,)
@@ -120,9 +122,11 @@ def check_outputs(options: Options) -> None:
 
         check_folder(options.output, options.force)
         check_writable(options.output / "series")
-    inputs = [options.source, *options.also]
+    inputs = [part for path in (options.source, *options.also) for part in parts_of(path)]
     seen: list[Path] = []
     for name, path, suffixes in options.outputs():
+        if has_suffix(path, (*ITK_SUFFIXES, ".tfm")):
+            itk_path(path)
         if not has_suffix(path, suffixes):
             raise InputError(f"{name}: found {path}, allowed are names that end in {', '.join(suffixes)}")
         if any(same_file(path, other) for other in inputs):
@@ -143,8 +147,9 @@ def same_file(first: Path, second: Path) -> bool:
 
 def check_writable(path: Path) -> None:
     """Refuse a path whose folder cannot be made or written to; nothing is made yet."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, allowed is a file name")
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "no regular file"
+        raise InputError(f"{path}: is {found}, allowed is a file name")
     folder = path.absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -154,7 +159,8 @@ def check_writable(path: Path) -> None:
 
 
 def check_one(options: Options) -> None:
-    """Refuse what has a meaning for a folder of scans alone."""
+    """Refuse a scan that is not there, and what has a meaning for a folder of scans alone."""
+    check_there(options.source)
     for option in ("include", "exclude", "participants"):
         if getattr(options, option):
             name = option.replace("participants", "participant-label")

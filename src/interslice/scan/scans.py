@@ -154,8 +154,7 @@ def read_scan(
     Raises InputError for what cannot be interpolated; see `check_scan`.
     """
     path = Path(path)
-    if not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path}: no such file or folder")
+    check_there(path)
     if path.is_dir() or is_dicom(path):
         return read_dicom(path, str(path), axis, series, fill)
     if has_suffix(path, ITK_SUFFIXES):
@@ -167,6 +166,13 @@ def read_scan(
         scan = scan_from_image(image, str(path), axis, trust, nan)
     thickness, remarks = slice_facts(path, scan.slice_spacing_mm)
     return replace(scan, thickness_mm=thickness, remarks=remarks)
+
+
+def check_there(path: Path) -> None:
+    """Refuse a path to nothing, or to a pipe or device."""
+    if not (path.is_file() or path.is_dir()):
+        found = "is neither a file nor a folder" if path.exists() else "no such file or folder"
+        raise InputError(f"{path}: {found}")
 
 
 def read_dicom(
