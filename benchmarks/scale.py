@@ -78,10 +78,8 @@ def training_rows(paper: Study, costs: dict[str, Any]) -> list[dict[str, float |
         numbers |= {"variants": len(places) * len(paper.ablations)} if places else {}
         for method, number in numbers.items():
             measured = paper.ablation_base if method == "variants" else method
-            cost, training = (
-                costs["training"][f"{name}/{measured}"],
-                paper.settings(measured, name)["training"],
-            )
+            cost = costs["training"][f"{name}/{measured}"]
+            training = paper.settings(measured, name)["training"]
             count = number * len(paper.config["seeds"])
             tflop = cost["gflop_per_triplet"] * training["batch"] / 1e3
             rows.append(
@@ -107,14 +105,13 @@ def jobs_of(paper: Study) -> dict[str, int]:
     places = [(name, factor) for name in paper.datasets for factor in paper.factors(name)]
     seeds = len(paper.config["seeds"])
     runs = [(name, paper.trains(method)) for name, K in places for method in methods_at(paper, name, K)]
+    tested = sum(shards[name] * (seeds if trained else 1) for name, trained in runs)
     return {
         "normalise_volumes": sum(volumes.values()),
         "decimate_volumes": sum(volumes[name] for name, _ in places),
         "train_method": sum(seeds for name, trained in runs if trained and name in paper.trained_datasets()),
-        **dict.fromkeys(
-            ["interpolate_volumes", "score_method"],
-            sum(shards[name] * (seeds if trained else 1) for name, trained in runs),
-        ),
+        "interpolate_volumes": tested,
+        "score_method": tested,
     }
 
 
@@ -151,14 +148,8 @@ def paper_study(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
     each = {name: dataset_costs(name, paper, costs) for name in paper.datasets}
     sums = {key: sum(one[key] for one in each.values()) for key in next(iter(each.values()))}
     jobs, start = jobs_of(paper), costs["start"]
-    started = sum(
-        count
-        * (
-            start["light" if rule in ("normalise_volumes", "decimate_volumes") else "torch"]
-            + 2 * start["workflow"]
-        )
-        for rule, count in jobs.items()
-    )
+    kind = {"normalise_volumes": "light", "decimate_volumes": "light"}  # all others import torch
+    started = sum(n * (start[kind.get(rule, "torch")] + 2 * start["workflow"]) for rule, n in jobs.items())
     rows = []
     for name, one in each.items():
         subjects, frames, slices, pixels = SIZES[name]
@@ -168,14 +159,7 @@ def paper_study(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
         rows.append(
             [name, size, *storage, f"{one['rows'] / 1e6:.2f}", f"{one['data_s'] / HOUR:.2f}", evaluation]
         )
-    header = [
-        "dataset",
-        "cases × frames × slices × px",
-        "scaled GB",
-        "low GB",
-        "kept GB",
-        "rows, 10⁶",
-    ]
+    header = ["dataset", "cases × frames × slices × px", "scaled GB", "low GB", "kept GB", "rows, 10⁶"]
     kinds = ("normalised", "low", "kept", "table")
     return {
         "jobs": table(["rule", "jobs"], [[name, str(count)] for name, count in jobs.items()]),
@@ -233,10 +217,9 @@ def many_volumes(paper: Study, costs: dict[str, Any]) -> dict[str, str]:
 
 def from_scores_to_page(made: dict[str, Any]) -> dict[str, str]:
     """What `many_subjects.py` found."""
-    steps = made["steps"] | {
-        "together": {key: sum(one[key] for one in made["steps"].values()) for key in ("cpu_s",)}
-    }
-    steps["together"]["peak_mib"] = max(one["peak_mib"] for one in made["steps"].values())
+    each = made["steps"].values()
+    together = {"cpu_s": sum(one["cpu_s"] for one in each), "peak_mib": max(one["peak_mib"] for one in each)}
+    steps = made["steps"] | {"together": together}
     rows = [
         [f"`{name}`", f"{one['cpu_s']:.0f} s", f"{one['peak_mib']:,.0f} MiB"] for name, one in steps.items()
     ]
@@ -273,10 +256,8 @@ def against_plain(reference: dict[str, Any]) -> dict[str, str]:
         + [f"{row['times_as_fast'][kind]:.2f}" for kind in kinds]
         for name, row in every.items()
     ]
-    machine, place = (
-        reference["environment"],
-        "" if reference["device"] == "cpu" else f" on {reference['device']}",
-    )
+    machine = reference["environment"]
+    place = "" if reference["device"] == "cpu" else f" on {reference['device']}"
     return {
         "reference_steps": table(["step", "plain", *(f"{kind}, times as fast" for kind in kinds)], rows),
         "reference_machine": f"{machine['cpu']}{place}, torch {machine['packages']['torch']}",
@@ -295,12 +276,8 @@ def main() -> None:
     text = (HERE / "scale.md.in").read_text()
     paper = study()
     parts = what_things_cost(costs) | paper_study(paper, costs) | trainings(paper, costs)
-    parts |= (
-        many_volumes(paper, costs)
-        | from_scores_to_page(made)
-        | precisions(devices)
-        | against_plain(reference)
-    )
+    parts |= many_volumes(paper, costs) | from_scores_to_page(made)
+    parts |= precisions(devices) | against_plain(reference)
     for name, value in parts.items():
         if f"@{name}@" not in text:
             raise SystemExit(f"scale.md.in has no place for {name}")

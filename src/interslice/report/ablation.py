@@ -2,7 +2,6 @@
 
 import math
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,19 +11,17 @@ from interslice.analysis.ablation import DIFFERENCE, KEYS
 from interslice.analysis.rows import describe, metric_order
 from interslice.common.errors import InputError
 from interslice.report.formatting import (
-    BUDGET_MARK,
-    BUDGET_NOTE,
     Cell,
-    Row,
     ShownTable,
     decimals_of,
     estimated,
     format_value,
+    marks_note,
     metric_name,
     number,
-    words,
+    table_of,
 )
-from interslice.report.style import COLOURS, MUTED, STYLE, WIDTH_INCHES, title_above
+from interslice.report.style import COLOURS, MUTED, WIDTH_INCHES, styled, title_above
 from interslice.scoring.registry import METRICS
 
 ONE_SEED = (
@@ -44,7 +41,6 @@ def shown_ablation(table: pd.DataFrame) -> list[ShownTable]:
             _row(part[part["method"] == method].set_index("metric").loc[metrics], method == methods[0])
             for method in methods
         ]
-        columns = ("Variant", "Parameters", "s / step", *(metric_name(metric) for metric in metrics))
         caption = f"{dataset}, K = {factor}: difference to {part['label'].iloc[0]}; {describe(part.iloc[0])}"
         notes = [
             f"First row: means of the base. Below: Hodges-Lehmann difference over subjects (n = {part['n'].iloc[0]}) with its "
@@ -52,12 +48,12 @@ def shown_ablation(table: pd.DataFrame) -> list[ShownTable]:
             SEEDS if _repeated(part) else ONE_SEED,
             "s / step: wall time of a training with its validations, on a machine that may have had other work.",
         ]
-        notes += [BUDGET_NOTE] if part["label"].str.contains(BUDGET_MARK).any() else []
+        notes += marks_note(part["label"])
         if part["nonfinite"].any():
             bad = part[part["nonfinite"] > 0]
             counts = (f"{r.label} {metric_name(str(r.metric))} {r.nonfinite}" for r in bad.itertuples())
             notes.append(f"Scores that are not finite (counted, none dropped): {', '.join(counts)}.")
-        shown.append(ShownTable(caption, columns, tuple(rows), tuple(notes)))
+        shown.append(table_of(caption, rows, notes))
     return shown
 
 
@@ -70,19 +66,20 @@ def _repeated(table: pd.DataFrame) -> bool:
     return bool((table["seeds"].dropna() > 1).all())
 
 
-def _row(rows: pd.DataFrame, is_base: bool) -> Row:
+def _row(rows: pd.DataFrame, is_base: bool) -> dict[str, Cell | str]:
     first = rows.iloc[0]
-    cells = [
-        *words(first["label"]),
-        Cell(f"{first['parameters']:,}", float(first["parameters"])),
-        Cell(f"{first['seconds_per_step']:.2f}", float(first["seconds_per_step"])),
-    ]
+    cells: dict[str, Cell | str] = {
+        "Variant": first["label"],
+        "Parameters": Cell(f"{first['parameters']:,}", float(first["parameters"])),
+        "s / step": number(first["seconds_per_step"], 2),
+    }
     for metric, row in rows.iterrows():
-        decimals = decimals_of(str(metric))
-        cells.append(number(row["mean"], decimals) if is_base else estimated(row, decimals, signed=True))
-    return Row(tuple(cells))
+        name, decimals = metric_name(str(metric)), decimals_of(str(metric))
+        cells[name] = number(row["mean"], decimals) if is_base else estimated(row, decimals, signed=True)
+    return cells
 
 
+@styled
 def ablation_figure(table: pd.DataFrame) -> Figure:
     """A forest plot of an ablation table of one dataset and K: a row per variant, a panel per metric.
 
@@ -97,25 +94,24 @@ def ablation_figure(table: pd.DataFrame) -> Figure:
     first = table.iloc[0]
     variants = table[table["method"] != first["method"]]
     metrics, labels = metric_order(list(table["metric"].unique())), list(dict.fromkeys(variants["label"]))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 1.5 + 0.22 * len(labels)))
-        panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-        for axes, metric in zip(panels, metrics, strict=True):
-            base = table[(table["method"] == first["method"]) & (table["metric"] == metric)]["mean"].iloc[0]
-            _forest(axes, variants[variants["metric"] == metric].set_index("label").loc[labels])
-            axes.set_title(f"{metric_name(metric)}\nbase: {format_value(base, decimals_of(metric))}")
-            axes.set_xlabel(
-                axes.get_xlabel()
-                or ("difference" if METRICS[metric].best == math.inf else "how much nearer to best")
-            )
-        panels[0].set_yticks(range(len(labels)), labels)
-        panels[0].set_ylim(len(labels) - 0.4, -0.6)
-        title_above(
-            figure,
-            f"{first['dataset']}, K = {first['K']}: variants against {first['label']}; {describe(first)}\n"
-            f"difference over {first['n']} subjects, {_level(table)} interval; right of 0 is better; "
-            + ("filled: 0 is outside" if _repeated(table) else "one training each, so none is filled"),
+    figure = Figure(figsize=(WIDTH_INCHES, 1.5 + 0.22 * len(labels)))
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        base = table[(table["method"] == first["method"]) & (table["metric"] == metric)]["mean"].iloc[0]
+        _forest(axes, variants[variants["metric"] == metric].set_index("label").loc[labels])
+        axes.set_title(f"{metric_name(metric)}\nbase: {format_value(base, decimals_of(metric))}")
+        axes.set_xlabel(
+            axes.get_xlabel()
+            or ("difference" if METRICS[metric].best == math.inf else "how much nearer to best")
         )
+    panels[0].set_yticks(range(len(labels)), labels)
+    panels[0].set_ylim(len(labels) - 0.4, -0.6)
+    title_above(
+        figure,
+        f"{first['dataset']}, K = {first['K']}: variants against {first['label']}; {describe(first)}\n"
+        f"difference over {first['n']} subjects, {_level(table)} interval; right of 0 is better; "
+        + ("filled: 0 is outside" if _repeated(table) else "one training each, so none is filled"),
+    )
     return figure
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,13 +13,21 @@ from interslice.analysis.audit import HOLDS, TITLES
 from interslice.analysis.rows import check_labels, metric_order
 from interslice.common.errors import InputError
 from interslice.report.formatting import metric_name
-from interslice.report.style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, method_styles, title_above
+from interslice.report.style import (
+    WIDTH_INCHES,
+    MethodStyle,
+    legend_below,
+    method_styles,
+    styled,
+    title_above,
+)
 from interslice.scoring.released_protocol import AS_PUBLISHED, PROTOCOLS, STRICT
 
 ROW_INCHES, AROUND_INCHES = 0.3, 0.75
 TOWARDS = "#dcebf5"  # the half in which the trained method is ahead
 
 
+@styled
 def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapping[str, str]) -> Figure:
     """Difference of a trained method to every baseline, a row per protocol, a panel per metric and K.
 
@@ -35,26 +42,25 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
     metrics, factors = metric_order(list(own["metric"].unique())), sorted(own["K"].unique())
     baselines = [name for name in labels if name in set(own["baseline"])]
     styles = method_styles([name for name in labels if name in {method, *baselines}])
-    with mpl.rc_context(STYLE):
-        height = ROW_INCHES * len(PROTOCOLS) + AROUND_INCHES
-        figure = Figure(figsize=(WIDTH_INCHES, height * len(factors) + 0.6))
-        grid = figure.subplots(len(factors), len(metrics), squeeze=False, sharey=True)
-        for panels, factor in zip(grid, factors, strict=True):
-            for axes, metric in zip(panels, metrics, strict=True):
-                part = own[(own["K"] == factor) & (own["metric"] == metric)]
-                _panel(axes, part, baselines, styles)
-                axes.set_title(f"{metric_name(metric)}, K = {factor}")
-                axes.set_xlabel(f"{metric_name(metric)}: difference")
-        for handle in _legend(baselines, styles, labels):
-            grid[0, 0].add_line(handle)
-        legend_below(figure)
-        n = own[own["protocol"] == STRICT]["n"].max()
-        title_above(
-            figure,
-            f"{dataset}: {labels[method]} minus baseline, n = {n} subjects under strict; right (shaded): "
-            f"{labels[method]} ahead",
-            fontsize=8,
-        )
+    height = ROW_INCHES * len(PROTOCOLS) + AROUND_INCHES
+    figure = Figure(figsize=(WIDTH_INCHES, height * len(factors) + 0.6))
+    grid = figure.subplots(len(factors), len(metrics), squeeze=False, sharey=True)
+    for panels, factor in zip(grid, factors, strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
+            part = own[(own["K"] == factor) & (own["metric"] == metric)]
+            _panel(axes, part, baselines, styles)
+            axes.set_title(f"{metric_name(metric)}, K = {factor}")
+            axes.set_xlabel(f"{metric_name(metric)}: difference")
+    for handle in _legend(baselines, styles, labels):
+        grid[0, 0].add_line(handle)
+    legend_below(figure)
+    n = own[own["protocol"] == STRICT]["n"].max()
+    title_above(
+        figure,
+        f"{dataset}: {labels[method]} minus baseline, n = {n} subjects under strict; right (shaded): "
+        f"{labels[method]} ahead",
+        fontsize=8,
+    )
     return figure
 
 

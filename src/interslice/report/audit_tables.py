@@ -8,7 +8,6 @@ import pandas as pd
 from interslice.analysis.audit import EXPLAINED, HOLDS, PLACE, TITLES
 from interslice.report.formatting import (
     Cell,
-    Row,
     ShownTable,
     decimals_of,
     estimated,
@@ -16,21 +15,12 @@ from interslice.report.formatting import (
     format_value,
     metric_name,
     number,
-    words,
+    table_of,
 )
 from interslice.scoring.released_protocol import ITEMS, PROTOCOLS, STRICT
 
 ITEMS_TEXT = "What is switched: " + "; ".join(f"{TITLES[item]}: {EXPLAINED[item]}" for item in ITEMS) + "."
 PAPERS, OWN = "The paper's methods under its protocol", "Methods of this project under the paper's protocol"
-SUMMARY_HEADER = (
-    "Protocol",
-    "Comparisons",
-    "Changed",
-    "Method ahead",
-    "Ranking flips",
-    "in its favour",
-    "Claim holds",
-)
 SUMMARY_NOTES = (
     "A comparison is one dataset, K, metric, trained method and baseline; the claim is that the trained method is better. "
     "Changed, flips: against strict. A protocol has fewer comparisons where it was not released for a dataset.",
@@ -38,9 +28,6 @@ SUMMARY_NOTES = (
     "difference favours the method.",
 )
 CLAIMS_NOTE = "Difference under each protocol, positive where the method is better. ●: the claim holds. ★: the ranking flips."
-AUDIT_HEADER = (
-    "Protocol", "n", "Method", "Baseline", "Difference [interval]", "p", "p corrected", "Method better?", "Ranking",
-)  # fmt: skip
 
 
 def by_origin(table: pd.DataFrame, own: frozenset[str]) -> dict[str, pd.DataFrame]:
@@ -52,15 +39,21 @@ def by_origin(table: pd.DataFrame, own: frozenset[str]) -> dict[str, pd.DataFram
 
 def shown_summary(title: str, table: pd.DataFrame) -> ShownTable:
     """How often each protocol changes a difference, flips a ranking and makes a claim hold; a row per protocol."""
-    rows = []
+    rows: list[dict[str, Cell | str]] = []
     for protocol in PROTOCOLS:
         part = table[table["protocol"] == protocol]
         ahead, flips = part["estimate"] > 0, part["flipped"].astype(bool)
-        counts = [len(part), part["changed"].sum(), ahead.sum(), flips.sum(), (flips & ahead).sum()]
-        counts.append((part["claim"] == HOLDS).sum())
-        cells = (Cell(str(int(count)), int(count)) for count in counts)
-        rows.append(Row((*words(TITLES[protocol]), *cells)))
-    return ShownTable(title, SUMMARY_HEADER, tuple(rows), SUMMARY_NOTES)
+        counts = {
+            "Comparisons": len(part),
+            "Changed": part["changed"].sum(),
+            "Method ahead": ahead.sum(),
+            "Ranking flips": flips.sum(),
+            "in its favour": (flips & ahead).sum(),
+            "Claim holds": (part["claim"] == HOLDS).sum(),
+        }
+        cells = {name: Cell(str(int(count)), int(count)) for name, count in counts.items()}
+        rows.append({"Protocol": TITLES[protocol], **cells})
+    return table_of(title, rows, SUMMARY_NOTES)
 
 
 def shown_claims(title: str, table: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable:
@@ -69,11 +62,10 @@ def shown_claims(title: str, table: pd.DataFrame, labels: Mapping[str, str]) -> 
     for place, part in table.groupby(PLACE, sort=False):
         dataset, factor, metric, method, baseline = map(str, place)
         own = {row["protocol"]: row for _, row in part.iterrows()}
-        texts = [f"{labels[method]} – {labels[baseline]}", dataset, factor, metric_name(metric)]
-        cells = [_claim(own[name], metric) if name in own else words("–")[0] for name in PROTOCOLS]
-        rows.append(Row((*words(*texts), *cells)))
-    header = ("Comparison", "Dataset", "K", "Metric", *(TITLES[protocol] for protocol in PROTOCOLS))
-    return ShownTable(f"{title}: what holds", header, tuple(rows), (CLAIMS_NOTE,))
+        who = {"Comparison": f"{labels[method]} – {labels[baseline]}", "Dataset": dataset, "K": factor}
+        cells = {TITLES[name]: _claim(own[name], metric) if name in own else "–" for name in PROTOCOLS}
+        rows.append({**who, "Metric": metric_name(metric), **cells})
+    return table_of(f"{title}: what holds", rows, (CLAIMS_NOTE,))
 
 
 def _claim(row: pd.Series, metric: str) -> Cell:
@@ -88,7 +80,7 @@ def shown_audit(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, lis
     shown: dict[str, list[ShownTable]] = {}
     for place, part in table.groupby(PLACE, sort=False):
         dataset, factor, metric, method, baseline = map(str, place)
-        rows = tuple(Row(_audit_cells(row, decimals_of(metric))) for _, row in part.iterrows())
+        rows = [_audit_cells(row, decimals_of(metric)) for _, row in part.iterrows()]
         infinite = np.isinf(part[["method_mean", "baseline_mean"]].to_numpy(float)).any()
         notes = ["∞: kept slices that a method passes through equal the reference."] if infinite else []
         lost = [f"{TITLES[row['protocol']]} {row['dropped']}" for _, row in part.iterrows() if row["dropped"]]
@@ -96,19 +88,22 @@ def shown_audit(table: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, lis
             notes.append(f"Scores that are not finite and left out, as released: {'; '.join(lost)}.")
         group = f"{dataset}, K = {factor}, {metric_name(metric)}"
         caption = f"{group}: {labels[method]} against {labels[baseline]}"
-        shown.setdefault(group, []).append(ShownTable(caption, AUDIT_HEADER, rows, tuple(notes)))
+        shown.setdefault(group, []).append(table_of(caption, rows, notes))
     return shown
 
 
-def _audit_cells(row: pd.Series, decimals: int) -> tuple[Cell, ...]:
+def _audit_cells(row: pd.Series, decimals: int) -> dict[str, Cell | str]:
     ranking = "flipped" if row["flipped"] else "same" if row["changed"] else "unchanged by this item"
-    return (
-        *words(TITLES[row["protocol"]]),
-        Cell(f"{row['n']} {row['unit']}s", float(row["n"])),
-        *(number(row[name], decimals) for name in ("method_mean", "baseline_mean")),
-        estimated(row, decimals + 1),
-        Cell(f"{format_p(row['p'])}, {row['alternative']}", float(row["p"])),
-        Cell(f"{format_p(row['p_corrected'])}, {row['correction']}", float(row["p_corrected"])),
-        *words(row["claim"]),
-        Cell("" if row["protocol"] == STRICT else ranking, ranking),
-    )
+    return {
+        "Protocol": TITLES[row["protocol"]],
+        "n": Cell(f"{row['n']} {row['unit']}s", float(row["n"])),
+        "Method": number(row["method_mean"], decimals),
+        "Baseline": number(row["baseline_mean"], decimals),
+        "Difference [interval]": estimated(row, decimals + 1),
+        "p": Cell(f"{format_p(row['p'])}, {row['alternative']}", float(row["p"])),
+        "p corrected": Cell(
+            f"{format_p(row['p_corrected'])}, {row['correction']}", float(row["p_corrected"])
+        ),
+        "Method better?": row["claim"],
+        "Ranking": Cell("" if row["protocol"] == STRICT else ranking, ranking),
+    }

@@ -12,15 +12,14 @@ from matplotlib.ticker import MaxNLocator
 from interslice.analysis.rows import SHOWN, check_labels, describe, select_metric
 from interslice.report.formatting import decimals_of, format_p, format_value
 from interslice.report.style import (
-    STYLE,
     WIDTH_INCHES,
     MethodStyle,
     ends,
     hidden_note,
     inside,
-    marks_note,
     method_styles,
     shown_names,
+    styled,
     title_above,
     value_label,
     visible_limits,
@@ -35,6 +34,7 @@ LINE_INCHES, LETTER_INCHES = (
 )  # a line of text; a letter of a name under the axis, turned by 35 degrees
 
 
+@styled
 def metric_boxplots(
     means: pd.DataFrame,
     comparisons: pd.DataFrame,
@@ -70,30 +70,29 @@ def metric_boxplots(
     most = max(len(_tests_of(tests, key)) for key, _ in groups)
     share = BRACKET_INCHES * most / (DATA_INCHES + BRACKET_INCHES * most)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
-    with mpl.rc_context(STYLE):
-        figure, panels, rows = _panels(len(groups))
-        for axes, (key, part) in zip(panels, groups, strict=True):
-            limits = _shared_limits(subjects[subjects["dataset"] == key[0]], controls)
-            axes.set_xlabel(hidden_note(_boxes(axes, part, methods, styles, names, limits)).strip())
-            axes.set_ylabel(value_label(metric), y=(1 - share) / 2)  # beside the data, not the brackets
-            axes.set_title(f"{key[0]}, K = {key[1]} (n = {part['subject'].nunique()})")
-            _value_axis(axes, limits, share)
-            _draw_brackets(axes, _tests_of(tests, key), methods, share)
-        what = describe(wanted).capitalize()
-        what += f"; {_what_brackets_are(len(every), len(tests))}" if len(every) else ""
-        title = title_above(figure, what + marks_note(names.values()))
-        under = LETTER_INCHES * max(map(len, names.values()))
-        under += LINE_INCHES * max(axes.get_xlabel().count("\n") + 1 for axes in panels)
-        figure.set_figheight(
-            rows * (DATA_INCHES + BRACKET_INCHES * most + AROUND_INCHES + under) + LINE_INCHES * title
-        )
+    figure, panels, rows = _panels(len(groups))
+    for axes, (key, part) in zip(panels, groups, strict=True):
+        limits = _shared_limits(subjects[subjects["dataset"] == key[0]], controls)
+        axes.set_xlabel(hidden_note(_boxes(axes, part, methods, styles, names, limits)).strip())
+        axes.set_ylabel(value_label(metric), y=(1 - share) / 2)  # beside the data, not the brackets
+        axes.set_title(f"{key[0]}, K = {key[1]} (n = {part['subject'].nunique()})")
+        _value_axis(axes, limits, share)
+        _draw_brackets(axes, _tests_of(tests, key), methods, share)
+    what = describe(wanted).capitalize() + _what_brackets_are(len(every), len(tests))
+    title = title_above(figure, what, names.values())
+    under = LETTER_INCHES * max(map(len, names.values()))
+    under += LINE_INCHES * max(axes.get_xlabel().count("\n") + 1 for axes in panels)
+    height = DATA_INCHES + BRACKET_INCHES * most + AROUND_INCHES + under
+    figure.set_figheight(rows * height + LINE_INCHES * title)
     return figure
 
 
 def _what_brackets_are(tested: int, drawn: int) -> str:
     if not drawn:
-        return f"signed-rank test, corrected p: 1 or undefined in all {tested} comparisons"
-    return "signed-rank test, corrected p" + (" where it is below 1" if drawn < tested else "")
+        return (
+            f"; signed-rank test, corrected p: 1 or undefined in all {tested} comparisons" if tested else ""
+        )
+    return "; signed-rank test, corrected p" + (" where it is below 1" if drawn < tested else "")
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes], int]:

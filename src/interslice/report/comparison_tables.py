@@ -1,7 +1,6 @@
 """The comparisons of methods as tables for people: the primary ones first, the exploratory ones apart."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pandas as pd
 
@@ -9,22 +8,14 @@ from interslice.analysis.comparisons import PRIMARY
 from interslice.analysis.rows import check_labels, describe, metric_order
 from interslice.report.formatting import (
     Cell,
-    Row,
     ShownTable,
     decimals_of,
     estimated,
     format_p,
     metric_name,
-    words,
+    table_of,
 )
 
-PRIMARY_COLUMNS = (
-    "Dataset", "K", "Metric", "Method", "Compared with", "n", "Difference [interval]", "Level", "p", "Verdict", "Note",
-)  # fmt: skip
-COLUMNS = (
-    "Metric", "Method", "Compared with", "n", "Difference [interval]", "Level", "p", "p corrected", "Verdict",
-    "Not finite", "Note",
-)  # fmt: skip
 HOW = (
     "Difference: Hodges-Lehmann estimate over subjects, positive where the method is better, whichever way the metric points. "
     "Interval: exact, of the signed-rank test; Level: what it really covers with so many subjects. p: exact Wilcoxon "
@@ -49,18 +40,18 @@ def shown_primary(tests: pd.DataFrame, labels: Mapping[str, str]) -> ShownTable 
     if own.empty:
         return None
     check_labels(pd.concat([own["method"], own["baseline"]]), labels)
-    rows = []
-    for _, row in own.iterrows():
-        factor = "mean over all" if pd.isna(row["K"]) else f"{row['K']:g}"
-        rows.append(Row((*words(row["dataset"], factor), *_cells(row, labels, ()))))
+    rows = [
+        {
+            "Dataset": row["dataset"],
+            "K": "mean over all" if pd.isna(row["K"]) else f"{row['K']:g}",
+            **_cells(row, labels, corrected=False),
+        }
+        for _, row in own.iterrows()
+    ]
     sides = sorted(set(own["alternative"]))
-    notes = (
-        f"Declared in the study file; {' and '.join(sides)}, not corrected. {HOW}",
-        _seeds(own),
-        VERDICTS,
-    )
+    first = f"Declared in the study file; {' and '.join(sides)}, not corrected. {HOW}"
     caption = f"Primary comparison: {describe(own.iloc[0])}"
-    return _without_empty(ShownTable(caption, PRIMARY_COLUMNS, tuple(rows), notes))
+    return table_of(caption, _without_empty(rows), (first, _seeds(own), VERDICTS))
 
 
 def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTable]:
@@ -77,22 +68,18 @@ def shown_comparisons(tests: pd.DataFrame, labels: Mapping[str, str]) -> list[Sh
         ranks = {"metric": metrics.index, "method": order.index, "baseline": order.index}
         keys = pd.DataFrame({name: part[name].map(rank) for name, rank in ranks.items()})
         part = part.loc[keys.sort_values(list(ranks)).index]
-        rows = tuple(Row(_cells(row, labels, ("p_corrected",))) for _, row in part.iterrows())
+        rows = [_cells(row, labels, corrected=True) for _, row in part.iterrows()]
         notes = (f"{EXPLORATORY_NOTE} Two-sided. {HOW}", _seeds(part), VERDICTS)
         caption = f"{dataset}, K = {factor:g}, exploratory comparisons: {describe(part.iloc[0])}"
-        shown.append(_without_empty(ShownTable(caption, COLUMNS, rows, notes)))
+        shown.append(table_of(caption, _without_empty(rows), notes))
     return shown
 
 
-def _without_empty(table: ShownTable) -> ShownTable:
-    """The table without a note or a count of what is not finite that no row has."""
-    kept = [
-        i
-        for i, name in enumerate(table.columns)
-        if name not in ("Note", "Not finite") or any(row.cells[i].text not in ("", "0") for row in table.rows)
-    ]
-    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in kept)) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
+def _without_empty(rows: list[dict[str, Cell | str]]) -> list[dict[str, Cell | str]]:
+    """The rows without the columns of notes and of what is not finite where no row has any."""
+    empty = {"Note": "", "Not finite": Cell("0", 0.0)}
+    unused = {name for name, nothing in empty.items() if all(row.get(name) == nothing for row in rows)}
+    return [{name: cell for name, cell in row.items() if name not in unused} for row in rows]
 
 
 def _seeds(rows: pd.DataFrame) -> str:
@@ -100,19 +87,20 @@ def _seeds(rows: pd.DataFrame) -> str:
     return SEVERAL_SEEDS if several.all() else SEVERAL_SEEDS + " " + ONE_SEED if several.any() else ONE_SEED
 
 
-def _cells(row: pd.Series, labels: Mapping[str, str], corrected: tuple[str, ...]) -> tuple[Cell, ...]:
-    decimals = decimals_of(row["metric"]) + 1
+def _cells(row: pd.Series, labels: Mapping[str, str], *, corrected: bool) -> dict[str, Cell | str]:
     level = "–" if pd.isna(row["level"]) else f"{100 * row['level']:.1f} %"
-    note = "" if pd.isna(row["note"]) else str(row["note"])
-    last = [Cell(f"{row['nonfinite']:.0f}", float(row["nonfinite"]))] if corrected else []
-    return (
-        *words(metric_name(row["metric"]), labels[row["method"]], labels[row["baseline"]]),
-        Cell(f"{row['n']:.0f}", float(row["n"])),
-        estimated(row, decimals),
-        Cell(level, float(row["level"])),
-        Cell(format_p(row["p"], row["p_min"]), float(row["p"])),
-        *(Cell(format_p(row[name]), float(row[name])) for name in corrected),
-        *words(row["verdict"]),
-        *last,
-        *words(note),
-    )
+    cells: dict[str, Cell | str] = {
+        "Metric": metric_name(row["metric"]),
+        "Method": labels[row["method"]],
+        "Compared with": labels[row["baseline"]],
+        "n": Cell(f"{row['n']:.0f}", float(row["n"])),
+        "Difference [interval]": estimated(row, decimals_of(row["metric"]) + 1),
+        "Level": Cell(level, float(row["level"])),
+        "p": Cell(format_p(row["p"], row["p_min"]), float(row["p"])),
+    }
+    if corrected:
+        cells["p corrected"] = Cell(format_p(row["p_corrected"]), float(row["p_corrected"]))
+    cells["Verdict"] = row["verdict"]
+    if corrected:
+        cells["Not finite"] = Cell(f"{row['nonfinite']:.0f}", float(row["nonfinite"]))
+    return cells | {"Note": "" if pd.isna(row["note"]) else str(row["note"])}

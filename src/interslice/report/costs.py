@@ -2,37 +2,31 @@
 
 from itertools import product
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from interslice.analysis.results import table_metrics
 from interslice.report.formatting import (
-    BUDGET_MARK,
-    BUDGET_NOTE,
-    SUPERVISED_NOTE,
     Cell,
-    Row,
     ShownTable,
     decimals_of,
+    marks_note,
     metric_name,
     number,
-    words,
+    table_of,
 )
 from interslice.report.style import (
-    STYLE,
     WIDTH_INCHES,
     legend_below,
-    marks_note,
     method_styles,
     shown_names,
+    styled,
     title_above,
     value_label,
 )
 
 SHOWN = "psnr"  # the metric of the figure
 SCANS = (1, 1000)
-COSTS = ("s per volume", "s per 10⁶ voxels", "training (s)", "peak memory (MiB)")
 NOTE = (
     "Means over test subjects. Seconds: interpolation alone, medians over subjects but the first, which warms up; of one whole "
     "volume, and of a million of its voxels. Memory: the largest of a volume."
@@ -44,23 +38,24 @@ def shown_costs(table: pd.DataFrame) -> list[ShownTable]:
     shown = []
     for (dataset, factor), part in table.groupby(["dataset", "K"], sort=False):
         metrics = table_metrics(part)
-        rows = []
-        for _, row in part.iterrows():
-            cells = words(row["label"], "yes (supervised)†" if row["supervised"] else "no")
-            cells += [number(row[f"{metric}_mean"], decimals_of(metric)) for metric in metrics]
-            cells += [
-                Cell(_seconds(row[name]), float(row[name])) for name in ("seconds", "seconds_per_million")
-            ]
-            rows.append(Row((*cells, *words(_training(row)), number(row["peak_mib"], 0))))
-        header = (
-            "Method",
-            "high-resolution training data",
-            *(metric_name(metric, arrow=True) for metric in metrics),
-        )
-        marks = [SUPERVISED_NOTE] if part["supervised"].any() else []
-        marks += [BUDGET_NOTE] if part["label"].str.contains(BUDGET_MARK).any() else []
+        rows = [
+            {
+                "Method": row["label"],
+                "high-resolution training data": "yes (supervised)†" if row["supervised"] else "no",
+                **{
+                    metric_name(metric, arrow=True): number(row[f"{metric}_mean"], decimals_of(metric))
+                    for metric in metrics
+                },
+                "s per volume": _seconds(row["seconds"]),
+                "s per 10⁶ voxels": _seconds(row["seconds_per_million"]),
+                "training (s)": _training(row),
+                "peak memory (MiB)": number(row["peak_mib"], 0),
+            }
+            for _, row in part.iterrows()
+        ]
+        marks = marks_note(["†" if part["supervised"].any() else "", *part["label"]])
         caption = f"{dataset}, K = {factor}: quality and cost, synthesised slices, whole image"
-        shown.append(ShownTable(caption, (*header, *COSTS), tuple(rows), (NOTE, *marks)))
+        shown.append(table_of(caption, rows, (NOTE, *marks)))
     return shown
 
 
@@ -73,8 +68,8 @@ def _training(row: pd.Series) -> str:
     return f"{updates}{seconds} ({row['ended']})"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
+def _seconds(seconds: float) -> Cell:
+    return Cell(f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}", float(seconds))
 
 
 def total_seconds(row: pd.Series, scans: int) -> float:
@@ -83,6 +78,7 @@ def total_seconds(row: pd.Series, scans: int) -> float:
     return once + scans * float(row["seconds"])
 
 
+@styled
 def quality_against_seconds(table: pd.DataFrame) -> Figure:
     """Mean PSNR of a `cost_table` against all seconds (logarithmic), training and interpolation, above for one scan, below for
     a thousand; a column per dataset and K, supervised methods hollow."""
@@ -90,27 +86,22 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
     supervised = set(table.loc[table["supervised"], "method"])
     names, styles = shown_names(labels, supervised), method_styles(labels)
     views = list(table.groupby(["dataset", "K"], sort=False))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 5.4))
-        panels = figure.subplots(len(SCANS), len(views), squeeze=False, sharey="col")
-        for (scans, view), axes in zip(product(SCANS, views), panels.ravel(), strict=True):
-            (dataset, factor), rows = view
-            for _, row in rows.iterrows():
-                style, hollow = styles[row["method"]], row["method"] in supervised
-                axes.plot(
-                    total_seconds(row, scans), row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
-                    markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
-                )  # fmt: skip
-            axes.set_xscale("log")
-            axes.set_title(f"{dataset}, K = {factor}", fontsize=7)
-            axes.set_xlabel(
-                f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}, training included"
-            )
-            axes.grid(alpha=0.3, linewidth=0.5)
-        for axes in panels[:, 0]:
-            axes.set_ylabel(value_label(SHOWN))
-        legend_below(figure)
-        title_above(
-            figure, f"Mean over test subjects, synthesised slices, whole image{marks_note(names.values())}"
-        )
+    figure = Figure(figsize=(WIDTH_INCHES, 5.4))
+    panels = figure.subplots(len(SCANS), len(views), squeeze=False, sharey="col")
+    for (scans, view), axes in zip(product(SCANS, views), panels.ravel(), strict=True):
+        (dataset, factor), rows = view
+        for _, row in rows.iterrows():
+            style, hollow = styles[row["method"]], row["method"] in supervised
+            axes.plot(
+                total_seconds(row, scans), row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
+                markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_title(f"{dataset}, K = {factor}", fontsize=7)
+        axes.set_xlabel(f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}, training included")
+        axes.grid(alpha=0.3, linewidth=0.5)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(value_label(SHOWN))
+    legend_below(figure)
+    title_above(figure, "Mean over test subjects, synthesised slices, whole image", names.values())
     return figure

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,22 +10,22 @@ from interslice.analysis.results import results_table
 from interslice.analysis.rows import SHOWN, describe, seed_means, select_metric
 from interslice.report.formatting import decimals_of, format_value
 from interslice.report.style import (
-    STYLE,
     WIDTH_INCHES,
     MethodStyle,
     ends,
     hidden_note,
     inside,
     legend_below,
-    marks_note,
     method_styles,
     shown_names,
+    styled,
     title_above,
     value_label,
     visible_limits,
 )
 
 
+@styled
 def metric_against_factor(
     means: pd.DataFrame,
     metric: str,
@@ -47,21 +46,20 @@ def metric_against_factor(
     seeds = seed_means(means, kind=SHOWN["kind"], region=region)
     names, styles = shown_names(labels, supervised), method_styles(labels, controls)
     datasets = list(table["dataset"].unique())
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES if len(datasets) > 1 else 4.6, 3.6))
-        panels = figure.subplots(1, len(datasets), squeeze=False)[0]
-        for axes, dataset in zip(panels, datasets, strict=True):
-            rows = table[table["dataset"] == dataset]
-            hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
-            factors = sorted(rows["K"].unique())
-            axes.set(xticks=factors, xlim=(factors[0] - 0.4, factors[-1] + 0.4), title=dataset)
-            axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")
-            if not axes.containers:
-                axes.set_yticks([])
-                axes.text(0.5, 0.5, "no mean is finite", transform=axes.transAxes, ha="center", va="center")
-        panels[0].set_ylabel(value_label(metric))
-        legend_below(figure)
-        title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names.values())}")
+    figure = Figure(figsize=(WIDTH_INCHES if len(datasets) > 1 else 4.6, 3.6))
+    panels = figure.subplots(1, len(datasets), squeeze=False)[0]
+    for axes, dataset in zip(panels, datasets, strict=True):
+        rows = table[table["dataset"] == dataset]
+        hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
+        factors = sorted(rows["K"].unique())
+        axes.set(xticks=factors, xlim=(factors[0] - 0.4, factors[-1] + 0.4), title=dataset)
+        axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")
+        if not axes.containers:
+            axes.set_yticks([])
+            axes.text(0.5, 0.5, "no mean is finite", transform=axes.transAxes, ha="center", va="center")
+    panels[0].set_ylabel(value_label(metric))
+    legend_below(figure)
+    title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}", names.values())
     return figure
 
 

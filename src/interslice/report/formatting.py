@@ -3,7 +3,7 @@
 import re
 import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from interslice.common.files import write_text
 from interslice.scoring.registry import METRICS
 
 SUPERVISED_NOTE = "† trained on high-resolution reference volumes."
-BUDGET_MARK, BUDGET_NOTE = (
-    "‡",
-    "‡ its training stopped at its budget of updates or seconds, not at a plateau.",
-)
+BUDGET_MARK = "‡"
+BUDGET_NOTE = "‡ its training stopped at its budget of updates or seconds, not at a plateau."
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
@@ -103,6 +101,23 @@ class ShownTable:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+
+def table_of(
+    caption: str, records: Sequence[Mapping[str, Cell | str]], notes: Sequence[str] = ()
+) -> ShownTable:
+    """A table of records, each from a column's name to its cell or text; the first names the columns."""
+    cells = [
+        [one if isinstance(one, Cell) else Cell(one, one) for one in record.values()] for record in records
+    ]
+    columns = tuple(records[0]) if records else ()
+    return ShownTable(caption, columns, tuple(Row(tuple(row)) for row in cells), tuple(notes))
+
+
+def marks_note(names: Iterable[str]) -> list[str]:
+    """What the marks on names mean, a line for each mark that there is."""
+    text = " ".join(names)
+    return [note for note in (SUPERVISED_NOTE, BUDGET_NOTE) if note[0] in text]
 
 
 def legend(table: ShownTable, mark: str) -> tuple[str, ...]:

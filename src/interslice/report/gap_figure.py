@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from PIL import Image
 from interslice.analysis.rows import check_labels
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.report.style import STYLE, WIDTH_INCHES
+from interslice.report.style import WIDTH_INCHES, styled
 
 LABEL_INCHES, TITLE_INCHES, SPACE_INCHES = 0.9, 0.42, 0.04
 SMALLEST_SIDE = 256  # pixels of the longer side of an animation; smaller slices are enlarged
@@ -26,6 +25,7 @@ def middle_gap(slices: int, factor: int) -> int:
     return (slices - 1) // factor // 2 * factor
 
 
+@styled
 def gap_rows(
     volumes: Mapping[str, np.ndarray],
     *,
@@ -48,28 +48,23 @@ def gap_rows(
     width = (WIDTH_INCHES - LABEL_INCHES - SPACE_INCHES * factor) / (factor + 1)
     height = width * (columns * pixel_mm[1]) / (rows * pixel_mm[0])
     total = TITLE_INCHES + len(shown) * (height + SPACE_INCHES)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, total))
-        figure.set_layout_engine("none")
-        for i, name in enumerate(shown):
-            top = TITLE_INCHES + i * (height + SPACE_INCHES)
-            for j, image in enumerate(stacks[name]):
-                left = LABEL_INCHES + j * (width + SPACE_INCHES)
-                place = left / WIDTH_INCHES, 1 - (top + height) / total, width / WIDTH_INCHES, height / total
-                axes = figure.add_axes(place, label=f"{name} {j}")
-                axes.imshow(
-                    np.rot90(image), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-                )
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-                if i == 0:
-                    axes.set_title("acquired" if j in (0, factor) else f"{j}/{factor}", fontsize=7.5, pad=2)
-            middle = 1 - (top + height / 2) / total
-            text = "Reference" if name == "reference" else textwrap.fill(labels[name], 14)
-            figure.text(
-                (LABEL_INCHES - 0.06) / WIDTH_INCHES, middle, text, ha="right", va="center", fontsize=7.5
-            )
-        figure.text(0.5, 1 - 0.04 / total, note, ha="center", va="top", fontsize=7.5)
+    figure = Figure(figsize=(WIDTH_INCHES, total))
+    figure.set_layout_engine("none")
+    for i, name in enumerate(shown):
+        top = TITLE_INCHES + i * (height + SPACE_INCHES)
+        for j, image in enumerate(stacks[name]):
+            left = LABEL_INCHES + j * (width + SPACE_INCHES)
+            place = left / WIDTH_INCHES, 1 - (top + height) / total, width / WIDTH_INCHES, height / total
+            axes = figure.add_axes(place, label=f"{name} {j}")
+            axes.imshow(np.rot90(image), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if i == 0:
+                axes.set_title("acquired" if j in (0, factor) else f"{j}/{factor}", fontsize=7.5, pad=2)
+        middle = 1 - (top + height / 2) / total
+        text = "Reference" if name == "reference" else textwrap.fill(labels[name], 14)
+        figure.text((LABEL_INCHES - 0.06) / WIDTH_INCHES, middle, text, ha="right", va="center", fontsize=7.5)
+    figure.text(0.5, 1 - 0.04 / total, note, ha="center", va="top", fontsize=7.5)
     return figure
 
 

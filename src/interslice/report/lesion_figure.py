@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,15 +11,14 @@ from interslice.analysis.results import results_table
 from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
 from interslice.report.style import (
-    STYLE,
     WIDTH_INCHES,
     MethodStyle,
     ends,
     hidden_note,
     legend_below,
-    marks_note,
     method_styles,
     shown_names,
+    styled,
     title_above,
 )
 from interslice.scoring.lesions import DIAMETERS_MM
@@ -34,6 +32,7 @@ from interslice.scoring.registry import (
 LESION_LABELS = {measure: label for measure, label, *_ in LESION_MEASURES}
 
 
+@styled
 def lesions_against_size(
     means: pd.DataFrame,
     *,
@@ -56,18 +55,18 @@ def lesions_against_size(
         for measure, *_ in LESION_MEASURES
         if (present := [d for d in DIAMETERS_MM if lesion_metric(measure, d) in set(chosen["metric"])])
     }
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES if len(measures) > 1 else 4.6, 0.8 + 2.2 * len(groups)))
-        grid = figure.subplots(len(groups), len(measures), squeeze=False, sharey="col")
-        for row, ((dataset, factor), rows) in zip(grid, groups, strict=True):
-            row[0].set_title(f"{dataset}, K = {factor}")
-            for axes, (measure, sizes) in zip(row, measures.items(), strict=True):
-                _draw_measure(axes, rows, measure, sizes, styles, names)
-        legend_below(figure)
-        title_above(
-            figure,
-            f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}{marks_note(names.values())}",
-        )
+    figure = Figure(figsize=(WIDTH_INCHES if len(measures) > 1 else 4.6, 0.8 + 2.2 * len(groups)))
+    grid = figure.subplots(len(groups), len(measures), squeeze=False, sharey="col")
+    for row, ((dataset, factor), rows) in zip(grid, groups, strict=True):
+        row[0].set_title(f"{dataset}, K = {factor}")
+        for axes, (measure, sizes) in zip(row, measures.items(), strict=True):
+            _draw_measure(axes, rows, measure, sizes, styles, names)
+    legend_below(figure)
+    title_above(
+        figure,
+        f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}",
+        names.values(),
+    )
     return figure
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from interslice.analysis.rows import check_labels
 from interslice.common.errors import InputError
 from interslice.common.similarity import decibels
-from interslice.report.formatting import decimals_of, format_value
-from interslice.report.style import STYLE, WIDTH_INCHES, MethodStyle, legend_below, marks_note, method_styles
+from interslice.report.formatting import decimals_of, format_value, marks_note
+from interslice.report.style import WIDTH_INCHES, MethodStyle, legend_below, method_styles, styled
 
 Crop = tuple[slice, slice, slice]
 ERROR_COLOURS = "inferno"
@@ -27,6 +26,7 @@ HISTORY_COLUMNS = ("step", "loss", "validation_ssim", "validation_psnr")
 SMOOTHED_ABOVE = 200
 
 
+@styled
 def qualitative_panel(
     volumes: Mapping[str, np.ndarray],
     reference: np.ndarray,
@@ -74,8 +74,7 @@ def qualitative_panel(
     }
     everything = np.concatenate([error.ravel() for maps in errors.values() for error in maps.values()])
     scale = Normalize(0, error_max or max(float(np.percentile(everything, 99.5)), 1e-3))
-    with mpl.rc_context(STYLE):
-        return _lay_out(views, errors, aspects, scale, clipped=bool(everything.max() > scale.vmax))
+    return _lay_out(views, errors, aspects, scale, clipped=bool(everything.max() > scale.vmax))
 
 
 def _view(volume: np.ndarray, crop: Crop, axis: int, index: int) -> np.ndarray:
@@ -104,13 +103,13 @@ def _lay_out(
     shapes = {view: images["Reference"].shape for view, images in views.items()}
     heights = {view: width * aspects[view] * rows / columns for view, (rows, columns) in shapes.items()}
     titles, fontsize = _titles(names, width)
-    marks = marks_note(names).strip()
+    marks = marks_note(names)
     header = 0.07 + LINE_INCHES * max(title.count("\n") + 1 for title in titles)
-    footer = LINE_INCHES * len(marks.splitlines())
+    footer = LINE_INCHES * len(marks)
     total = header + footer + sum(2 * height + UNDER_IMAGE + 2 * GAP for height in heights.values())
     figure = Figure(figsize=(WIDTH_INCHES, total))
     figure.set_layout_engine("none")
-    figure.text(0.5, 0.03 / total, marks, ha="center", va="bottom", fontsize=7)
+    figure.text(0.5, 0.03 / total, "\n".join(marks), ha="center", va="bottom", fontsize=7)
 
     def row_of_cells(top: float, height: float, label: str) -> list[Axes]:
         lefts = [(ROW_LABEL + column * (width + GAP)) / WIDTH_INCHES for column in range(len(names))]
@@ -171,6 +170,7 @@ def _colour_bar(cell: Axes, scale: Normalize, clipped: bool) -> None:
     bar.ax.tick_params(labelsize=6.5)
 
 
+@styled
 def training_curves(
     histories: Mapping[str, pd.DataFrame],
     *,
@@ -183,24 +183,21 @@ def training_curves(
     Raises InputError for a missing column or a history without validation.
     """
     styles = method_styles(histories)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 3.0))
-        loss_axes, score_axes = figure.subplots(1, 2)
-        for name, history in histories.items():
-            missing = [column for column in HISTORY_COLUMNS if column not in history]
-            if missing or history[criterion].notna().sum() == 0:
-                raise InputError(f"history of {name}: no values in {missing or [criterion]}")
-            _draw_history(loss_axes, score_axes, name, history, criterion, styles[name])
-        loss_axes.set(xlabel="Training step", ylabel="Training loss", yscale="log")
-        loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        loss_axes.yaxis.set_minor_formatter(NullFormatter())
-        score_axes.set(xlabel="Training step", ylabel="Validation PSNR (dB)")
-        legend_below(figure)
-        measure = criterion.removeprefix("validation_").upper()
-        figure.suptitle(
-            f"Validation on synthesised slices; star: checkpoint kept, best {measure}", fontsize=7.5
-        )
+    figure = Figure(figsize=(WIDTH_INCHES, 3.0))
+    loss_axes, score_axes = figure.subplots(1, 2)
+    for name, history in histories.items():
+        missing = [column for column in HISTORY_COLUMNS if column not in history]
+        if missing or history[criterion].notna().sum() == 0:
+            raise InputError(f"history of {name}: no values in {missing or [criterion]}")
+        _draw_history(loss_axes, score_axes, name, history, criterion, styles[name])
+    loss_axes.set(xlabel="Training step", ylabel="Training loss", yscale="log")
+    loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    loss_axes.yaxis.set_minor_formatter(NullFormatter())
+    score_axes.set(xlabel="Training step", ylabel="Validation PSNR (dB)")
+    legend_below(figure)
+    measure = criterion.removeprefix("validation_").upper()
+    figure.suptitle(f"Validation on synthesised slices; star: checkpoint kept, best {measure}", fontsize=7.5)
     return figure
 
 

@@ -10,14 +10,13 @@ from matplotlib.figure import Figure
 
 from interslice.analysis.ranks import DRAWS, OVER_METRICS
 from interslice.analysis.rows import metric_order
-from interslice.report.formatting import Cell, Row, ShownTable, metric_name, words
+from interslice.report.formatting import Cell, Row, ShownTable, marks_note, metric_name, words
 from interslice.report.style import (
     COLOURS,
     MARKERS,
-    STYLE,
     WIDTH_INCHES,
     legend_below,
-    marks_note,
+    styled,
     title_above,
 )
 
@@ -58,7 +57,7 @@ def shown_ranks(ranks: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTab
                 caption,
                 header,
                 tuple(rows),
-                (*NOTES, *marks_note(labels[method] for method in _order(part)).splitlines()[1:]),
+                (*NOTES, *marks_note(labels[method] for method in _order(part))),
             )
         )
     return shown
@@ -92,6 +91,7 @@ def _name(metric: str) -> str:
     return metric if metric == OVER_METRICS else metric_name(metric)
 
 
+@styled
 def rank_figure(
     ranks: pd.DataFrame, significance: pd.DataFrame, metric: str, labels: Mapping[str, str]
 ) -> Figure:
@@ -104,23 +104,22 @@ def rank_figure(
         figure.text(0.5, 0.5, NOTHING, ha="center", va="center", fontsize=7)
         return figure
     most = max(part["method"].nunique() for _, part in places)
-    with mpl.rc_context(STYLE):
-        height = 0.75 + 0.27 * most
-        figure = Figure(figsize=(max(4.6, min(WIDTH_INCHES, 3.6 * len(places))), 2 * height))
-        grid = figure.subplots(2, len(places), squeeze=False)
-        for column, ((dataset, factor), part) in enumerate(places):
-            order = _order(part)
-            _ranks(grid[0, column], part, order, labels)
-            grid[0, column].set_title(f"{dataset}, K = {factor}", fontsize=7)
-            tests = significance[(significance["dataset"] == dataset) & (significance["K"] == factor)]
-            _map(grid[1, column], tests, order, labels, metric)
-        legend_below(figure)
-        title_above(
-            figure,
-            f"Above: rank and its bootstrap interval over subjects. Below: row better (▲) or worse (▼) than column by "
-            f"{metric_name(metric)}, p < 0.05 corrected for false discoveries among all pairs; a column has its row's number"
-            + marks_note(labels.values()),
-        )
+    height = 0.75 + 0.27 * most
+    figure = Figure(figsize=(max(4.6, min(WIDTH_INCHES, 3.6 * len(places))), 2 * height))
+    grid = figure.subplots(2, len(places), squeeze=False)
+    for column, ((dataset, factor), part) in enumerate(places):
+        order = _order(part)
+        _ranks(grid[0, column], part, order, labels)
+        grid[0, column].set_title(f"{dataset}, K = {factor}", fontsize=7)
+        tests = significance[(significance["dataset"] == dataset) & (significance["K"] == factor)]
+        _map(grid[1, column], tests, order, labels, metric)
+    legend_below(figure)
+    title_above(
+        figure,
+        f"Above: rank and its bootstrap interval over subjects. Below: row better (▲) or worse (▼) than column by "
+        f"{metric_name(metric)}, p < 0.05 corrected for false discoveries among all pairs; a column has its row's number",
+        labels.values(),
+    )
     return figure
 
 

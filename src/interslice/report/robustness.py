@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping, Set
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from interslice.analysis.results import results_table
 from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
-from interslice.report.style import STYLE, WIDTH_INCHES, legend_below, method_styles, title_above, value_label
+from interslice.report.style import (
+    WIDTH_INCHES,
+    legend_below,
+    method_styles,
+    styled,
+    title_above,
+    value_label,
+)
 
 CLEAN = "as it is"
 
 
+@styled
 def degradation_curves(
     means: pd.DataFrame,
     metric: str,
@@ -30,49 +36,48 @@ def degradation_curves(
     K where there are several. Controls are left out. Raises InputError where there is nothing to compare.
     """
     table = results_table(means[means["metric"] == metric], labels=labels, controls=controls)
-    table = table[~table["control"]]
-    clean = next((name for name in table["dataset"] if name not in perturbations), None)
-    shared = (
-        set.intersection(*(set(part["K"]) for _, part in table.groupby("dataset"))) if len(table) else set()
+    table = table[~table["control"]].rename(columns={f"{metric}_mean": "value"})
+    views = _views(table, perturbations)
+    methods, styles = (
+        [name for name in labels if name in set(table["method"])],
+        method_styles(labels, controls),
     )
-    if clean is None or not shared or not set(perturbations) & set(table["dataset"]):
-        raise InputError("robustness: found no clean and perturbed dataset with a common K, needed are both")
-    factor, value = max(shared), f"{metric}_mean"
-    panels: dict[str, dict[str, str]] = {}
-    for name, of in perturbations.items():
-        if name in set(table["dataset"]):
-            panels.setdefault(of["kind"], {CLEAN: clean})[of["level"]] = name
-    at = table[table["K"] == factor].set_index(["dataset", "method"])[value]
-    against = table[table["dataset"] == clean].pivot(index="K", columns="method", values=value)
-    methods = [name for name in labels if name in set(table["method"])]
-    styles = method_styles(labels, controls)
-    drawn = [
-        (
-            kind,
-            f"{kind}, K = {factor}",
-            list(of),
-            {one: [at.get((d, one), np.nan) for d in of.values()] for one in methods},
-        )
-        for kind, of in panels.items()
-    ]
-    if len(against) > 1:
-        drawn.append(
-            ("K", "Anisotropy factor K", list(against.index.astype(str)), dict(against[methods].items()))
-        )
-    with mpl.rc_context(STYLE):
-        columns = min(4, len(drawn))
-        rows = -(-len(drawn) // columns)
-        figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 1.9 * rows))
-        grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True).ravel())
-        for axes, (kind, title, levels, lines) in zip(grid, drawn, strict=False):
-            for method, values in lines.items():
-                style = styles[method]
-                axes.plot(levels, values, marker=style.marker, linestyle=style.line, color=style.colour, markersize=4,
-                          label=labels[method], gid=f"{kind} {method}")  # fmt: skip
-            axes.set_title(title, fontsize=7)
-        for axes in grid[len(drawn) :]:
-            axes.remove()
-        grid[0].set_ylabel(value_label(metric))
-        legend_below(figure)
-        title_above(figure, f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again")
+    columns = min(4, len(views))
+    rows = -(-len(views) // columns)
+    figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 1.9 * rows))
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True).ravel())
+    for axes, (kind, title, view) in zip(grid, views, strict=False):
+        for method in methods:
+            style = styles[method]
+            axes.plot(view.index, view[method], marker=style.marker, linestyle=style.line, color=style.colour,
+                      markersize=4, label=labels[method], gid=f"{kind} {method}")  # fmt: skip
+        axes.set_title(title, fontsize=7)
+    for axes in grid[len(views) :]:
+        axes.remove()
+    grid[0].set_ylabel(value_label(metric))
+    legend_below(figure)
+    title_above(figure, f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again")
     return figure
+
+
+def _views(
+    table: pd.DataFrame, perturbations: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str, pd.DataFrame]]:
+    """Kind, title and values (levels, methods) of every panel."""
+    present = set(table["dataset"])
+    clean = next((name for name in table["dataset"] if name not in perturbations), None)
+    shared = set.intersection(*(set(part["K"]) for _, part in table.groupby("dataset"))) if present else set()
+    if clean is None or not shared or not set(perturbations) & present:
+        raise InputError("robustness: found no clean and perturbed dataset with a common K, needed are both")
+    factor = max(shared)
+    levels: dict[str, dict[str, str]] = {}
+    for name, of in perturbations.items():
+        if name in present:
+            levels.setdefault(of["kind"], {CLEAN: clean})[of["level"]] = name
+    at = table[table["K"] == factor].pivot(index="dataset", columns="method", values="value")
+    views = [
+        (kind, f"{kind}, K = {factor}", at.loc[list(of.values())].set_axis(list(of)))
+        for kind, of in levels.items()
+    ]
+    against = table[table["dataset"] == clean].pivot(index="K", columns="method", values="value")
+    return views + ([("K", "Anisotropy factor K", against.rename(index=str))] if len(against) > 1 else [])

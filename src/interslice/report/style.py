@@ -3,11 +3,12 @@
 Colours of Okabe and Ito (2008); methods are told apart in grey print by marker, line and hatch as well.
 """
 
+import functools
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
-from interslice.report.formatting import BUDGET_NOTE, SUPERVISED_NOTE, metric_name
+from interslice.report.formatting import marks_note, metric_name
 from interslice.scoring.registry import METRICS
 
 STYLE: dict[Any, Any] = {
@@ -31,6 +32,7 @@ MARKERS = "osD^vP*X"
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 MUTED, WIDTH_INCHES, NO_BREAK = "0.55", 7.2, "\N{NO-BREAK SPACE}"
+Arguments = ParamSpec("Arguments")
 METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "ModDate": None},
     ".png": {},
@@ -60,6 +62,17 @@ def method_styles(labels: Iterable[str], controls: Set[str] = frozenset()) -> di
             )
             i += 1
     return styles
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """A function whose figure is drawn in the one style."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*arguments, **named)
+
+    return drawn
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
@@ -125,18 +138,14 @@ def legend_below(figure: Figure) -> None:
         legend.remove()
 
 
-def title_above(figure: Figure, text: str, fontsize: float = 7.5) -> int:
-    """A title over all panels, whose lines are broken so that none is wider than the figure; how many they are."""
+def title_above(figure: Figure, text: str, names: Iterable[str] = (), fontsize: float = 7.5) -> int:
+    """A title over all panels, and what marks on names mean; returns how many lines, of which none is wider than the figure."""
     columns = int(figure.get_figwidth() * 72 / (0.56 * fontsize))  # a letter is about so wide
-    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, columns)]
+    lines = [
+        part for line in [*text.splitlines(), *marks_note(names)] for part in textwrap.wrap(line, columns)
+    ]
     figure.suptitle("\n".join(lines), fontsize=fontsize)
     return len(lines)
-
-
-def marks_note(names: Iterable[str]) -> str:
-    """What the marks on names mean, each on a line of its own, where there are any."""
-    names, notes = list(names), (SUPERVISED_NOTE, BUDGET_NOTE)
-    return "".join(f"\n{note}" for note in notes if any(note[0] in name for name in names))
 
 
 def hidden_note(hidden: Sequence[tuple[str, str]], columns: int = 56) -> str:

@@ -91,18 +91,7 @@ def viewer_record(
             raise InputError(
                 f"viewer: {label} of shape {volume.shape} found, allowed is the reference's {reference.shape}"
             )
-    everything = {"Reference": reference, **volumes}
-    whole = quantise(reference)
-    gaps = int(budget * len(reference) / (BASE64 * len(pack(whole)) * len(everything) * factor))
-    while True:
-        shown = middle_slab(len(reference), factor, gaps)
-        gaps = (shown.stop - shown.start) // factor
-        cut = {label: quantise(volume[shown]) for label, volume in everything.items()}
-        packed = {label: pack(stack) for label, stack in cut.items()}
-        excess = BASE64 * sum(map(len, packed.values())) / budget
-        if excess <= 1 or gaps == 1:
-            break
-        gaps = min(gaps - 1, int(gaps / excess))
+    shown, cut, packed = _fitting({"Reference": reference, **volumes}, factor, budget)
     errors = [unpack(packed[label], stack.shape) - stack.astype(float) for label, stack in cut.items()]
     _, height, width = cut["Reference"].shape
     slice_mm, row_mm, column_mm = spacing_mm
@@ -126,6 +115,24 @@ def viewer_record(
             for label, one in packed.items()
         ],
     }
+
+
+def _fitting(
+    volumes: Mapping[str, np.ndarray], factor: int, budget: int
+) -> tuple[slice, dict[str, np.ndarray], dict[str, bytes]]:
+    """The most slices about the middle whose stacks take `budget` bytes of a page, the stacks, and these packed."""
+    slices = len(volumes["Reference"])
+    whole = BASE64 * len(pack(quantise(volumes["Reference"]))) * len(volumes)
+    gaps = int(budget * slices / (whole * factor))
+    while True:
+        shown = middle_slab(slices, factor, gaps)
+        gaps = (shown.stop - shown.start) // factor
+        cut = {label: quantise(volume[shown]) for label, volume in volumes.items()}
+        packed = {label: pack(stack) for label, stack in cut.items()}
+        excess = BASE64 * sum(map(len, packed.values())) / budget
+        if excess <= 1 or gaps == 1:
+            return shown, cut, packed
+        gaps = min(gaps - 1, int(gaps / excess))
 
 
 def error_scale(stacks: Mapping[str, np.ndarray]) -> float:

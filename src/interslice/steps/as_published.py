@@ -54,16 +54,8 @@ def score_as_published(
         )
         write_scores(table.assign(**keys), folder / TABLE)
 
-    run = [
-        digest,
-        keys,
-        settings,
-        metrics,
-        gap_step,
-        score_px,
-        separate_scaling,
-        *([sha256_of(checkpoint)] if checkpoint else []),
-    ]
+    run = [digest, keys, settings, metrics, gap_step, score_px, separate_scaling]
+    run += [sha256_of(checkpoint)] if checkpoint else []
     files = {subject: case.files for subject, case in cases.items()}
     write_tables([folder for _, folder in done_subjects(files, work, resume=resume, run=run)], output)
     shutil.rmtree(resume)

@@ -13,17 +13,26 @@ SOME_FAILED = 1
 
 def add_commands(commands: Any) -> None:
     """Add them to the sub-parsers of `cli.build_parser`."""
+    add_reader_commands(commands)
+    add_exchange_commands(commands)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], **texts: str) -> Any:
-        def checked(arguments: argparse.Namespace) -> int:
-            require("jinja2", "study", name)
-            return run(arguments)
 
-        parser = commands.add_parser(name, **texts)
-        parser.set_defaults(run=checked)
-        return parser.add_argument
+def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], **texts: str) -> Any:
+    """A new command; returns the function that adds an argument to it."""
 
+    def checked(arguments: argparse.Namespace) -> int:
+        require("jinja2", "study", name)
+        return run(arguments)
+
+    parser = commands.add_parser(name, **texts)
+    parser.set_defaults(run=checked)
+    return parser.add_argument
+
+
+def add_reader_commands(commands: Any) -> None:
+    """The blind reader study and its analysis."""
     add = command(
+        commands,
         "reader-study",
         run_reader_study,
         help="a page that asks readers which slices are real",
@@ -40,6 +49,7 @@ def add_commands(commands: Any) -> None:
     add("--per-method", type=int, default=10, metavar="N", help=many)
     add("--seed", type=int, default=0, help="of the choice and the order (default: 0); the key stores it")
     add = command(
+        commands,
         "reader-analysis",
         run_reader_analysis,
         help="what the readers could tell",
@@ -49,7 +59,12 @@ def add_commands(commands: Any) -> None:
     add("files", type=Path, nargs="+", metavar="FILE", help=files)
     add("-o", "--output", type=Path, metavar="FILE.csv", help="write the rates unrounded as well")
     add("--confidence", type=float, default=0.95, help="of the intervals (default: 0.95)")
+
+
+def add_exchange_commands(commands: Any) -> None:
+    """What passes between people: inputs, results and scores."""
     add = command(
+        commands,
         "export-inputs",
         run_export,
         help="the low-resolution test volumes of a study, for methods that run elsewhere",
@@ -58,6 +73,7 @@ def add_commands(commands: Any) -> None:
     add("study", type=Path, metavar="RESULTS", help="results of a study, such as results/default")
     add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     add = command(
+        commands,
         "submit-check",
         run_check,
         help="whether results that were made elsewhere would be scored",
@@ -66,6 +82,7 @@ def add_commands(commands: Any) -> None:
     )
     add("folder", type=Path, metavar="FOLDER", help="the folder that export-inputs wrote")
     add = command(
+        commands,
         "leaderboard",
         run_leaderboard,
         help="the scores of several studies, machines and people on one page",

@@ -15,7 +15,7 @@ from interslice.common.provenance import environment_record
 from interslice.data.sources import read_excluded
 from interslice.report.leaderboard import views_of
 from interslice.report.methods_text import examples_of
-from interslice.report.pages import Details, Picture, Table, study_sections, write_page
+from interslice.report.pages import Block, Details, Picture, Table, study_sections, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.scoring.longtable import read_means, read_views
 from interslice.scoring.registry import METRICS
@@ -54,10 +54,8 @@ def write_study_page(
     """
     display = marked_display(display, budgets)
     tests = labelled(pd.read_csv(statistics), datasets)
-    config = study["config"]
-    pictures = {path: Picture(Path(path), caption, caption) for path, caption in figures.items()}
-    rankings = [labelled(pd.read_csv(path), datasets) for path in (ranks, agreement)]
-    rankings[1] = rankings[1].assign(other=rankings[1]["other"].fillna("").replace(datasets))
+    pictures = {Path(path): Picture(Path(path), caption, caption) for path, caption in figures.items()}
+    of_ranks = [picture for path, picture in pictures.items() if path.stem == "ranks"]
     sections = study_sections(
         results=[labelled(with_budgets(one, budgets), datasets) for one in results_of(means, display)],
         comparisons=tests[(tests["region"] == "whole") | (tests["role"] == PRIMARY)],
@@ -67,12 +65,8 @@ def write_study_page(
         summary={"Data": "; ".join(dataset["title"] for dataset in study["datasets"].values())}
         | {"Scores checked": checked(pd.read_csv(recheck))}
         | facts_of(trainings),
-        ranks=[
-            *map(Table, shown_ranks(rankings[0], display["labels"])),
-            *(picture for path, picture in pictures.items() if Path(path).stem == "ranks"),
-            Details("How far rankings agree", [Table(shown_agreement(rankings[1]))]),
-        ],
-        figures=[picture for path, picture in pictures.items() if Path(path).stem != "ranks"],
+        ranks=ranks_blocks(ranks, agreement, of_ranks, datasets, display["labels"]),
+        figures=[picture for picture in pictures.values() if picture not in of_ranks],
         curves=[Picture(Path(path), caption, caption) for path, caption in curves.items()],
         config=yaml.safe_dump(dict(study), sort_keys=False, allow_unicode=True),
         provenance=flattened(environment_record()),
@@ -80,7 +74,17 @@ def write_study_page(
         views=[json.loads(Path(path).read_text(encoding="utf-8")) for path in stacks],
         excluded=pd.DataFrame([vars(one) for path in excluded for one in read_excluded(Path(path))]),
     )
-    write_page(output, title=f"interslice: study {config['study']}", sections=sections)
+    write_page(output, title=f"interslice: study {study['config']['study']}", sections=sections)
+
+
+def ranks_blocks(
+    ranks: str, agreement: str, figures: list[Picture], datasets: Mapping[str, str], labels: Mapping[str, str]
+) -> list[Block]:
+    """The tables of ranks, their figure, and folded how far rankings agree."""
+    ranked, agreed = (labelled(pd.read_csv(path), datasets) for path in (ranks, agreement))
+    agreed = agreed.assign(other=agreed["other"].fillna("").replace(datasets))
+    folded = Details("How far rankings agree", [Table(shown_agreement(agreed))])
+    return [*map(Table, shown_ranks(ranked, labels)), *figures, folded]
 
 
 def results_of(means: str, display: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
