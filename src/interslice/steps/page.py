@@ -47,10 +47,9 @@ def write_study_page(
     """Write the page.
 
     budgets: the CSV of `budgets.collect_budgets`; excluded: the tables of cases that were left out; figures, curves: PNG file
-    to caption; trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`.
-
-    study: `study.Study.resolved`; display: labels, controls and supervised methods; datasets: to their labels, in
-    order; own: the methods of this project.
+    to caption; trainings: label to provenance.json; stacks: the viewer's files of `pack_viewer`; study:
+    `study.Study.resolved`; display: labels, controls and supervised methods; datasets: to their labels, in order; own: the
+    methods of this project.
     """
     display = marked_display(display, budgets)
     tests = labelled(pd.read_csv(statistics), datasets)
