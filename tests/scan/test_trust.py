@@ -11,10 +11,10 @@ from interslice.scan.own_training import hold_out
 from interslice.scan.preview import preview_figure, turned_to_ras
 from interslice.scan.scans import read_scan, scan_from_image
 from interslice.scan.trust import Score as S
-from interslice.scan.trust import check_methods, check_report, disagreement, recommendation
+from interslice.scan.trust import check_methods, check_report, recommendation
 from interslice.scan.upsampling import upsample_scan
-from phantoms import ellipsoids, ramp
-from scan_files import FILES, PLAIN, ROTATED, nifti, saved
+from phantoms import ellipsoids
+from scan_files import FILES, PLAIN
 
 
 def scan_of(slices, affine=PLAIN):
@@ -100,51 +100,6 @@ def test_check_of_a_perfect_prediction_is_infinite_and_of_few_slices_refused():
         check_methods(scan_of(ellipsoids((3, 24, 24))), {"linear": conventional("linear").method})
 
 
-def test_disagreement_is_the_standard_deviation_of_the_methods():
-    scan = scan_of(100 * ellipsoids((7, 16, 16)) + 50)
-    model = conventional("nearest")
-    fine = upsample_scan(scan, grid_of(scan, 2), model.method)
-    found = disagreement(scan, model, fine, grid_of(scan, 2), keep_original=True)
-    guesses = [
-        upsample_scan(scan, grid_of(scan, 2), conventional(name).method).stored
-        for name in ("nearest", "linear", "bspline", "lanczos")
-    ]
-    np.testing.assert_allclose(found.stored, np.std(guesses, axis=0), atol=1e-3)
-    assert (found.stored[..., ::2] == 0).all()
-    assert found.stored[..., 1::2].max() > 1
-    np.testing.assert_array_equal(found.affine, fine.affine)
-
-
-def test_methods_agree_on_a_ramp_and_the_map_is_a_float_image_on_the_same_grid(tmp_path):
-    data = np.round(ramp(9) * 1000).astype(np.int16)
-    scan = scan_of(data, ROTATED)
-    model = conventional("linear")
-    fine = upsample_scan(scan, grid_of(scan, 2), model.method)
-    spread = disagreement(scan, model, fine, grid_of(scan, 2), keep_original=False).nifti()
-    nib.save(spread, tmp_path / "map.nii")
-    loaded = nib.load(tmp_path / "map.nii")
-    assert loaded.get_data_dtype() == np.float32
-    assert loaded.shape == fine.stored.shape
-    np.testing.assert_allclose(loaded.affine, fine.affine, atol=1e-5)
-    assert loaded.get_fdata()[..., 8].max() < 0.01 * loaded.get_fdata()[..., 1].max() + 0.5
-
-
-def test_a_trained_method_is_also_asked_backward_and_mirrored():
-    class Trained(Watcher):
-        trained = True
-
-    method = Trained()
-    scan = scan_of(ellipsoids((5, 16, 12)))
-    fine = upsample_scan(scan, grid_of(scan, 2), method)
-    method.seen.clear()
-    disagreement(scan, Model("cae", method), fine, grid_of(scan, 2), keep_original=False)
-    volumes = [volume for volume, _ in method.seen]
-    forward = volumes[0]
-    np.testing.assert_array_equal(volumes[1], forward[::-1])
-    np.testing.assert_array_equal(volumes[2], forward[:, :, ::-1])
-    assert len(volumes) == 3
-
-
 @pytest.mark.parametrize("name", ["plain", "sagittal", "flipped", "oblique", "series_4d"])
 def test_preview_is_true_to_scale_and_upright(tmp_path, name):
     scan = read_scan(FILES[name](tmp_path))
@@ -200,13 +155,3 @@ def test_held_out_slices_leave_every_one_its_neighbours_and_a_triplet_to_train_o
         assert min(np.diff(chosen), default=2) >= 2
         assert bool(held.check) == with_check
         assert len(chosen) <= max(2, slices / 5)
-
-
-def test_saved_scan_round_trip_of_the_map(tmp_path):
-    scan = read_scan(saved(nifti(scaling=(0.037, -12.5)), tmp_path / "scan.nii"))
-    fine = upsample_scan(scan, grid_of(scan, 2), conventional("bspline").method)
-    image = disagreement(scan, conventional("bspline"), fine, grid_of(scan, 2), keep_original=True).nifti()
-    nib.save(image, tmp_path / "map.nii.gz")
-    loaded = nib.load(tmp_path / "map.nii.gz")
-    assert (loaded.dataobj.slope, loaded.dataobj.inter) == (1, 0)
-    assert 0 < loaded.get_fdata().max() < 200 * 0.037

@@ -47,7 +47,10 @@ def add_upsample(commands: Any) -> None:
     add("--dicom", action="store_true", help="-o is a folder for a derived DICOM series (default for DICOM)")
     add("--list", action="store_true", help="list the series of a DICOM folder, and do nothing else")
     command.add_argument_group("how far to trust it").add_argument(
-        "--uncertainty", type=Path, metavar="FILE", help="map of where methods disagree"
+        "--uncertainty",
+        type=Path,
+        metavar="FILE",
+        help="map of half the width of an interval that holds nine true values in ten",
     )
     training = command.add_argument_group("training on the scan itself (--method cae)").add_argument
     training("--train-here", action="store_true", help="train on this scan, then interpolate it")

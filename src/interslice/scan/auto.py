@@ -114,8 +114,11 @@ class Stack:
     gap: int
 
 
-def held_out_stacks(scan: Scan) -> list[Stack]:
-    """Up to HELD_OUT slices, spread over frames and slices, each with its neighbours of the other parity."""
+def held_out_stacks(scan: Scan, side: int | None = SIDE) -> list[Stack]:
+    """Up to HELD_OUT slices, spread over frames and slices, each with its neighbours of the other parity.
+
+    side: pixels of the central square that is taken, None for whole slices.
+    """
     count = scan.stored.shape[scan.axis]
     if count < 4:
         return []
@@ -126,7 +129,8 @@ def held_out_stacks(scan: Scan) -> list[Stack]:
         low, high = limits_of(volume, trained=True)
         if high <= low:
             continue
-        data = central(np.clip((volume - low) / (high - low), 0, 1).astype(np.float32), SIDE)
+        data = np.clip((volume - low) / (high - low), 0, 1).astype(np.float32)
+        data = data if side is None else central(data, side)
         for index in spread_over(count - 2, max(2, HELD_OUT // len(frames))):
             held = index + 1
             first = held - 1 - 2 * min(REACH - 1, (held - 1) // 2)

@@ -148,9 +148,9 @@ def write_outputs(scan: Scan, grid: Grid, model: Model, options: Options) -> Non
     assert options.output is not None
     fine = upsample_scan(scan, grid, model.method, options.keep_original)
     if options.uncertainty is not None:
-        from interslice.scan.trust import disagreement
+        from interslice.scan.interval import interval
 
-        spread = disagreement(scan.parts()[0], model, fine.parts()[0], grid, options.keep_original)
+        spread = interval(scan.parts()[0], model, fine.parts()[0], grid, options.keep_original)
         write_scan(spread, options.uncertainty, options.force)
     if options.preview is not None:
         from interslice.scan.preview import write_preview

@@ -1,7 +1,7 @@
-"""How far to trust an interpolated scan: slices held out and predicted back, and where methods disagree."""
+"""How far to trust an interpolated scan: slices held out and predicted back."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,9 @@ from interslice.methods.base import Method
 from interslice.scan.grid import Grid
 from interslice.scan.models import CONVENTIONAL, Model, conventional
 from interslice.scan.scans import Scan, without_nan
-from interslice.scan.upsampling import interpolate_frame, limits_of, predict
+from interslice.scan.upsampling import limits_of, predict
 
 FRAMES_CHECKED = 5
-COMPARED = ("linear", "bspline", "lanczos")
 
 
 @dataclass(frozen=True)
@@ -107,43 +106,3 @@ def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:
     if chosen in CONVENTIONAL:
         return f"recommended for this scan: {chosen} as well as {other} (the measures disagree)"
     return f"recommended for this scan: {other} (the measures disagree, and it needs no trust in a training)"
-
-
-def disagreement(scan: Scan, model: Model, fine: Scan, grid: Grid, keep_original: bool) -> Scan:
-    """The standard deviation of several predictions of every voxel of `fine`, in its intensities.
-
-    Predictions: the chosen method, linear, cubic B-spline and Lanczos; of a trained method also with the
-    stack reversed (backward) and with every slice mirrored. 0 on original slices that were kept. It shows
-    where the answer depends on the method, not the error: methods can agree on what is wrong.
-    """
-    model = replace(model, method=model.method.at_gap(scan.gap_px))
-    stored = np.empty(fine.stored.shape, dtype=np.float32)
-    header = fine.header.copy()
-    header.set_data_dtype(np.float32)
-    result = replace(fine, stored=stored, slope=1.0, inter=0.0, header=header)
-    for index in range(scan.frames):
-        frame = scan.frame(index)
-        guesses = predictions(model, frame, grid, keep_original)
-        count, mean = 1, next(guesses)
-        spread = np.zeros_like(mean)
-        for guess in guesses:  # Welford's running variance
-            count += 1
-            delta = guess - mean
-            mean += delta / count
-            spread += delta * (guess - mean)
-        deviation = np.sqrt(np.maximum(spread, 0) / count)
-        if keep_original:
-            deviation[list(grid.kept)] = 0
-        result.stored_frame(index)[...] = deviation
-    return result
-
-
-def predictions(model: Model, frame: np.ndarray, grid: Grid, keep_original: bool) -> Iterator[np.ndarray]:
-    """The predictions that `disagreement` compares, one after another."""
-    yield interpolate_frame(model.method, frame, grid, keep_original)
-    for name in COMPARED:
-        if name != model.name:
-            yield interpolate_frame(conventional(name).method, frame, grid, keep_original)
-    if model.method.trained:
-        yield interpolate_frame(model.method, frame[::-1], grid, keep_original)[::-1]
-        yield interpolate_frame(model.method, frame[:, :, ::-1], grid, keep_original)[:, :, ::-1]
