@@ -51,8 +51,8 @@ def interval(scan: Scan, model: Model, fine: Scan, grid: Grid, keep_original: bo
     return result
 
 
-def width(scan: Scan, model: Model, keep_original: bool) -> float:
-    """Half the width of the interval in units of `scale`: what LEVEL of the errors on held-out slices are below."""
+def width(scan: Scan, model: Model, keep_original: bool, level: float = LEVEL) -> float:
+    """Half the width of the interval in units of `scale`: what a share `level` of the errors on held-out slices is below."""
     stacks = held_out_stacks(scan, side=None)
     if not stacks:
         count = scan.stored.shape[scan.axis]
@@ -63,7 +63,7 @@ def width(scan: Scan, model: Model, keep_original: bool) -> float:
         np.abs(predicted(method, one, keep_original) - one.truth) / scale(*one.slices[one.gap : one.gap + 2])
         for one in stacks
     ]
-    return float(np.quantile(ratios, LEVEL))
+    return float(np.quantile(ratios, level))
 
 
 def scale(before: np.ndarray, after: np.ndarray) -> np.ndarray:
