@@ -138,7 +138,7 @@ def test_only_the_central_square_is_scored(tmp_path: Path):
 def test_the_lesion_figure_draws_every_measure_method_and_size(scores: pd.DataFrame):
     labels = {"oracle": "Oracle", "nearest": "Nearest", "linear": "Linear", "bspline": "B-spline"}
     panels = lesions_against_size(frame_means(scores), labels=labels, controls={"oracle", "nearest"}).axes
-    assert panels[0].get_title() == f"d, K = {K}"
+    assert panels[1].get_title() == f"d, K = {K}"
     assert [axes.get_ylabel() for axes in panels] == [
         "Relative error, lower is better", "Contrast, nearer to 1 is better", "False signal, lower is better",
     ]  # fmt: skip

@@ -101,8 +101,7 @@ def ablation_figure(table: pd.DataFrame) -> Figure:
         _forest(axes, variants[variants["metric"] == metric].set_index("label").loc[labels])
         axes.set_title(f"{metric_name(metric)}\nbase: {format_value(base, decimals_of(metric))}")
         axes.set_xlabel(
-            axes.get_xlabel()
-            or ("difference" if METRICS[metric].best == math.inf else "how much nearer to best")
+            axes.get_xlabel() or ("difference" if METRICS[metric].best == math.inf else "nearer to best")
         )
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.4, -0.6)

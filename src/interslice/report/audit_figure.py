@@ -55,12 +55,9 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
         grid[0, 0].add_line(handle)
     legend_below(figure)
     n = own[own["protocol"] == STRICT]["n"].max()
-    title_above(
-        figure,
-        f"{dataset}: {labels[method]} minus baseline, n = {n} subjects under strict; right (shaded): "
-        f"{labels[method]} ahead",
-        fontsize=8,
-    )
+    who = labels[method]
+    title = f"{dataset}: {who} minus baseline, n = {n} subjects under strict; right (shaded): {who} ahead"
+    title_above(figure, title, [labels[name] for name in (method, *baselines)], fontsize=8)
     return figure
 
 

@@ -1,5 +1,6 @@
 """Quality against cost as a table for people and as a figure."""
 
+import textwrap
 from itertools import product
 
 import pandas as pd
@@ -97,11 +98,12 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
                 markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_title(f"{dataset}, K = {factor}", fontsize=7)
-        axes.set_xlabel(f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}, training included")
+        axes.set_title(f"{textwrap.fill(dataset, 96 // len(views))}\nK = {factor}", fontsize=7)
+        axes.set_xlabel(f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}")
         axes.grid(alpha=0.3, linewidth=0.5)
     for axes in panels[:, 0]:
         axes.set_ylabel(value_label(SHOWN))
     legend_below(figure)
-    title_above(figure, "Mean over test subjects, synthesised slices, whole image", names.values())
+    title = "Mean over test subjects, synthesised slices, whole image; seconds of training and interpolation"
+    title_above(figure, title, names.values())
     return figure

@@ -13,9 +13,10 @@ from PIL import Image
 from interslice.analysis.rows import check_labels
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.report.formatting import marks_note
 from interslice.report.style import WIDTH_INCHES, styled
 
-LABEL_INCHES, TITLE_INCHES, SPACE_INCHES = 0.9, 0.42, 0.04
+LABEL_INCHES, TITLE_INCHES, LINE_INCHES, SPACE_INCHES = 0.9, 0.42, 0.13, 0.04
 SMALLEST_SIDE = 256  # pixels of the longer side of an animation; smaller slices are enlarged
 MILLISECONDS = 160
 
@@ -47,11 +48,13 @@ def gap_rows(
     rows, columns = stacks[shown[0]].shape[1:]
     width = (WIDTH_INCHES - LABEL_INCHES - SPACE_INCHES * factor) / (factor + 1)
     height = width * (columns * pixel_mm[1]) / (rows * pixel_mm[0])
-    total = TITLE_INCHES + len(shown) * (height + SPACE_INCHES)
+    marks = marks_note(labels[name] for name in shown if name in labels)
+    header = TITLE_INCHES + LINE_INCHES * len(marks)
+    total = header + len(shown) * (height + SPACE_INCHES)
     figure = Figure(figsize=(WIDTH_INCHES, total))
     figure.set_layout_engine("none")
     for i, name in enumerate(shown):
-        top = TITLE_INCHES + i * (height + SPACE_INCHES)
+        top = header + i * (height + SPACE_INCHES)
         for j, image in enumerate(stacks[name]):
             left = LABEL_INCHES + j * (width + SPACE_INCHES)
             place = left / WIDTH_INCHES, 1 - (top + height) / total, width / WIDTH_INCHES, height / total
@@ -64,7 +67,7 @@ def gap_rows(
         middle = 1 - (top + height / 2) / total
         text = "Reference" if name == "reference" else textwrap.fill(labels[name], 14)
         figure.text((LABEL_INCHES - 0.06) / WIDTH_INCHES, middle, text, ha="right", va="center", fontsize=7.5)
-    figure.text(0.5, 1 - 0.04 / total, note, ha="center", va="top", fontsize=7.5)
+    figure.text(0.5, 1 - 0.04 / total, "\n".join([note, *marks]), ha="center", va="top", fontsize=7.5)
     return figure
 
 

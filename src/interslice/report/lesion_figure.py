@@ -13,7 +13,6 @@ from interslice.common.errors import InputError
 from interslice.report.style import (
     WIDTH_INCHES,
     MethodStyle,
-    ends,
     hidden_note,
     legend_below,
     method_styles,
@@ -55,10 +54,10 @@ def lesions_against_size(
         for measure, *_ in LESION_MEASURES
         if (present := [d for d in DIAMETERS_MM if lesion_metric(measure, d) in set(chosen["metric"])])
     }
-    figure = Figure(figsize=(WIDTH_INCHES if len(measures) > 1 else 4.6, 0.8 + 2.2 * len(groups)))
+    figure = Figure(figsize=(WIDTH_INCHES if len(measures) > 1 else 4.6, 0.8 + 2.5 * len(groups)))
     grid = figure.subplots(len(groups), len(measures), squeeze=False, sharey="col")
     for row, ((dataset, factor), rows) in zip(grid, groups, strict=True):
-        row[0].set_title(f"{dataset}, K = {factor}")
+        row[len(row) // 2].set_title(f"{dataset}, K = {factor}")
         for axes, (measure, sizes) in zip(row, measures.items(), strict=True):
             _draw_measure(axes, rows, measure, sizes, styles, names)
     legend_below(figure)
@@ -84,8 +83,9 @@ def _draw_measure(
         style = styles[row["method"]]
         means = pd.Series([row[f"{metric}_mean"] for metric in metrics])
         spread = pd.Series([row[f"{metric}_sd"] for metric in metrics]).fillna(0)
-        if not np.isfinite(ends(means, spread)).all():
-            missing.append((names[row["method"]], "a size could not be placed"))
+        lacking = [size for size, mean in zip(sizes, means, strict=True) if not np.isfinite(mean)]
+        if lacking:
+            missing.append((names[row["method"]], f"{', '.join(map(str, lacking))} mm: not all were placed"))
         shift = 0.12 * (i - (len(rows) - 1) / 2)
         axes.errorbar(
             [size + shift for size in sizes], means, spread, color=style.colour, marker=style.marker,
@@ -94,4 +94,4 @@ def _draw_measure(
     axes.set_xticks(sizes)
     axes.set_xlabel(f"Diameter (mm){hidden_note(missing, 36)}")
     entry = METRICS[metrics[0]]
-    axes.set_ylabel(f"{LESION_LABELS[measure]}, {entry.better} is better", fontsize=7)
+    axes.set_ylabel(f"{LESION_LABELS[measure]}, {entry.better} is better", fontsize=6.5)

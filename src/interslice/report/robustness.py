@@ -56,7 +56,8 @@ def degradation_curves(
         axes.remove()
     grid[0].set_ylabel(value_label(metric))
     legend_below(figure)
-    title_above(figure, f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again")
+    title = f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again"
+    title_above(figure, title, labels.values())
     return figure
 
 
