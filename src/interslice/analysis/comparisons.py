@@ -24,12 +24,8 @@ from interslice.scoring.longtable import REGIONS, seed_values
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 PLACE = ["dataset", "K", "protocol", "region", "kind", "metric"]
-FAMILY = [
-    "dataset",
-    "protocol",
-    "region",
-    "metric",
-]  # all K and all pairs: any of them would be read as a win on this metric
+# All K and all pairs: any of them would be read as a win on this metric.
+FAMILY = ["dataset", "protocol", "region", "metric"]
 COLUMNS = [
     "role", *PLACE, "method", "baseline", "n", "seeds", "estimate", "ci_low", "ci_high", "level",
     "alternative", "p", "p_min", "p_corrected", "margin", "verdict", "nonfinite", "note",
@@ -56,15 +52,8 @@ def study_comparisons(
     is declared. The primary comparison has K NaN where it is of the means over all K. It is not corrected, and
     not repeated among the exploratory ones.
     """
-    tests = pd.concat(
-        compare(
-            unit_values(means, region=region),
-            pairs,
-            confidence=settings["confidence"],
-            margins=settings["margins"],
-        )
-        for region in REGIONS
-    )
+    shared = {name: settings[name] for name in ("confidence", "margins")}
+    tests = pd.concat(compare(unit_values(means, region=region), pairs, **shared) for region in REGIONS)
     if not settings["primary"]:
         return judged(corrected(tests.reset_index(drop=True), FALSE_DISCOVERY))[COLUMNS]
     primary, keys = primary_comparisons(means, settings), [*PLACE, "method", "baseline"]

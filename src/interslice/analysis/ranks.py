@@ -27,9 +27,8 @@ DRAWS, SEED = 1000, 1
 OVER_METRICS = "all metrics"
 RANKS = ["dataset", "K", "metric", "method", "n", "rank", "ci_low", "ci_high", "first"]
 AGREEMENT = ["between", "dataset", "K", "metric", "other", "methods", "tau", "ci_low", "ci_high"]
-Ranking = tuple[
-    list[str], int, np.ndarray
-]  # methods, subjects, ranks (1 + DRAWS, methods): of all subjects, then of draws
+# Methods, subjects, ranks (1 + DRAWS, methods): of all subjects, then of draws.
+Ranking = tuple[list[str], int, np.ndarray]
 
 
 def rank_tables(

@@ -39,7 +39,7 @@ def by_origin(table: pd.DataFrame, own: frozenset[str]) -> dict[str, pd.DataFram
 
 def shown_summary(title: str, table: pd.DataFrame) -> ShownTable:
     """How often each protocol changes a difference, flips a ranking and makes a claim hold; a row per protocol."""
-    rows: list[dict[str, Cell | str]] = []
+    rows = []
     for protocol in PROTOCOLS:
         part = table[table["protocol"] == protocol]
         ahead, flips = part["estimate"] > 0, part["flipped"].astype(bool)

@@ -28,10 +28,8 @@ from interslice.scoring.longtable import subject_means
 
 MANY = 1000  # subjects, whose points are drawn as pixels in a PDF
 DATA_INCHES, BRACKET_INCHES, AROUND_INCHES = 2.1, 0.2, 0.45
-LINE_INCHES, LETTER_INCHES = (
-    0.14,
-    0.034,
-)  # a line of text; a letter of a name under the axis, turned by 35 degrees
+# A line of text; a letter of a name under the axis, turned by 35 degrees.
+LINE_INCHES, LETTER_INCHES = 0.14, 0.034
 
 
 @styled

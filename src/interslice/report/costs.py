@@ -98,7 +98,7 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
                 markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_title(f"{textwrap.fill(dataset, 96 // len(views))}\nK = {factor}", fontsize=7)
+        axes.set_title(f"{textwrap.fill(str(dataset), 96 // len(views))}\nK = {factor}", fontsize=7)
         axes.set_xlabel(f"Seconds for {'one scan' if scans == 1 else f'{scans:,} scans'}")
         axes.grid(alpha=0.3, linewidth=0.5)
     for axes in panels[:, 0]:

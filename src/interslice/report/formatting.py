@@ -103,9 +103,7 @@ class ShownTable:
     notes: tuple[str, ...] = ()
 
 
-def table_of(
-    caption: str, records: Sequence[Mapping[str, Cell | str]], notes: Sequence[str] = ()
-) -> ShownTable:
+def table_of(caption: str, records: Sequence[Mapping[Any, Any]], notes: Sequence[str] = ()) -> ShownTable:
     """A table of records, each from a column's name to its cell or text; the first names the columns."""
     cells = [
         [one if isinstance(one, Cell) else Cell(one, one) for one in record.values()] for record in records

@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -21,7 +20,7 @@ from interslice.analysis.rows import describe
 from interslice.common.errors import InputError
 from interslice.common.files import write_text
 from interslice.report.comparison_tables import NO_PRIMARY, shown_comparisons, shown_primary
-from interslice.report.formatting import Cell, Row, ShownTable, legend, metric_name, words
+from interslice.report.formatting import Cell, ShownTable, legend, metric_name, number, table_of
 from interslice.report.leaderboard import FILTERS, leaderboard
 from interslice.report.tables import shown_results
 from interslice.report.web import render
@@ -192,9 +191,9 @@ def study_sections(
     headline = results[0]
     primary = shown_primary(comparisons, labels)
     tests = [Table(shown) for shown in shown_comparisons(comparisons, labels)]
-    left_out = (
-        Table(shown_frame(excluded, "Cases left out")) if len(excluded) else Text("No case was left out.")
-    )
+    left_out: Block = Text("No case was left out.")
+    if len(excluded):
+        left_out = Table(table_of("Cases left out", excluded.astype(str).to_dict("records")))
     return [
         Section("Ranks", ranks),
         Section("Primary comparison", [Table(primary) if primary else Text(NO_PRIMARY)]),
@@ -227,19 +226,6 @@ def _what_was_run(table: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def shown_frame(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> ShownTable:
-    """Any small table as it is, a row each; the first column names the row."""
-    rows = tuple(
-        Row(
-            tuple(
-                Cell(str(v), float(v) if isinstance(v, int | float | np.number) else str(v)) for v in values
-            )
-        )
-        for values in frame.itertuples(index=False)
-    )
-    return ShownTable(caption, tuple(str(column) for column in frame.columns), rows, tuple(notes))
-
-
 def shown_benchmarks(benchmarks: pd.DataFrame) -> ShownTable:
     """Wall time and peak memory by rule from Snakemake's benchmark files, a row per job.
 
@@ -253,28 +239,36 @@ def shown_benchmarks(benchmarks: pd.DataFrame) -> ShownTable:
     for rule, jobs in benchmarks.groupby("rule", sort=False):
         seconds, memory = (pd.to_numeric(jobs[column], errors="coerce") for column in ("s", "max_rss"))
         unmeasured += int(memory.isna().sum())
-        total, longest, peak = float(seconds.sum()), float(seconds.max()), float(memory.max())
-        cells = [*words(str(rule)), Cell(str(len(jobs)), len(jobs))]
-        cells += [Cell(f"{total:.1f}", total), Cell(f"{longest:.1f}", longest)]
-        rows.append(Row((*cells, Cell("not measured" if np.isnan(peak) else f"{peak:.0f}", peak))))
-    header = ("Rule", "Jobs", "Wall time, sum (s)", "Longest job (s)", "Peak memory of a job (MB)")
+        peak = float(memory.max())
+        rows.append(
+            {
+                "Rule": str(rule),
+                "Jobs": number(len(jobs), 0),
+                "Wall time, sum (s)": number(seconds.sum(), 1),
+                "Longest job (s)": number(seconds.max(), 1),
+                "Peak memory of a job (MB)": number(peak, 0) if peak > 0 else Cell("not measured", peak),
+            }
+        )
     notes = ["Peak memory is the largest resident set of a job and its children."]
     notes += [f"Memory of {unmeasured} jobs too short to sample was not measured."] if unmeasured else []
-    return ShownTable("Wall time and peak memory by rule", header, tuple(rows), tuple(notes))
+    return table_of("Wall time and peak memory by rule", rows, notes)
 
 
 def _nonfinite(results: Sequence[pd.DataFrame]) -> Block:
-    rows = []
-    for table in results:
-        for _, row in table.iterrows():
-            for metric in table_metrics(table):
-                count = int(row[f"{metric}_nonfinite"])
-                if count:
-                    values = f"K = {row['K']}, {describe(row)}"
-                    cells = words(row["dataset"], values, row["label"], metric_name(metric))
-                    rows.append(Row((*cells, Cell(str(count), count))))
+    rows = [
+        {
+            "Dataset": row["dataset"],
+            "Values": f"K = {row['K']}, {describe(row)}",
+            "Method": row["label"],
+            "Metric": metric_name(metric),
+            "Not finite": number(row[f"{metric}_nonfinite"], 0),
+        }
+        for table in results
+        for _, row in table.iterrows()
+        for metric in table_metrics(table)
+        if row[f"{metric}_nonfinite"]
+    ]
     if not rows:
         return Text("Every scored value is finite.")
-    header = ("Dataset", "Values", "Method", "Metric", "Not finite")
     note = "PSNR is infinite where a slice equals the reference: the oracle, or a slice passed through."
-    return Table(ShownTable("Values that are infinite or not a number", header, tuple(rows), (note,)))
+    return Table(table_of("Values that are infinite or not a number", rows, (note,)))

@@ -25,9 +25,8 @@ from interslice.data.volumes import open_volume, reference_slices
 from interslice.report.viewer_images import quantise
 from interslice.report.web import render
 
-LEAST_FOREGROUND = (
-    0.3  # of the subject's fullest slice: a slice of the crown or the neck shows nothing to judge
-)
+# Of the subject's fullest slice: a slice of the crown or the neck shows nothing to judge.
+LEAST_FOREGROUND = 0.3
 
 
 @dataclass(frozen=True)

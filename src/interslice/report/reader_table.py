@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from interslice.analysis.reader_analysis import REFERENCE, Answers, agreement, reader_rates
-from interslice.report.formatting import Cell, Row, ShownTable, format_p, format_value, number, words
+from interslice.report.formatting import Cell, ShownTable, format_p, format_value, number, table_of
 
 NOTES = (
     "Synthesised slices: higher is easier to tell from real. Real slices: how often a real one was called synthesised, which "
@@ -19,16 +19,8 @@ NOTES = (
 def shown_analysis(items: pd.DataFrame, answers: Sequence[Answers], confidence: float = 0.95) -> ShownTable:
     """The rates as a table for people, agreement and what is missing in its notes."""
     rates = reader_rates(items, answers, confidence)
-    rows = tuple(Row(_cells(row)) for _, row in rates.iterrows())
-    header = (
-        "Slices of",
-        "Reader",
-        "Called synthesised",
-        "Rate",
-        f"{100 * confidence:g} % interval",
-        "p",
-        "Median time (s)",
-    )
+    interval = f"{100 * confidence:g} % interval"
+    rows = [_cells(row, interval) for _, row in rates.iterrows()]
     notes = list(NOTES)
     if len(answers) > 1:
         name, value, common = agreement(answers)
@@ -44,18 +36,19 @@ def shown_analysis(items: pd.DataFrame, answers: Sequence[Answers], confidence: 
         notes.append(
             f"{broken} answers were interrupted (page left or reloaded): counted, their times left out."
         )
-    return ShownTable("Blind reader study", header, rows, tuple(notes))
+    return table_of("Blind reader study", rows, notes)
 
 
-def _cells(row: pd.Series) -> tuple[Cell, ...]:
-    name = "real (reference)" if row["method"] == REFERENCE else row["method"]
-    interval = f"{format_value(row['ci_low'], 2)} to {format_value(row['ci_high'], 2)}"
-    p = "" if row["method"] == REFERENCE else format_p(row["p"]).removeprefix("p ").removeprefix("= ")
-    return (
-        *words(name, row["reader"]),
-        Cell(f"{row['called']} of {row['n']}", row["called"]),
-        number(row["rate"], 2),
-        Cell(interval, row["ci_low"]),
-        Cell(p, row["p"]),
-        number(row["seconds"], 1),
-    )
+def _cells(row: pd.Series, interval: str) -> dict[str, Cell | str]:
+    real = row["method"] == REFERENCE
+    p = "" if real else format_p(row["p"]).removeprefix("p ").removeprefix("= ")
+    limits = f"{format_value(row['ci_low'], 2)} to {format_value(row['ci_high'], 2)}"
+    return {
+        "Slices of": "real (reference)" if real else row["method"],
+        "Reader": row["reader"],
+        "Called synthesised": Cell(f"{row['called']} of {row['n']}", row["called"]),
+        "Rate": number(row["rate"], 2),
+        interval: Cell(limits, row["ci_low"]),
+        "p": Cell(p, row["p"]),
+        "Median time (s)": number(row["seconds"], 1),
+    }

@@ -107,9 +107,8 @@ def collect_means(parts: Sequence[str], output: Path) -> None:
 
     runs: dict[tuple, list[str]] = {}
     for part in parts:
-        for run in (
-            parquet.read_table(part, columns=FRAME[:4]).slice(0, 1).to_pylist()
-        ):  # a shard may be empty
+        # A shard may be empty.
+        for run in parquet.read_table(part, columns=FRAME[:4]).slice(0, 1).to_pylist():
             runs.setdefault(tuple(run.values()), []).append(part)
     with replacing(output) as temporary:
         writer = None

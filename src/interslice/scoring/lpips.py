@@ -56,9 +56,7 @@ def lpips_regions(
         return (2 * tensor - 1)[:, None].expand(-1, 3, -1, -1)  # (b, 3, rows, columns)
 
     distances = np.zeros((len(masks), len(images)))
-    scored = np.flatnonzero(
-        (images != references).any(axis=(1, 2))
-    )  # what a method passes through costs nothing
+    scored = np.flatnonzero((images != references).any(axis=(1, 2)))  # what is passed through costs nothing
     with torch.no_grad(), _layer_maps(network) as maps:
         for start in range(0, len(scored), batch):
             chosen = scored[start : start + batch]

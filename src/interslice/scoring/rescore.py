@@ -9,12 +9,8 @@ from sewar.full_ref import vifp
 from interslice.common.similarity import WANG_2004
 
 LIBRARIES = {"ssim": "scikit-image", "psnr": "scikit-image", "vif": "sewar", "lpips": "lpips"}
-ALLOWED = {
-    "ssim": 1e-5,
-    "psnr": 1e-5,
-    "vif": 1e-5,
-    "lpips": 1e-3,
-}  # a network in other batches rounds otherwise
+# A network in other batches rounds otherwise.
+ALLOWED = {"ssim": 1e-5, "psnr": 1e-5, "vif": 1e-5, "lpips": 1e-3}
 
 
 def rescore(metric: str, image: np.ndarray, reference: np.ndarray, network: Any) -> float:
@@ -22,9 +18,8 @@ def rescore(metric: str, image: np.ndarray, reference: np.ndarray, network: Any)
     image, reference = (np.asarray(one, dtype=np.float64) for one in (image, reference))
     if metric == "ssim":
         return float(skimage.metrics.structural_similarity(image, reference, data_range=1, **WANG_2004))
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # equal slices have no error, flat ones no information
+    # Equal slices have no error, flat ones no information.
+    with np.errstate(divide="ignore", invalid="ignore"):
         if metric == "psnr":
             return float(skimage.metrics.peak_signal_noise_ratio(reference, image, data_range=1))
         if metric == "vif":

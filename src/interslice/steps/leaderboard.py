@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 from interslice.common.provenance import environment_record
 from interslice.data.volumes import open_volume
-from interslice.report.formatting import Cell, Row, ShownTable, words
+from interslice.report.formatting import Cell, ShownTable, table_of
 from interslice.report.leaderboard import FILTERS, leaderboard, views_of
 from interslice.report.pages import Facts, Filtered, Section, Table, Text, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
@@ -130,32 +131,27 @@ def digest_of(path: Path) -> str:
 
 def check_alike(records: Sequence[Mapping[str, Any]]) -> None:
     """Refuse studies whose subjects of one name are other volumes, and those that scored other gaps."""
-    volumes: dict[tuple[str, str], tuple[str, str]] = {}
-    steps: dict[str, tuple[Any, str]] = {}
+    first: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def agree(place: tuple[str, str], value: Any, study: str, sentence: str) -> None:
+        before, other = first.setdefault(place, (value, study))
+        if before != value:
+            raise InputError(f"{study}: {sentence.format(other=other, before=before)}")
+
     for record in records:
+        study = record["study"]
         for dataset, subjects in record["data"].items():
             for subject, digest in subjects.items():
-                first = volumes.setdefault((dataset, subject), (digest, record["study"]))
-                if first[0] != digest:
-                    raise InputError(
-                        f"{record['study']}: subject {subject} of {dataset} is another volume than in {first[1]}; allowed are "
-                        "equal data with equal preprocessing"
-                    )
+                what = f"subject {subject} of {dataset} is another volume than in {{other}}; allowed are equal data with equal "
+                agree((dataset, subject), digest, study, f"{what}preprocessing")
         for place, step in record["gap_steps"].items():
-            first_step = steps.setdefault(place, (step, record["study"]))
-            if first_step[0] != step:
-                raise InputError(
-                    f"{record['study']}: scores every {step} gaps of {place}, {first_step[1]} every {first_step[0]}; "
-                    "allowed is one gap_step"
-                )
+            what = f"scores every {step} gaps of {place}, {{other}} every {{before}}; allowed is one gap_step"
+            agree(("gap_step", place), step, study, what)
 
 
 def distinct(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """For each study its methods' names among all: a name that several have gets the study's behind it."""
-    owners: dict[str, int] = {}
-    for record in records:
-        for method in record["labels"]:
-            owners[method] = owners.get(method, 0) + 1
+    owners = Counter(method for record in records for method in record["labels"])
     studies = [record["study"] for record in records]
     apart = [
         study if studies.count(study) == 1 else f"{study}-{studies[: number + 1].count(study)}"
@@ -202,15 +198,15 @@ def sections(means: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[
 
 def shown_costs(records: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> ShownTable:
     """Seconds per volume, each on its own machine."""
-    rows = [
-        Row((*words(labels[method], dataset, factor), Cell(f"{value:.3g}", value)))
-        for record in records
-        for (dataset, factor, method), value in (
-            (key.split(" "), value) for key, value in record["seconds"].items()
-        )
-    ]
-    note = "Median over the test subjects, on the machine of each study: below."
-    return ShownTable("Seconds per volume", ("Method", "Dataset", "K", "Seconds"), tuple(rows), (note,))
+    rows = []
+    for record in records:
+        for key, value in record["seconds"].items():
+            dataset, factor, method = key.split(" ")
+            seconds = Cell(f"{value:.3g}", value)
+            rows.append({"Method": labels[method], "Dataset": dataset, "K": factor, "Seconds": seconds})
+    return table_of(
+        "Seconds per volume", rows, ("Median over the test subjects, on the machine of each study: below.",)
+    )
 
 
 def shown_sources(records: Sequence[Mapping[str, Any]]) -> ShownTable:
@@ -218,12 +214,16 @@ def shown_sources(records: Sequence[Mapping[str, Any]]) -> ShownTable:
     for record in records:
         subjects = "; ".join(f"{dataset}: {len(found)}" for dataset, found in record["data"].items())
         machine = ", ".join(value for value in record["machine"].values() if value not in ("None", ""))
-        methods = ", ".join(record["labels"].values())
-        rows.append(Row((*words(record["study"], methods, subjects, machine, record["commit"][:10]),)))
-    header = ("Study", "Methods", "Test subjects", "Machine", "Commit")
-    return ShownTable(
-        "Studies", header, tuple(rows), ("Data, preprocessing and scored gaps were found equal.",)
-    )
+        rows.append(
+            {
+                "Study": record["study"],
+                "Methods": ", ".join(record["labels"].values()),
+                "Test subjects": subjects,
+                "Machine": machine,
+                "Commit": record["commit"][:10],
+            }
+        )
+    return table_of("Studies", rows, ("Data, preprocessing and scored gaps were found equal.",))
 
 
 def differences(records: Sequence[Mapping[str, Any]]) -> list[Text | Facts]:

@@ -17,20 +17,9 @@ DESCRIBED = {
     "motion_spline": "our own, one for every factor",
 }
 KEPT = (
-    "settings",
-    "seed",
-    "K",
-    "digest",
-    "subjects",
-    "validation_subjects",
-    "weights",
-    "best_step",
-    "history",
-    "seconds",
-    "compute_seconds",
-    "updates",
-    "ended",
-)
+    "settings", "seed", "K", "digest", "subjects", "validation_subjects", "weights", "best_step", "history", "seconds",
+    "compute_seconds", "updates", "ended",
+)  # fmt: skip
 
 
 def export_model(model: Path, provenance: Path, dataset: str, slice_profile: str, output: Path) -> None:
