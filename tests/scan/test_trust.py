@@ -1,3 +1,6 @@
+import os
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from interslice.methods.base import Method
 from interslice.scan.grid import Grid
 from interslice.scan.models import Model, conventional
 from interslice.scan.own_training import hold_out
-from interslice.scan.preview import preview_figure, turned_to_ras
+from interslice.scan.preview import preview_figure, turned_to_ras, write_preview
 from interslice.scan.scans import read_scan, scan_from_image
 from interslice.scan.trust import Score as S
 from interslice.scan.trust import check_methods, check_report, recommendation
@@ -118,6 +121,15 @@ def test_preview_is_true_to_scale_and_upright(tmp_path, name):
     for before, after in zip(figure.axes[::2], figure.axes[1::2], strict=True):
         assert before.get_xlim() == after.get_xlim()
         assert before.get_ylim() == after.get_ylim()
+
+
+@pytest.mark.parametrize("name", [b"$a_{$b$.nii", b"sch\xe4del.nii"])
+def test_preview_of_a_file_of_any_name(tmp_path, name):
+    """Dollars are no formula, and bytes that are no text are escaped."""
+    scan = replace(read_scan(FILES["plain"](tmp_path)), name=os.fsdecode(name))
+    fine = upsample_scan(scan, grid_of(scan, 2), conventional("linear").method)
+    write_preview(scan, fine, grid_of(scan, 2), "linear", tmp_path / os.fsdecode(name + b".png"))
+    assert len(list(tmp_path.glob("*.png"))) == 1
 
 
 def test_preview_turns_the_scan_to_the_patient(tmp_path):

@@ -70,8 +70,9 @@ def preview_figure(before: Scan, after: Scan, grid: Grid, label: str) -> Figure:
                     axes.set_ylabel(PLANES[plane])
             top += size[1] + GAP
         spacing = f"{before.slice_spacing_mm:.3g} mm to {after.slice_spacing_mm:.3g} mm"
-        title = f"{Path(before.name).name}: {label}, {spacing}"
-        figure.suptitle(title, fontsize=8, y=1 - 0.08 / total, va="top")
+        name = Path(before.name).name.encode(errors="backslashreplace").decode()
+        title = f"{name}: {label}, {spacing}"
+        figure.suptitle(title, fontsize=8, y=1 - 0.08 / total, va="top", parse_math=False)
     return figure
 
 

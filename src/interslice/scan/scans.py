@@ -246,6 +246,14 @@ def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> n
 def check_scan(scan: Scan, nan: str = "keep") -> None:
     """Refuse values that cannot be interpolated, each with one sentence."""
     name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
+    try:
+        scan.header.get_xyzt_units()
+    except KeyError as error:
+        raise InputError(
+            f"{name}: found code {error.args[0]} of a unit in the header, which NIfTI has not"
+        ) from error
+    if nan not in NAN:
+        raise InputError(f"nan: found {nan!r}, allowed are {', '.join(NAN)}")
     if stored.dtype.fields:
         raise InputError(
             f"{name}: found colour voxels ({', '.join(stored.dtype.fields)}), allowed are real numbers"
@@ -263,8 +271,6 @@ def check_scan(scan: Scan, nan: str = "keep") -> None:
 def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
     """Refuse infinite voxels, nothing but NaN, and with nan "refuse" any NaN."""
     infinite, absent = int(np.isinf(stored).sum()), int(np.isnan(stored).sum())
-    if nan not in NAN:
-        raise InputError(f"nan: found {nan!r}, allowed are {', '.join(NAN)}")
     if infinite:
         raise InputError(f"{name}: found {infinite} infinite voxels, allowed are none")
     if absent == stored.size:
