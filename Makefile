@@ -74,11 +74,11 @@ eclare: .eclare/bin/run-eclare
 	.eclare/bin/python -m pip install --quiet --requirement envs/eclare.txt
 	@touch $@
 
-# The pictures of the README and docs, after `make demo`, `snakemake audit` and `snakemake peers`; needs graphviz.
+# The pictures of the README and docs, after `make demo` and `snakemake peers`; needs graphviz. docs/results/audit.png is of an
+# older study, as its page says.
 docs: $(VENV)/.synced
 	$(SNAKEMAKE) --rulegraph | dot -Tsvg > docs/rules.svg
 	$(BIN)/python benchmarks/panel.py
-	cp results/default/figures/audit_t1_cae_pretrained.png docs/results/audit.png
 	cp results/peers/figures/cost.png docs/results/peers.png
 
 # The models of src/interslice/methods/pretrained and their card, trained anew with the long budget.
