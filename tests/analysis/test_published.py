@@ -148,7 +148,7 @@ def test_our_updates_are_said_beside_a_trained_value(numbers):
     trained = study()
     trained["methods"]["cae"]["training"] = {"steps": 500}
     found = beside(one, scores("strict", 40.0), scores("as_published", 30.0), trained)
-    assert (found["remark"] == "ours has 500 updates, theirs are not recorded").all()
+    assert (found["remark"] == "ours has at most 500 updates, theirs are not recorded").all()
 
 
 def test_a_value_under_another_protocol_is_not_comparable(numbers):

@@ -40,3 +40,17 @@ def test_a_score_that_was_also_a_training_loss_is_said(scored, said):
     text = methods_paragraph(study, tests, environment_record())
     assert ("(alex) that was also in the training loss of CAE, in whose favour" in text) == said
     assert "loss of CAE, no" not in text
+
+
+def test_a_training_that_time_or_a_plateau_ends_is_not_said_to_use_up_its_steps():
+    tests = pd.DataFrame({"dataset": [], "n": [], "role": []})
+    limits = {"steps": 1000, "seconds": 90.0, "until": "plateau", "schedule": "decay"}
+    for training, said in (
+        ({"steps": 1000}, "CAE: 1,000 updates of 4 triplets, crops"),
+        (
+            limits,
+            "CAE: at most 1,000 updates of 4 triplets, ended before that after 90 s of the processor or at a plateau",
+        ),
+    ):
+        study = study_of(methods=["linear", "cae"], training=training).resolved
+        assert said in methods_paragraph(study, tests, environment_record())

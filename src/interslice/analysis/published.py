@@ -149,7 +149,7 @@ def _ours(
             training = study["methods"][method].get("training", {})
             remarks = [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
             remarks += (
-                [f"ours has {training['steps']:,} updates, theirs are not recorded"]
+                [f"ours has at most {training['steps']:,} updates, theirs are not recorded"]
                 if "steps" in training
                 else []
             )

@@ -114,10 +114,12 @@ def _budgets(study: Mapping[str, Any], method: str) -> str:
 
 def _budget(settings: Mapping[str, Any]) -> str:
     training = settings["training"]
-    return (
-        f"{training['steps']:,} updates of {training['batch']} {examples_of(settings)}, crops of {training['crop']} pixels, "
-        f"{recipe_of(settings)}"
-    )
+    updates = f"{training['steps']:,} updates of {training['batch']} {examples_of(settings)}"
+    ends = [f"after {training['seconds']:,g} s of the processor"] if training["seconds"] else []
+    ends += ["at a plateau of the validation score"] if training["until"] == "plateau" else []
+    if ends:
+        updates = f"at most {updates}, ended before that {' or '.join(ends)}"
+    return f"{updates}, crops of {training['crop']} pixels, {recipe_of(settings)}"
 
 
 def recipe_of(settings: Mapping[str, Any]) -> str:
