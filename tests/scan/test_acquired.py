@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import interslice
+from generators import cine, write_dicom_series
 from heads import head_volume
 from interslice.cli import main
 from interslice.common.errors import InputError
@@ -36,6 +37,16 @@ def test_the_json_beside_an_image_says_how_thick_slices_are(tmp_path, thickness,
     scan = with_thickness(read_scan(path), None)
     assert (scan.thickness_mm, scan.remarks) == (thickness, (words,))
     assert with_thickness(read_scan(path), 3).thickness_mm == 3
+
+
+def test_along_another_axis_nothing_says_how_thick_slices_are(tmp_path):
+    path = saved(nifti(), tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.json").write_text(json.dumps({"SliceThickness": 4, "SpacingBetweenSlices": 5}))
+    write_dicom_series(tmp_path / "in", cine((4, 12, 16), 1, seed=1), trigger=False)
+    for source in (path, tmp_path / "in"):
+        assert read_scan(source, "k").thickness_mm in (4, 8)
+        scan = read_scan(source, "i")
+        assert (scan.thickness_mm, scan.remarks) == (None, ())
 
 
 def test_the_method_is_given_the_thickness(tmp_path):

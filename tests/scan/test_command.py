@@ -329,6 +329,7 @@ BAD_SCANS = {
         series(lambda folder, paths: [path.unlink() for path in paths[1:]]), "found 1 slice, a stack needs",
     ),
     "link_to_itself": (looped_link, "loop.nii: no such file"),
+    "bzip2": (lambda folder: saved(nifti(), folder / "bad.nii.bz2"), "bad.nii.bz2: found .bz2, of compressed files .gz is"),
     "unknown_unit": (header_bytes(xyzt_units=((), 7)), "bad.nii: found code 7 of a unit in the header"),
     "flat_metaimage": (flat_metaimage, "flat.mha: found 2-D data, allowed are 3-D and 4-D images"),
     "broken_compression": (series(broken_compression), "(compressed as JPEG-LS Lossless Image Compression; dcm2niix"),

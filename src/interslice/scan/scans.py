@@ -159,11 +159,15 @@ def read_scan(
         return read_dicom(path, str(path), axis, series, fill)
     if has_suffix(path, ITK_SUFFIXES):
         return scan_from_image(read_itk(path), str(path), axis, trust, nan)
+    if has_suffix(path, (".bz2", ".zst")):  # of which nothing says how much they may hold
+        raise InputError(f"{path}: found {path.suffix}, of compressed files .gz is allowed")
     image = open_image(path)
     check_memory(bytes_of(image), str(path))
     check_gzip(image.get_filename() or path)
     with readable(path):
         scan = scan_from_image(image, str(path), axis, trust, nan)
+    if scan.axis != choose_axis(scan, None):  # what is known of the slices is of those along another axis
+        return scan
     thickness, remarks = slice_facts(path, scan.slice_spacing_mm)
     return replace(scan, thickness_mm=thickness, remarks=remarks)
 
@@ -187,7 +191,7 @@ def read_dicom(
     if uneven and scan.axis != 2:
         raise InputError(f"{name}: its slices lie at unequal distances, allowed is --axis k, across them")
     return replace(
-        scan, thickness_mm=stack.thickness_mm, remarks=stack.remarks, places=stack.places,
+        scan, thickness_mm=stack.thickness_mm if scan.axis == 2 else None, remarks=stack.remarks, places=stack.places,
         positions=tuple(stack.positions.tolist()) if stack.positions is not None else (),
     )  # fmt: skip
 
