@@ -130,3 +130,19 @@ def test_table_and_figure_say_ranks_and_what_is_better():
     assert {"f a ▲", "a f ▼", "a a "} <= marks
     empty = rank_tables(frame_means(scores[scores["subject"] == "s1"]), ["control"], confidence=0.95)[0]
     assert rank_figure(empty, tests, "psnr", labels).texts[0].get_text() == NOTHING
+
+
+def test_the_figure_of_many_places_with_long_names_is_not_cut_off():
+    datasets = [f"data {i}, with a slice profile of a long name" for i in range(3)]
+    scores = scores_of({(name, "psnr"): apart(*range(5), spread=0.5) for name in datasets})
+    labels = {name: f"Method {name} (ours), pretrained‡" for name in "abcdefgh"}
+    ranks, _ = rank_tables(frame_means(scores), ["control"], confidence=0.95)
+    tests = significance_map(frame_means(scores), ["control"], "psnr", confidence=0.95)
+    figure = rank_figure(ranks, tests, "psnr", labels)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 2 * len(datasets)
+    content, page = figure.get_tightbbox(), figure.bbox_inches
+    assert min(content.x0, content.y0, page.width - content.x1, page.height - content.y1) >= -0.01
+    boxes = [text.get_window_extent() for axes in figure.axes for text in axes.get_yticklabels()]
+    frames = [axes.get_window_extent() for axes in figure.axes]
+    assert not any(frame.overlaps(box) for frame in frames for box in boxes)

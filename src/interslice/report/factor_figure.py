@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -75,7 +76,8 @@ def _lines(
     spans = ends(rows["mean"], rows["sd"])
     limits = visible_limits(spans[~rows["control"]], spans[rows["control"]])
     methods = [method for method in styles if method in set(rows["method"])]
-    hidden, width = list[tuple[str, str]](), 0.2 if rows["K"].nunique() > 1 else 0.6
+    apart = np.diff(sorted(rows["K"].unique())).min(initial=3)
+    hidden, width = list[tuple[str, str]](), 0.2 * apart
     for i, method in enumerate(methods):
         own, style = rows[rows["method"] == method].sort_values("K"), styles[method]
         drawn = own[inside(own["mean"], own["sd"], limits)]

@@ -95,8 +95,8 @@ def _name(metric: str) -> str:
 def rank_figure(
     ranks: pd.DataFrame, significance: pd.DataFrame, metric: str, labels: Mapping[str, str]
 ) -> Figure:
-    """Above the ranks with their bootstrap intervals, below which method is better than which by `metric`; a column per
-    dataset and K. ranks, significance: of `ranks.rank_tables` and `ranks.significance_map`.
+    """Above the ranks with their bootstrap intervals, below which method is better than which by `metric`, for every
+    dataset and K, two side by side. ranks, significance: of `ranks.rank_tables` and `ranks.significance_map`.
     """
     places = list(ranks.groupby(["dataset", "K"], sort=False))
     if not places:
@@ -104,15 +104,19 @@ def rank_figure(
         figure.text(0.5, 0.5, NOTHING, ha="center", va="center", fontsize=7)
         return figure
     most = max(part["method"].nunique() for _, part in places)
-    height = 0.75 + 0.27 * most
-    figure = Figure(figsize=(max(4.6, min(WIDTH_INCHES, 3.6 * len(places))), 2 * height))
-    grid = figure.subplots(2, len(places), squeeze=False)
-    for column, ((dataset, factor), part) in enumerate(places):
+    height, columns = 0.75 + 0.27 * most, min(2, len(places))
+    rows = -(-len(places) // columns)
+    figure = Figure(figsize=(WIDTH_INCHES if columns > 1 else 4.6, 2 * rows * height))
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for i, ((dataset, factor), part) in enumerate(places):
+        above, below = grid[i // columns * 2 : i // columns * 2 + 2, i % columns]
         order = _order(part)
-        _ranks(grid[0, column], part, order, labels)
-        grid[0, column].set_title(f"{dataset}, K = {factor}", fontsize=7)
+        _ranks(above, part, order, labels)
+        above.set_title(f"{dataset}, K = {factor}", fontsize=7, loc="right")
         tests = significance[(significance["dataset"] == dataset) & (significance["K"] == factor)]
-        _map(grid[1, column], tests, order, labels, metric)
+        _map(below, tests, order, labels, metric)
+    for axes in grid[-2:, len(places) - columns * (rows - 1) :].ravel():
+        axes.remove()
     legend_below(figure)
     title_above(
         figure,
