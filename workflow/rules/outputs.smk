@@ -228,3 +228,23 @@ def print_summary():
             print(summary.read_text())
             page = Path(f"{RESULTS}/report/index.html")
             print(f"Report: {page if page.exists() else summary.parent}")
+
+
+# What make pretrained makes: the name of a finished model to its method and K.
+TRAINED_ON = next(iter(STUDY.datasets))
+GIVEN = {
+    (
+        STUDY.methods[method]["method"]
+        if STUDY.methods[method]["method"] in ONE_FOR_ALL
+        else f"{method}_K{K}"
+    ): (method, K)
+    for K in STUDY.factors(TRAINED_ON)
+    for method in TRAININGS
+    if STUDY.training_factor(method, TRAINED_ON, K) == K
+}
+
+
+def given_training(wildcards, file):
+    """A file of the training of a finished model."""
+    method, K = GIVEN[wildcards.model]
+    return f"{training_folder(method, TRAINED_ON, K, 1)}/{file}"

@@ -1,21 +1,4 @@
 # Finished models to give away, with their card: make pretrained. They are trained on the first dataset of config/long.yaml.
-TRAINED_ON = next(iter(STUDY.datasets))
-GIVEN = {
-    (
-        STUDY.methods[method]["method"]
-        if STUDY.methods[method]["method"] in ONE_FOR_ALL
-        else f"{method}_K{K}"
-    ): (method, K)
-    for K in STUDY.factors(TRAINED_ON)
-    for method in TRAININGS
-    if STUDY.training_factor(method, TRAINED_ON, K) == K
-}
-
-
-def given_training(wildcards, file):
-    """A file of the training of a finished model."""
-    method, K = GIVEN[wildcards.model]
-    return f"{training_folder(method, TRAINED_ON, K, 1)}/{file}"
 
 
 rule export_model:
