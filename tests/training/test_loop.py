@@ -329,6 +329,24 @@ def test_losses_reach_only_their_own_group():
     assert not any(torch.equal(old, new) for old, new in zip(before[1], decoder, strict=True) if old.ndim > 1)
 
 
+def test_a_gradient_that_is_too_large_is_made_as_large_as_allowed_and_any_other_is_left():
+    for largest, loss in ((None, 1000.0), (0.05, 1000.0), (0.05, 1e-6)):
+        method = build_method(small_settings("cae"))
+        method.clip = largest
+        weights = method.groups()["autoencoder"]
+        method.losses = lambda *_, weights=weights, loss=loss: (
+            {"autoencoder": loss * sum((weight**2).sum() for weight in weights)},
+            {},
+        )
+        free = 2 * loss * torch.cat([weight.detach().flatten() for weight in weights])
+        batch = (np.zeros((2, 3, 16, 16), np.float32), np.full((2, 1, 1, 1), 0.5, np.float32))
+        training = method.settings["training"]
+        take_step(method, build_optimisers(method, training), batch, training, 0)
+        found = torch.cat([weight.grad.flatten() for weight in weights])
+        expected = free if largest is None or free.norm() < largest else free * largest / free.norm()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
 def test_a_budget_of_seconds_counts_those_before_the_stop(tmp_path, monkeypatch):
     """A clock of one second a reading: the training ends at the same update with a stop on the way and without."""
     volumes, pairs = phantom_data()

@@ -208,6 +208,8 @@ def take_step(
         for optimiser in optimisers[name]:
             optimiser.zero_grad(set_to_none=True)
         losses[name].backward(inputs=groups[name], retain_graph=name != due[-1])
+        if method.clip is not None:
+            nn.utils.clip_grad_norm_(groups[name], method.clip)
     for optimiser in (one for name in due for one in optimisers[name]):
         for group in optimiser.param_groups:
             group["lr"] = share * group["initial_lr"]

@@ -27,6 +27,7 @@ class TrainedMethod(Method):
     any_gap: ClassVar[bool] = (
         False  # trains on windows of `training.windows`: any place in a gap of any width
     )
+    clip: ClassVar[float | None] = None  # largest norm of a group's gradient; None: any
     step: int = 0  # of the training that `losses` is asked in
     network: nn.Module
     perceptual: nn.Module | None = None  # LPIPS, set by the training loop for methods that use it
