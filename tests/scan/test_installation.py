@@ -16,7 +16,17 @@ import interslice
 from installed import closure, listed, plain_python, run_plainly
 from settings import ROOT
 
-HEAVY = {"torch", "snakemake", "pandas", "matplotlib", "SimpleITK", "pydicom", "PIL", "requests"}
+HEAVY = {
+    "torch",
+    "snakemake",
+    "pandas",
+    "matplotlib",
+    "SimpleITK",
+    "pydicom",
+    "PIL",
+    "requests",
+    "scipy.ndimage",
+}
 
 
 @pytest.fixture(scope="module")

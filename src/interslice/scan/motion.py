@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
@@ -59,7 +59,8 @@ def detect_motion(scan: Scan) -> Motion | None:
     if scan.frames > 1 or len(volume) < FEWEST or min(volume.shape[1:]) < 2:
         return None
     step = max(1, -(-max(volume.shape[1:]) // LARGEST_SIDE))
-    smooth = ndimage.gaussian_filter(volume, (0, SMOOTHING_PX * step, SMOOTHING_PX * step))[:, ::step, ::step]
+    down, right = (smoothing(count, step) for count in volume.shape[1:])
+    smooth = down @ volume @ right.T
     sizes = np.array(in_plane_mm(scan)) * step
     rows, columns = (
         (np.arange(count) - (count - 1) / 2) * size
@@ -91,6 +92,13 @@ def detect_motion(scan: Scan) -> Motion | None:
     if not (sure & (np.abs(moved) > SMALLEST * min(in_plane_mm(scan)))).any():
         return None
     return Motion(float(found[0]), float(found[1]), float(np.degrees(found[2])))
+
+
+def smoothing(count: int, step: int) -> np.ndarray:
+    """(kept, count): Gaussian weights about every `step`-th of `count` pixels; those beyond the ends are left out."""
+    distance = (np.arange(0, count, step)[:, np.newaxis] - np.arange(count)) / (SMOOTHING_PX * step)
+    weights = np.exp(-(distance**2) / 2)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def register_halves(scan: Scan) -> "tuple[Motion, SimpleITK.Euler3DTransform]":
@@ -138,7 +146,7 @@ def corrected(scan: Scan, transform: "SimpleITK.Euler3DTransform") -> Scan:
     result = replace(scan, stored=stored)
     for index in range(1, len(volume), 2):
         filled = without_nan(volume[index : index + 1])[0]
-        moved = ndimage.affine_transform(
+        moved = scipy.ndimage.affine_transform(
             filled, turn * sizes / sizes[:, np.newaxis], shift / sizes, order=3, mode="nearest"
         )
         moved = np.clip(moved, filled.min(), filled.max())
