@@ -77,6 +77,15 @@ def test_check_recommends_the_better_method():
     assert "linear " in report
 
 
+def test_check_says_where_held_out_slices_show_more_than_there_is():
+    scan = scan_of(ellipsoids((9, 24, 24)))  # 5 mm apart
+    for thickness_mm, said in ((None, "may be as thick"), (5.0, "are as thick"), (4.0, None), (1.0, None)):
+        report = check_report(replace(scan, thickness_mm=thickness_mm), conventional("linear"), None)
+        told = [line for line in report.splitlines() if "methods differ less than these scores do" in line]
+        assert len(told) == (said is not None)
+        assert all(f"the slices {said} as they are apart" in line for line in told)
+
+
 def test_check_says_when_the_model_has_seen_the_scan():
     scan = scan_of(ellipsoids((9, 24, 24)))
     seen = Model("cae", Watcher(), "model.pt", "0" * 64, ("phantom", "other"))
