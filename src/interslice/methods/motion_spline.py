@@ -45,7 +45,7 @@ class MotionSpline(TrainedMethod):
 
     neighbours = 4
     any_gap = True
-    clip = 0.05  # nine gradients in ten are below; one that was 80 times as large threw all motion out of the image, for good
+    clip = 0.05  # nine gradients in ten are below; without it a training lost all motion, for good
     network: nn.ModuleDict
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

@@ -74,7 +74,7 @@ def scale(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def gap_factor(thickness: float | None) -> float:
     """What errors between slices are, relative to those at held-out ones.
 
-    thickness: of a slice in units of the gap; None, not known, counts as 1. On DS240 .64 to .82 was right for thin slices at
-    K = 2, 4, 6, .81 to .90 for slabs of .8 and 1.0 to 1.4 for a Gaussian profile, with four methods.
+    thickness: of a slice in units of the gap; None, not known, counts as 1. Right on DS240 was .64 to .82 for thin slices and
+    1.0 to 1.4 for a Gaussian profile (K = 2, 4, 6; splines, registration, motion_spline), .81 to .90 for slabs of .8 (K = 2).
     """
     return 0.7 + max(0.0, min(1.0 if thickness is None else thickness, 1.0) - 0.5)

@@ -78,7 +78,7 @@ def card_row(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
 
 CARD = """# Pretrained models
 
-Written by `make pretrained`, which trains them anew (config/long.yaml, under three hours on two cores).
+Written by `make pretrained`, which trains them anew (config/long.yaml, at most 50 CPU minutes for each).
 **Not a medical device**: for research, never for diagnosis.
 
 {table}
