@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from phantoms import ellipsoids
 
+LABELLED = (0.2, 0.4, 0.6)  # the intensities at which the labels of `write_acdc` begin
 SHORT_AXIS = np.array([[0.8, 0.6, 0.0], [0.0, 0.0, -1.0]])  # rows, columns of an oblique slice
 
 
@@ -137,7 +138,8 @@ def write_acdc(
         images = {"4d": volume}
         for frame in (0, frames - 1):
             images[f"frame{frame + 1:02d}"] = volume[..., frame]
-            images[f"frame{frame + 1:02d}_gt"] = volume[..., frame] > 0.5
+            # 0 to 3, as right ventricle, myocardium and left ventricle have them; write_nifti takes thousandths.
+            images[f"frame{frame + 1:02d}_gt"] = np.digitize(volume[..., frame], LABELLED) / 1000
         for what, content in images.items():
             write_nifti(place / f"{name}_{what}.nii.gz", content, spacing)
             set_acdc_header(place / f"{name}_{what}.nii.gz", spacing, sform_code)

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -30,12 +29,11 @@ from interslice.common.errors import InputError
 from interslice.common.schemas import read_yaml
 from interslice.data.archives import unpack
 from interslice.data.dataset_files import load_dataset
-from interslice.data.images import load_image
 from interslice.data.index import find_cases, input_files, sha256_of_image, split_cases
+from interslice.data.labels import read_labels
 from interslice.data.parts import part_of
 from interslice.data.preprocess import fit_in_plane, normalise_case
 from interslice.data.sources import Found, read_cases, read_excluded
-from interslice.data.sources.acdc import labels
 from interslice.data.sources.idx import read_idx
 from interslice.data.sources.sunnybrook import convert
 from interslice.data.splits import assign_splits, declared_splits
@@ -89,10 +87,10 @@ def test_acdc(tmp_path):
     ]
     assert "no Info.cfg" in found[1].problem
     assert found[0].files[0].name == "patient001_4d.nii.gz"
-    assert {frame: path.name for frame, path in labels(found[0].files[0]).items()} == {
-        0: "patient001_frame01_gt.nii.gz",
-        1: "patient001_frame02_gt.nii.gz",
-    }
+    assert [(frame, path.name) for frame, path in found[0].labels] == [
+        (0, "patient001_frame01_gt.nii.gz"),
+        (1, "patient001_frame02_gt.nii.gz"),
+    ]
 
 
 @pytest.mark.parametrize("layout", ["database", "ACDC/database"])
@@ -114,7 +112,8 @@ def test_acdc_slices_are_ten_millimetres_apart_whatever_the_headers_say(tmp_path
     assert [case.spacing for case in cases] == [
         (pytest.approx(1.37 + 0.003 * n), pytest.approx(1.37 + 0.003 * n), pytest.approx(10)) for n in (1, 21)
     ]
-    label = load_image(next(iter(labels(Path(cases[0].path)).values())), settings["trust"])
+    _, path = cases[0].labels[0]
+    label = read_labels(path, cases[0].path, settings["trust"])
     np.testing.assert_allclose(nib.affines.voxel_sizes(label.affine), cases[0].spacing, rtol=1e-5)
 
 

@@ -9,15 +9,17 @@ import pytest
 from interslice.analysis.comparisons import compare, unit_values
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
+from interslice.data.labels import write_labels
 from interslice.data.masks import foreground_mask
 from interslice.data.volumes import Volume, decimate, write_volume
 from interslice.methods import load_method
 from interslice.report.lesion_figure import lesions_against_size
 from interslice.scoring.evaluation import evaluate
 from interslice.scoring.frames import Frame
+from interslice.scoring.label_agreement import label_dice
 from interslice.scoring.lesions import DIAMETERS_MM
 from interslice.scoring.longtable import check_scores, frame_means, subject_means
-from interslice.scoring.registry import VOLUME_METRICS, lesion_metric
+from interslice.scoring.registry import METRICS, VOLUME_METRICS, lesion_metric
 from interslice.scoring.volumes import score_whole
 from kept_cases import kept_case
 from phantoms import ellipsoids
@@ -33,6 +35,7 @@ def interpolated(method: str, volume: np.ndarray, factor: int = K) -> np.ndarray
 
 
 UNBLURRED = {"slice_profile": "none", "score_px": None}
+OF_ALL = [metric for metric in VOLUME_METRICS if METRICS[metric].needs != "labels"]
 SCORED = ["psnr", "edge_error", "flat_error", *VOLUME_METRICS]
 
 
@@ -57,9 +60,10 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def test_volume_metrics_are_rows_of_the_long_table(scores: pd.DataFrame):
     whole = scores[scores["metric"].isin(VOLUME_METRICS)]
+    assert set(whole["metric"]) == set(OF_ALL), "no row where there are no labels"
     assert set(whole["slice"]) == {-1}
     assert set(whole["kind"]) == {"synthesised"}
-    assert len(whole) == 4 * 2 * 2 * len(VOLUME_METRICS)
+    assert len(whole) == 4 * 2 * 2 * len(OF_ALL)
     assert (scores[~scores["metric"].isin(VOLUME_METRICS)]["slice"] >= 0).all()
 
 
@@ -97,6 +101,29 @@ def test_tables_and_tests_take_volume_metrics_as_they_are(scores: pd.DataFrame):
     assert not [column for column in kept.columns if column.startswith(("dice", "lesion"))]
 
 
+def test_labels_beside_a_volume_are_scored(tmp_path: Path):
+    """Of the frames that have them alone, in both regions, within the central square."""
+    data = np.stack([ellipsoids((13, 48, 44), seed) for seed in range(2)])
+    volume = Volume(data, np.diag([1.0, 1.0, 1.0, 1.0]), 2)
+    files = "s0", tmp_path / "s0.nii", tmp_path / "low.nii"
+    write_volume(volume, files[1])
+    write_volume(decimate(volume, 2, "none"), files[2])
+    labels = np.stack([np.zeros_like(data[0]), np.digitize(data[1], [0.3, 0.6])]).astype(np.uint8)
+    write_labels(labels, volume, tmp_path / "s0.labels.nii.gz")
+    found = {}
+    for method in ("oracle", "nearest"):
+        case = kept_case(load_method(small_settings(method), None), *files, 2)
+        assert tmp_path / "s0.labels.nii.gz" in case.files, "other labels are another result"
+        table = evaluate(case, 2, metrics=["label_dice"], gap_step=1, score_px=40)
+        assert table[["frame", "region", "slice"]].values.tolist() == [
+            [1, "whole", -1], [1, "foreground", -1],
+        ]  # fmt: skip
+        found[method] = table["value"].unique().tolist()
+    inner = (slice(None), slice(4, 44), slice(2, 42))
+    assert found["oracle"] == pytest.approx([label_dice(data[1][inner], labels[1][inner], 2)])
+    assert found["nearest"] != found["oracle"]
+
+
 def test_a_slice_profile_blurs_the_lesions_too(tmp_path: Path):
     volume = Volume(ellipsoids((53, 64, 60))[np.newaxis], np.diag([1.0, 1.0, 1.0, 1.0]), 2)
     files = "s0", tmp_path / "s0.nii", tmp_path / "low.nii"
@@ -119,7 +146,7 @@ def test_only_the_central_square_is_scored(tmp_path: Path):
     found = []
     for name, data in (("a", reference), ("b", noisy)):
         frame = Frame(data, foreground_mask(reference), K, (1.0, 1.0, 1.0), "none", 40, "s")
-        metrics = [metric for metric in VOLUME_METRICS if "lesion" not in metric]
+        metrics = [metric for metric in OF_ALL if "lesion" not in metric]
         found.append(score_whole(interpolated("linear", data), frame, metrics, None)["value"].tolist())
         assert len(set(found[-1])) > 3, name
     assert found[0] == found[1]

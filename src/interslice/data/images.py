@@ -51,8 +51,7 @@ def open_image(path: str | Path) -> SpatialImage:
 def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
     """Open an image file with RAS axes and an affine in mm; trust and InputError as in `voxel_affine` and `open_image`."""
     image = open_image(path)
-    affine = voxel_affine(image, str(path), trust)
-    affine[:3] *= unit_mm(image)
+    affine = affine_mm(image, str(path), trust)
     if not np.array_equal(affine, image.affine):
         header = image.header.copy()
         if isinstance(header, nib.Nifti1Header):
@@ -62,6 +61,13 @@ def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
         while len(image.shape) > 4:
             image = image.slicer[..., 0]
         return nib.as_closest_canonical(image)
+
+
+def affine_mm(image: SpatialImage, name: str, trust: str | None = None) -> np.ndarray:
+    """Voxel to world in mm, 4x4; trust and InputError as in `voxel_affine`."""
+    affine = voxel_affine(image, name, trust)
+    affine[:3] *= unit_mm(image)
+    return affine
 
 
 def significant(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.files import sha256_of, shown
 from interslice.data.images import READ_ERRORS, check_gzip, load_image
+from interslice.data.labels import read_labels
 from interslice.data.sources import Case, Excluded, Found, source_of
 from interslice.data.sources.packages import file_name
 from interslice.data.splits import assign_splits
@@ -111,7 +112,9 @@ def index_case(
         if converted is not None:
             path = converted_file(converted, found.subject)
         used, bad = read_case(path, found, split, dataset)
-        left_out = [Excluded(dataset["name"], f"{found.subject} frame {n}", str(path), bad[n]) for n in bad]
+        left_out = [
+            Excluded(dataset["name"], f"{found.subject} {what}", str(path), bad[what]) for what in bad
+        ]
         return [used, *left_out]
     except InputError as error:
         place = str(found.files[0]) if found.files else ""
@@ -128,10 +131,11 @@ def converted_file(folder: Path, subject: str) -> Path:
 
 def read_case(
     path: Path, found: Found, split: str, dataset: Mapping[str, Any]
-) -> tuple[Case, dict[int, str]]:
-    """The record of one file, and the frames that are left out of it with why; InputError for a file that is broken or odd.
+) -> tuple[Case, dict[str, str]]:
+    """The record of one file, and the frames and labels that are left out of it with why; InputError for a file that is broken
+    or odd.
 
-    Bad frames of several are left out where `on_bad_case` says so of cases.
+    Bad frames of several, and bad labels, are left out where `on_bad_case` says so of cases.
     """
     image = load_image(path, dataset.get("trust"))
     check_gzip(path)
@@ -145,8 +149,10 @@ def read_case(
     if image.shape[slice_axis] < needed:
         raise InputError(f"{path}: found {image.shape[slice_axis]} slices, at least {needed} are needed")
     bad = check_voxels(image, path, first, stop, dataset["intensity"])
-    if bad and (dataset["on_bad_case"] == "stop" or len(bad) == stop - first):
-        raise InputError("; ".join(bad.values()))
+    labels, wrong = check_labels(found, path, dataset.get("trust"))
+    reasons = {f"frame {frame}": reason for frame, reason in bad.items()} | wrong
+    if reasons and (dataset["on_bad_case"] == "stop" or len(bad) == stop - first):
+        raise InputError("; ".join(reasons.values()))
     case = Case(
         dataset=dataset["name"],
         subject=found.subject,
@@ -160,8 +166,23 @@ def read_case(
         sha256=sha256_of_image(path),
         trust=dataset.get("trust") or "",
         left_out=tuple(bad),
+        labels=tuple((frame, label) for frame, label in labels if first <= frame < stop and frame not in bad),
     )
-    return case, bad
+    return case, reasons
+
+
+def check_labels(
+    found: Found, image: Path, trust: str | None
+) -> tuple[list[tuple[int, str]], dict[str, str]]:
+    """The label maps of a case that can be used, and of each of the others in words which it is and why it cannot."""
+    good, wrong = [], {}
+    for frame, path in found.labels:
+        try:
+            read_labels(path, image, trust)
+            good.append((frame, str(path)))
+        except InputError as error:
+            wrong[f"labels of frame {frame}"] = str(error)
+    return good, wrong
 
 
 def sha256_of_image(path: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interslice.data.interpolated import read_interpolated
+from interslice.data.labels import labels_beside, open_labels
 from interslice.data.volumes import central, open_volume, reference_slices
 from interslice.scoring.frames import Frame, frame_of
 from interslice.scoring.registry import VOLUME_METRICS
@@ -35,7 +36,7 @@ class TestCase:
             self.reference,
             self.low,
             self.interpolated,
-            *([self.with_lesions] if self.with_lesions else []),
+            *filter(None, [self.with_lesions, labels_beside(self.reference)]),
         ]
 
 
@@ -56,6 +57,7 @@ def evaluate(
     """
     reference, results = open_volume(case.reference), read_interpolated(case.interpolated, case.low).data
     with_lesions = read_interpolated(case.with_lesions).data if case.with_lesions else None
+    labels = open_labels(case.reference)
     tables = []
     for index, target in enumerate(reference_slices(reference.data, factor)):
         name = f"{case.subject} {index}"
@@ -66,6 +68,7 @@ def evaluate(
             name,
             slice_profile=slice_profile,
             score_px=score_px,
+            labels=labels[index, : len(target)] if labels is not None and labels[index].any() else None,
         )
         lesions = None if with_lesions is None else with_lesions[index]
         tables += [

@@ -14,7 +14,8 @@ from interslice.scoring.lesions import Lesion, insert, place_lesions
 @dataclass(frozen=True)
 class Frame:
     """A frame to score: the reference (slices, rows, columns), its foreground, K, spacing, slice profile, the side of the
-    central square that is scored (None: all), and a name that seeds what is drawn at random.
+    central square that is scored (None: all), a name that seeds what is drawn at random, and an expert's labels (uint8, of the
+    reference's shape) where there are any.
     """
 
     target: np.ndarray
@@ -24,6 +25,7 @@ class Frame:
     slice_profile: str
     score_px: int | None
     name: str
+    labels: np.ndarray | None = None
 
 
 def frame_of(
@@ -34,9 +36,11 @@ def frame_of(
     *,
     slice_profile: str,
     score_px: int | None,
+    labels: np.ndarray | None = None,
 ) -> Frame:
     """A frame to score, with the foreground of its reference."""
-    return Frame(target, foreground_mask(target), factor, spacing_mm, slice_profile, score_px, name)
+    mask = foreground_mask(target)
+    return Frame(target, mask, factor, spacing_mm, slice_profile, score_px, name, labels)
 
 
 def interpolate_frame(

@@ -34,7 +34,7 @@ class Metric:
     unit: str = ""
     decimals: int = 3
     per: Literal["slice", "volume", "line"] = "slice"
-    needs: Literal["", "lpips_network", "lesions"] = ""
+    needs: Literal["", "lpips_network", "lesions", "labels"] = ""
     smallest_side: int = 1
     diameter_mm: int = 0
     regions: str = ""
@@ -178,6 +178,16 @@ METRICS = {
         -math.inf,
         "relative, mean over three multi-Otsu classes of the synthesised slices",
         per="volume",
+    ),
+    "label_dice": Metric(
+        "Label Dice",
+        "interslice.scoring.label_agreement:label_dice",
+        math.inf,
+        "mean over an expert's labels, on the synthesised slices; these are segmented by random walks from where the labels "
+        "of both kept slices beside them agree",
+        "Grady 2006",
+        per="volume",
+        needs="labels",
     ),
     **{
         lesion_metric(name, diameter): Metric(

@@ -30,7 +30,8 @@ def score_whole(
     """The values of `metrics`, some of VOLUME_METRICS, whole image and foreground, in the columns of `slices.score_volume`.
 
     result: the interpolated frame. interpolate: the method, from a low-resolution frame and its reference to
-    the interpolated one, for lesions. Values of lesions are the same in both regions: they lie in the foreground.
+    the interpolated one, for lesions. Values of lesions and of an expert's labels are the same in both regions: they lie in the
+    foreground. A frame without labels has no row of what needs them.
     """
     shown, target, mask = (central(one, frame.score_px) for one in (result, frame.target, frame.mask))
     seen = replace(frame, target=target, mask=mask)
@@ -38,8 +39,12 @@ def score_whole(
         (region, metric): METRICS[metric].load()(shown, seen, inside)
         for region, inside in (("whole", None), ("foreground", mask))
         for metric in metrics
-        if METRICS[metric].needs != "lesions"
+        if not METRICS[metric].needs
     }
+    for metric in metrics:
+        if METRICS[metric].needs == "labels" and frame.labels is not None:
+            value = METRICS[metric].load()(shown, central(frame.labels, frame.score_px), frame.factor)
+            values |= {("whole", metric): value, ("foreground", metric): value}
     of_lesions = [metric for metric in metrics if METRICS[metric].needs == "lesions"]
     if of_lesions:
         lesions, with_lesions = insert_and_interpolate(frame, interpolate)
@@ -49,7 +54,12 @@ def score_whole(
             own = [one for lesion, one in zip(lesions, recovered, strict=True) if lesion.diameter_mm == size]
             value = METRICS[metric].load()(own)
             values |= {("whole", metric): value, ("foreground", metric): value}
-    rows = [(region, metric, values[region, metric]) for region in REGIONS for metric in metrics]
+    rows = [
+        (region, metric, values[region, metric])
+        for region in REGIONS
+        for metric in metrics
+        if (region, metric) in values
+    ]
     table = pd.DataFrame(rows, columns=["region", "metric", "value"])
     return table.assign(slice=WHOLE_VOLUME, kind="synthesised")
 

@@ -144,7 +144,7 @@ def check_case(found: Found, dataset: Mapping[str, Any]) -> tuple[str, str]:
 
 def surplus_files(found: Sequence[Found], folder: Path, dataset: Mapping[str, Any]) -> list[str]:
     """Files below the folder that belong to no case and are no known companion of the source."""
-    used = {path for one in found for path in one.files}
+    used = {path for one in found for path in (*one.files, *(path for _, path in one.labels))}
     companions = source_of(dataset).COMPANIONS
     return [
         f"{path.relative_to(folder)}: not used"

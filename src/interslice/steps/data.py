@@ -19,6 +19,8 @@ from interslice.data.index import (
     index_case,
     split_cases,
 )
+from interslice.data.labels import ENDING as LABELS
+from interslice.data.labels import labels_of, write_labels
 from interslice.data.misalignment import misalign
 from interslice.data.parts import read_record, write_record
 from interslice.data.perturbations import add_noise
@@ -114,7 +116,10 @@ def normalise_shard(
 
 
 def _normalise(case: Case, dataset: Mapping[str, Any], folder: Path) -> None:
-    write_volume(normalise_case(case, dataset), folder / f"{case.subject}.nii")
+    volume = normalise_case(case, dataset)
+    write_volume(volume, folder / f"{case.subject}.nii")
+    if case.labels:
+        write_labels(labels_of(case, volume), volume, folder / f"{case.subject}{LABELS}")
 
 
 def decimate_shard(

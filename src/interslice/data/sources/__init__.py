@@ -10,6 +10,7 @@ workflow/schemas/dataset.schema.yaml. A source whose files are not NIfTI or Anal
 import csv
 import dataclasses
 import importlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class Found:
     split. frames: first and one past the last frame that the case has of its file, None for all. problem: why
     it cannot be used. split and members: of a source that draws its volumes, which decides the split itself; what
     the volume is drawn from. counted: whether splits by counts have it; lists may name any. spacing_mm: in-plane and
-    through-plane, in place of the files', none where theirs are right.
+    through-plane, in place of the files', none where theirs are right. labels: frames, counted from 0 in the file, and the
+    label maps that an expert drew of them.
     """
 
     subject: str
@@ -41,6 +43,7 @@ class Found:
     members: tuple[int, ...] = ()
     counted: bool = True
     spacing_mm: tuple[float, ...] = ()
+    labels: tuple[tuple[int, Path], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Case:
 
     shape: (x, y, z) voxels and spacing: mm, both in RAS order. slice_axis: 0, 1 or 2 of RAS. frames: 1 for
     3-D; first_frame: where they begin in the file. trust: what is taken where forms conflict, see `images.voxel_affine`.
-    left_out: frames of the file between these that are not used.
+    left_out: frames of the file between these that are not used. labels: as in Found, of frames that are used.
     """
 
     dataset: str
@@ -74,6 +77,7 @@ class Case:
     sha256: str
     trust: str = ""
     left_out: tuple[int, ...] = ()
+    labels: tuple[tuple[int, str], ...] = ()
 
     @property
     def stop_frame(self) -> int:
@@ -82,15 +86,14 @@ class Case:
 
 
 def write_cases(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as CSV; several numbers are joined by "x"."""
+    """Write cases as CSV; several numbers are joined by "x", labels are a JSON object."""
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Case)])
         writer.writeheader()
         for case in cases:
             row = dataclasses.asdict(case)
-            writer.writerow(
-                row | {key: "x".join(map(str, row[key])) for key in ("shape", "spacing", "left_out")}
-            )
+            row |= {key: "x".join(map(str, row[key])) for key in ("shape", "spacing", "left_out")}
+            writer.writerow(row | {"labels": json.dumps(dict(case.labels))})
 
 
 def read_cases(path: Path, split: str | None = None) -> list[Case]:
@@ -111,6 +114,7 @@ def read_cases(path: Path, split: str | None = None) -> list[Case]:
             row["sha256"],
             row["trust"],
             _several(row["left_out"], int),
+            tuple((int(frame), path) for frame, path in json.loads(row["labels"]).items()),
         )
         for row in rows
     ]

@@ -33,17 +33,19 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
         stored = info.get("NbFrame", "")
         frames = (0, min(CUT_AT, int(stored)) if stored.isdigit() else CUT_AT) if match[1] in CUT else None
         group = info.get("Group", "")
-        found[match[1]] = Found(match[1], (path,), group, frames, problem, counted=counted)
+        found[match[1]] = Found(
+            match[1], (path,), group, frames, problem, counted=counted, labels=labels(path)
+        )
     return sorted(found.values(), key=lambda one: one.subject)
 
 
-def labels(cine: Path) -> dict[int, Path]:
+def labels(cine: Path) -> tuple[tuple[int, Path], ...]:
     """The frames of a patient that come with labels, counted from 0, and the files of these: end diastole and end systole."""
     frames = {}
     for path in sorted(cine.parent.glob(f"{cine.parent.name}_frame*_gt.nii*")):
-        if match := re.search(r"_frame(\d+)_gt\.", path.name):
+        if match := re.fullmatch(r".*_frame(\d+)_gt\.nii(\.gz)?", path.name):
             frames[int(match[1]) - 1] = path
-    return frames
+    return tuple(sorted(frames.items()))
 
 
 def read_info(path: Path) -> dict[str, str]:

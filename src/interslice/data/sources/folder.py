@@ -52,7 +52,20 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
             'choose with a pattern such as "sub-*/ses-1/anat/*_T2w.nii.gz"'
         )
     frames = tuple(dataset["frames"]) if dataset.get("frames") else None
-    return [Found(subject, (paths[0],), frames=frames) for subject, paths in sorted(files.items())]
+    return [
+        Found(subject, (path,), frames=frames, labels=labels(path, frames))
+        for subject, (path,) in sorted(files.items())
+    ]
+
+
+def labels(image: Path, frames: tuple[int, ...] | None) -> tuple[tuple[int, Path], ...]:
+    """The label map of an image in a folder images..., in labels... beside it under the same name, as the Medical Segmentation
+    Decathlon has them: of the first frame that is used.
+    """
+    folder = image.parent
+    path = folder.with_name(f"labels{folder.name.removeprefix('images')}") / image.name
+    found = folder.name.startswith("images") and path.is_file()
+    return (((frames or (0,))[0], path),) if found else ()
 
 
 def stem_of(path: Path) -> str:
