@@ -281,6 +281,12 @@ def test_every_source_is_scored(scored):
     }
     frames = table.groupby("dataset")["frame"].nunique().to_dict()
     assert frames == {"acdc": 2, "sunnybrook": 2, "dhcp": 1, "oasis": 1, "own": 1}
+    by_labels = table[table["metric"] == "label_dice"]
+    assert set(by_labels["dataset"]) == {"acdc"}, "the others have no labels"
+    assert by_labels.groupby(["subject", "frame"])["value"].nunique().to_dict() == {
+        (subject, frame): 1 for subject in subjects["acdc"] for frame in (0, 1)
+    }
+    assert by_labels["value"].between(0.1, 1).all()
 
 
 def test_the_broken_case_is_counted(scored):
