@@ -189,7 +189,7 @@ def write_tiny(folder):
     """The small study with generated data, a disc of OASIS on a server of 127.0.0.1, and one broken infant."""
     copy_of_the_code(folder)
     place, web = folder / "tiny", folder / "web"
-    write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23])
+    write_acdc(place / "acdc", [1, 2, 3, 21, 22, 23], shape=(9, 40, 44))
     write_sunnybrook(place / "sunnybrook", ["SC-HF-I-01", "SC-N-02"])
     write_dhcp(place / "dhcp", 4)
     for scan in (place / "dhcp").rglob("sub-CC00053*_T2w.nii.gz"):
