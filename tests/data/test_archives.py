@@ -3,6 +3,7 @@ import stat
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 from interslice.common.errors import InputError
@@ -18,7 +19,7 @@ def member(name, content=b"scan", kind=tarfile.REGTYPE, link=""):
 
 
 def make_tar(path, *members):
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+    with tarfile.open(path, "w:" + path.suffix[1:].replace("tar", "")) as tar:
         for info, content in members:
             tar.addfile(info, io.BytesIO(content))
     return path
@@ -174,6 +175,32 @@ def test_corrupt_archives_are_refused(tmp_path, name):
     with pytest.raises(InputError, match=f"{name}: corrupt archive"):
         unpack(tmp_path / name, tmp_path / "out", limit=LIMIT)
     assert not (tmp_path / "out").exists()
+
+
+NOISE = np.random.default_rng(0).bytes(40_000)  # of which a compressed archive is as long
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_an_archive_is_whole_or_refused(tmp_path, ending):
+    """Cut anywhere, also between two members where it looks whole, or with one bit of another value, wherever that is."""
+    make_tar(tmp_path / f"whole.{ending}", *(member(name, NOISE) for name in "ab"))
+    whole = (tmp_path / f"whole.{ending}").read_bytes()
+    second = 512 + 40_448  # the header of the second member
+    lengths = (
+        [second, second + 100, second + 512, second + 5000]
+        if ending == "tar"
+        else [len(whole) - n for n in (1, 8, 500)]
+    )
+    bits = [100, second + 100] if ending == "tar" else [len(whole) // 3, len(whole) // 2, len(whole) - 6]
+    damaged = {f"cut{length}": whole[:length] for length in lengths}
+    damaged |= {f"bit{at}": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in bits}
+    for name, content in damaged.items():
+        (tmp_path / f"{name}.{ending}").write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}.{ending}: corrupt archive"):
+            unpack(tmp_path / f"{name}.{ending}", tmp_path / "out", limit=10 * LIMIT)
+        assert not (tmp_path / "out").exists(), name
+    unpack(tmp_path / f"whole.{ending}", tmp_path / "out", limit=10 * LIMIT)
+    assert [path.read_bytes() for path in sorted((tmp_path / "out").iterdir())] == [NOISE, NOISE]
 
 
 def test_no_match_is_an_error(tmp_path):

@@ -93,6 +93,28 @@ def test_acdc(tmp_path):
     ]
 
 
+def test_acdc_wherever_its_files_lie(tmp_path):
+    """A folder for every file, as one public copy has them; behind a link; of other capitals; with what a Macintosh adds."""
+    place = tmp_path / "elsewhere"
+    write_acdc(place, [1, 21, 41], shape=(4, 12, 12))
+    for path in (place / "training" / "patient001").glob("*.nii.gz"):
+        path.rename(path.with_name("moved"))
+        path.mkdir()
+        path.with_name("moved").rename(path / path.name)
+    (place / "training" / "patient021").rename(place / "training" / "Patient021")
+    (place / "training" / "patient041" / "Info.cfg").rename(place / "training" / "patient041" / "info.CFG")
+    (place / "training" / "patient041" / "._patient041_4d.nii.gz").touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ACDC").symlink_to(place)
+    settings = published(tmp_path, "acdc")
+    found = find_cases(settings, "")
+    assert [(one.subject, one.group, one.problem, len(one.labels)) for one in found] == [
+        ("patient001", "DCM", "", 2), ("patient021", "HCM", "", 2), ("patient041", "MINF", "", 2),
+    ]  # fmt: skip
+    assert all(path.is_file() for one in found for path in one.files)
+    assert surplus_files(found, tmp_path / "data", settings) == []
+
+
 @pytest.mark.parametrize("layout", ["database", "ACDC/database"])
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_acdc_slices_are_ten_millimetres_apart_whatever_the_headers_say(tmp_path, layout, code):
@@ -276,6 +298,50 @@ def test_sunnybrook_as_it_was_in_2009_and_in_renamed_folders(tmp_path):
         "a folder of contours alone is no case"
     )
     np.testing.assert_allclose(np.asarray(convert(found[0]).dataobj), expected_cine(0))
+
+
+def test_sunnybrook_under_names_of_other_people(tmp_path):
+    """Other cases and separators, a spreadsheet's table, files of a Macintosh, a link to a folder elsewhere."""
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    write_sunnybrook(elsewhere, ["sc_hf_i_7"], (4, 20, 24), 3)
+    write_atlas_case(data, 101, (4, 20, 24), 3)
+    for path in data.rglob("*.dcm"):
+        path.rename(path.with_suffix(".DCM"))
+    (data / "__MACOSX" / "SC-N-01").mkdir(parents=True)
+    (data / "__MACOSX" / "SC-N-01" / "IM-0001.dcm").touch()
+    (data / "SCD_PatientData.csv").write_text("PatientID;OriginalID\nscd0000101;SC-HF-I-1\n")
+    (data / "SC-HYP-08" / "._hidden").mkdir(parents=True)
+    (data / "linked").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(elsewhere)
+    found = find_cases(published(tmp_path, "sunnybrook"), "")
+    assert [(one.subject, one.group, one.problem) for one in found] == [
+        ("SC-HF-I-01", "HF-I", ""), ("SC-HF-I-07", "HF-I", ""),
+    ]  # fmt: skip
+    np.testing.assert_allclose(np.asarray(convert(found[0]).dataobj), expected_cine(101))
+    shutil.copytree(elsewhere / "sc_hf_i_7", data / "again" / "SC-HF-I-07")
+    last = find_cases(published(tmp_path, "sunnybrook"), "")[-1]
+    assert "found 2 folders of it" in last.problem, "which of the two nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "Patient,Original\n",
+            "found the columns .'Patient', 'Original'., needed are PatientID and OriginalID",
+        ),
+        (
+            "PatientID,OriginalID\nSCD1,SC-N-1\nSCD2,SC-N-01\n",
+            "found SCD1 and SCD2 as SC-N-01, allowed is one",
+        ),
+        ("", "found the columns None"),
+    ],
+)
+def test_a_table_of_sunnybrook_that_says_nothing_is_refused(tmp_path, table, message):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "scd_patientdata.csv").write_text(table)
+    with pytest.raises(InputError, match=message):
+        find_cases(published(tmp_path, "sunnybrook"), "")
 
 
 def test_sunnybrook_spacing_is_the_files_or_the_papers(tmp_path):

@@ -4,8 +4,11 @@ Only the bytes of plain files are taken, into files that are opened here: no lin
 written through one (tarfile's own "data" filter can be led outside by nested links, CVE-2025-4517).
 """
 
+import bz2
 import errno
+import gzip
 import hashlib
+import lzma
 import posixpath
 import stat
 import tarfile
@@ -15,13 +18,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self, cast
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
 
 BLOCK = 1 << 20
 SINGLE = (".csv", ".gz")
+# How a compressed tar begins, and what reads it to the end, where its checksum is: tarfile's own streams look at none.
+COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequence[str] = ("*",)) -> Path:
@@ -38,7 +48,7 @@ def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequ
         guard = Guard(archive, folder, limit, members)
         try:
             count = taker_of(archive)(archive, guard)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+        except BROKEN as error:
             raise InputError(f"{archive.name}: corrupt archive, it cannot be unpacked ({error})") from error
         except OSError as error:
             if error.errno is not None:
@@ -113,10 +123,36 @@ def copy_file(archive: Path, guard: Guard) -> int:
     return 1
 
 
+class Header(tarfile.TarInfo):
+    """A header of a tar. A damaged or missing one is an error: tarfile takes it for the end, and what came so far for all."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+
 def unpack_tar(archive: Path, guard: Guard) -> int:
-    """Read a tar once, as a stream; the number of files written."""
+    """Read a tar once, as a stream, to its end; the number of files written."""
+    with open(archive, "rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        opener = next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)
+        content = cast(IO[bytes], opener(file) if opener else file)
+        count = take_members(content, guard)
+        for _ in blocks(content):
+            pass
+    return count
+
+
+def take_members(stream: IO[bytes], guard: Guard) -> int:
+    """Write the wanted members of a tar; their number."""
     count = 0
-    with tarfile.open(archive, "r|*") as tar:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as tar:
         for member in tar:
             link = member.issym() or member.islnk()
             if not (member.isfile() or member.isdir() or link):
@@ -169,7 +205,7 @@ def extract_member(archive: str | Path, member: str, sha256: str, target: str | 
                 for block in blocks(source):
                     digest.update(block)
                     file.write(block)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError) as error:
+        except (*BROKEN, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk, not the archive
             raise InputError(f"{archive.name}: corrupt archive, {member} cannot be read ({error})") from error

@@ -11,7 +11,7 @@ from interslice.common.files import sha256_of, shown, write_text
 from interslice.common.parallel import for_each
 from interslice.data.download import wanted_of
 from interslice.data.index import folder_of, how_to_get, read_case
-from interslice.data.sources import SPLITS, Found, source_of
+from interslice.data.sources import SPLITS, Found, files_below, source_of
 from interslice.data.sources.registry import DRAWN
 from interslice.data.splits import assign_splits
 
@@ -148,8 +148,6 @@ def surplus_files(found: Sequence[Found], folder: Path, dataset: Mapping[str, An
     companions = source_of(dataset).COMPANIONS
     return [
         f"{path.relative_to(folder)}: not used"
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path not in used
-        and not any(fnmatch(path.name, pattern) for pattern in companions)
+        for path in files_below(folder)
+        if path not in used and not any(fnmatch(path.name.lower(), pattern.lower()) for pattern in companions)
     ]

@@ -9,6 +9,7 @@ workflow/schemas/dataset.schema.yaml. A source whose files are not NIfTI or Anal
 
 import csv
 import dataclasses
+import glob
 import importlib
 import json
 from collections.abc import Iterable, Mapping
@@ -122,6 +123,17 @@ def read_cases(path: Path, split: str | None = None) -> list[Case]:
 
 def _several(text: str, kind: type) -> Any:
     return tuple(kind(number) for number in text.split("x") if number)
+
+
+def files_below(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """The files below a folder that match, sorted, also behind links to folders, each once; none that is hidden (a dot before
+    its name) or that a Macintosh added (__MACOSX)."""
+    found: dict[Path, Path] = {}
+    for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True)):
+        path = folder / name
+        if path.is_file() and "__MACOSX" not in path.parts:
+            found.setdefault(path.resolve(), path)  # links may go round in circles
+    return sorted(found.values())
 
 
 def source_of(dataset: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interslice.data.sources import Found
+from interslice.data.sources import Found, files_below
 
 NAME = re.compile(r"(sub-CC[A-Za-z0-9]+)_(ses-[A-Za-z0-9]+)(_desc-restore)?_T2w(_restore)?\.nii(\.gz)?")
 COMPANIONS = (
@@ -29,7 +29,7 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     name: as text 9300 would come after 10700.
     """
     candidates: dict[str, list[tuple[float, str, bool, Path]]] = defaultdict(list)
-    for path in sorted(folder.glob("**/sub-CC*/ses-*/anat/*_T2w*.nii*")):
+    for path in files_below(folder, "**/sub-CC*/ses-*/anat/*_T2w*.nii*"):
         if match := NAME.fullmatch(path.name):
             order = scan_numbers(path.parents[2], match[1]).get(match[2], session_number(match[2]))
             candidates[match[1]].append((order, match[2], bool(match[3] or match[4]), path))

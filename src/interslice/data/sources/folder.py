@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError
-from interslice.data.sources import Found
+from interslice.data.sources import Found, files_below
 
 ENDINGS = (".nii", ".nii.gz", ".hdr")
 # Label images of BIDS: nobody means to interpolate them.
@@ -34,14 +34,9 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     which.
     """
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.glob(dataset["pattern"] or "**/*")):
+    for path in files_below(folder, dataset["pattern"] or "**/*"):
         stem = stem_of(path)
-        if (
-            stem
-            and path.is_file()
-            and not LABELS.search(stem)
-            and "derivatives" not in path.relative_to(folder).parts
-        ):
+        if stem and not LABELS.search(stem) and "derivatives" not in path.relative_to(folder).parts:
             files[subject_of(stem)].append(path)
     several = {subject: paths for subject, paths in files.items() if len(paths) > 1}
     if several:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interslice.data.sources import Found
+from interslice.data.sources import Found, files_below
 
 NAME = re.compile(r"(OAS1_\d{4})_MR(\d)_mpr_n\d_anon_111_t88_gfc\.hdr")
 COMPANIONS = ("*.img", "*.xml", "*.txt", "*.gif", "*.csv")
@@ -18,7 +18,7 @@ COMPANIONS = ("*.img", "*.xml", "*.txt", "*.gif", "*.csv")
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     """Every subject's first session; MR2, the repeat session of the reliability set, is left out."""
     found = []
-    for path in sorted(folder.glob("**/PROCESSED/MPRAGE/T88_111/*_t88_gfc.hdr")):
+    for path in files_below(folder, "**/PROCESSED/MPRAGE/T88_111/*_t88_gfc.hdr"):
         match = NAME.fullmatch(path.name)
         if match and match[2] == "1":
             voxels = path.with_suffix(".img")

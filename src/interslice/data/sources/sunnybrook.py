@@ -21,10 +21,10 @@ from interslice.data.dicom_headers import Slice
 from interslice.data.dicom_series import Series, list_series
 from interslice.data.images import is_dicom
 from interslice.data.itk import read_itk
-from interslice.data.sources import Found
+from interslice.data.sources import Found, files_below
 
-CASE = re.compile(r"SC-(HF-I|HF-NI|HYP|N)-0*(\d{1,2})(?!\d)")
-ATLAS_CASE = re.compile(r"SCD\d{7}(?!\d)")
+CASE = re.compile(r"(?<![A-Za-z])SC[-_ ](HF[-_ ]N?I|HYP|N)[-_ ]0*(\d{1,2})(?!\d)", re.IGNORECASE)
+ATLAS_CASE = re.compile(r"SCD\d{7}(?!\d)", re.IGNORECASE)
 PHASE = re.compile(r"(?<![A-Za-z])(ED|ES)(?![A-Za-z])", re.IGNORECASE)
 SHORT_AXIS_FOLDER = "CINESAX"
 TABLE = "scd_patientdata.csv"
@@ -37,36 +37,47 @@ COMPANIONS = (
 def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     """Every case: its ED and ES stacks where both are there, else the outermost folder of its name that holds DICOM images."""
     stacks: dict[str, dict[str, Path]] = defaultdict(dict)
-    folders: dict[str, Path] = {}
-    names = original_names(folder)
-    for path in sorted(folder.glob("**/*")):
+    folders: dict[str, dict[Path, None]] = defaultdict(dict)
+    below = files_below(folder)
+    names = original_names(below)
+    for path in below:
         phase = PHASE.search(path.stem)
         if path.suffix in (".mhd", ".mha") and phase:
             if subject := case_of(path.name, names) or case_of(path.parent.name, names):
                 stacks[subject][phase[1].upper()] = path
-        elif (
-            path.is_dir()
-            and (subject := case_of(path.name, names)) not in ("", *folders)
-            and holds_dicom(path)
-        ):
-            folders[subject] = path
-    pairs = {subject: (both["ED"], both["ES"]) for subject, both in stacks.items() if len(both) == 2}
-    files = {subject: (path,) for subject, path in folders.items()} | pairs
+        elif named := case_folder(path, folder, names):
+            subject, place = named
+            if place not in folders[subject] and has_image(path):
+                folders[subject][place] = None
     spacing = tuple(dataset["spacing_mm"] or ())
-    cases = [Found(subject, files[subject], group_of(subject), spacing_mm=spacing) for subject in files]
-    for subject, one in stacks.items():
-        if subject not in files:
-            problem = f"only {' and '.join(one)} of ED and ES"
-            cases.append(Found(subject, tuple(one.values()), group_of(subject), problem=problem))
-    return sorted(cases, key=lambda found: found.subject)
+    cases = []
+    for subject in sorted({*stacks, *(name for name, places in folders.items() if places)}):
+        stored, places = stacks[subject], list(folders[subject])
+        files, problem = tuple(places[:1]), ""
+        if len(stored) == 2:
+            files = (stored["ED"], stored["ES"])
+        elif not places:
+            files, problem = tuple(stored.values()), f"only {' and '.join(stored)} of ED and ES"
+        elif len(places) > 1:
+            problem = f"found {len(places)} folders of it, {' and '.join(map(str, places))}, allowed is one"
+        cases.append(Found(subject, files, group_of(subject), problem=problem, spacing_mm=spacing))
+    return cases
+
+
+def case_folder(path: Path, folder: Path, names: Mapping[str, str]) -> tuple[str, Path] | None:
+    """The case and the outermost folder below `folder` that has its name and holds a file; None where none has one."""
+    for place in reversed(path.relative_to(folder).parents):
+        if subject := case_of(place.name, names):
+            return subject, folder / place
+    return None
 
 
 def case_of(name: str, names: Mapping[str, str]) -> str:
     """The case that a name has in it, SC-HF-I-01 or, where no table says which that is, SCD0000101; nothing for other names."""
     if match := CASE.search(name):
-        return f"SC-{match[1]}-{int(match[2]):02d}"
+        return f"SC-{re.sub('[_ ]', '-', match[1]).upper()}-{int(match[2]):02d}"
     match = ATLAS_CASE.search(name)
-    return names.get(match[0], match[0]) if match else ""
+    return names.get(match[0].upper(), match[0].upper()) if match else ""
 
 
 def group_of(subject: str) -> str:
@@ -75,22 +86,35 @@ def group_of(subject: str) -> str:
     return match[1] if match else ""
 
 
-def original_names(folder: Path) -> dict[str, str]:
-    """SCD0000101 to SC-HF-I-01, from the atlas's table of patients where it lies below the folder."""
-    names = {}
-    for path in sorted(folder.glob(f"**/{TABLE}")):
-        if path.is_file():
-            with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-                for row in csv.DictReader(file):
-                    names[row.get("PatientID") or ""] = case_of(row.get("OriginalID") or "", {})
-    return {name: original for name, original in names.items() if name and original}
+def original_names(files: Sequence[Path]) -> dict[str, str]:
+    """SCD0000101 to SC-HF-I-01, from the atlas's table of patients where it is among the files.
+
+    Raises InputError for a table without its two columns, and for two patients of one name.
+    """
+    names: dict[str, str] = {}
+    for path in (path for path in files if path.name.lower() == TABLE):
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        rows = csv.DictReader(lines, delimiter=max(",;\t", key=lines[0].count) if lines else ",")
+        if not {"PatientID", "OriginalID"} <= set(rows.fieldnames or ()):
+            raise InputError(
+                f"{path}: found the columns {rows.fieldnames}, needed are PatientID and OriginalID"
+            )
+        for row in rows:
+            patient, original = (row["PatientID"] or "").strip().upper(), case_of(row["OriginalID"] or "", {})
+            if patient and original:
+                owner = next((one for one, name in names.items() if name == original), patient)
+                if owner != patient:
+                    raise InputError(
+                        f"{path}: found {owner} and {patient} as {original}, allowed is one of a name"
+                    )
+                names[patient] = original
+    return names
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether a folder has a DICOM image in it, at any depth: those of contours have text alone."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    named = any(path.suffix.lower() == ".dcm" for path in files)
-    return named or any(is_dicom(path) for path in files if path.suffix in ("", ".ima", ".IMA"))
+def has_image(path: Path) -> bool:
+    """Whether a file is a DICOM image by its name, or by its content where the name says nothing: contours are text alone."""
+    ending = path.suffix.lower()
+    return ending == ".dcm" or (ending in ("", ".ima") and is_dicom(path))
 
 
 def convert(found: Found) -> nib.Nifti1Image:
@@ -132,7 +156,7 @@ def short_axis(series: Sequence[Series]) -> Series:
         if depths(parts) == 1:
             parallel[key[-2:]] += parts
     chosen = max([*candidates, *parallel.values()], key=lambda parts: (depths(parts), len(parts)))
-    return Series(series[0].name, tuple(chosen))
+    return Series(str(chosen[0].path.parent), tuple(chosen))
 
 
 def depths(slices: Sequence[Slice]) -> int:
