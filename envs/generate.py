@@ -1,5 +1,7 @@
 """Write envs/*.yaml from requirements.lock: python and pip from conda-forge, every package by pip at the locked version.
 
+And envs/torch.def, the container with the same packages as envs/torch.yaml: it serves every rule.
+
 Run by `make envs`. An environment is the closure of what pyproject.toml lists for a study, resolved by uv against the
 lock as constraints: torch without the workflow manager, which runs the rules from outside; light without torch either.
 """
@@ -11,7 +13,12 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-OUTSIDE = {"interslice", "snakemake", "snakemake-executor-plugin-slurm"}
+OUTSIDE = {
+    "interslice",
+    "snakemake",
+    "snakemake-executor-plugin-cluster-generic",
+    "snakemake-executor-plugin-slurm",
+}
 TORCH = {"lpips", "scikit-learn", "torch", "torchvision"}
 HEADER = """# Made by `make envs` from requirements.lock: do not edit.
 channels:
@@ -22,6 +29,13 @@ dependencies:
   - pip
   - pip:
 """
+CONTAINER = """# Made by `make envs` from requirements.lock: do not edit. An image for every rule of a study: docs/cluster.md.
+#   apptainer build envs/torch.sif envs/torch.def
+Bootstrap: docker
+From: python:3.11-slim
+
+%post
+    pip install --no-cache-dir --no-deps"""
 
 
 def packages() -> dict[str, list[str]]:
@@ -45,5 +59,7 @@ def resolve(uv: str, packages: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     for name, wanted in packages().items():
-        pins = "".join(f"      - {pin}\n" for pin in resolve(sys.argv[1], wanted))
-        (HERE / f"{name}.yaml").write_text(HEADER + pins)
+        pins = resolve(sys.argv[1], wanted)
+        (HERE / f"{name}.yaml").write_text(HEADER + "".join(f"      - {pin}\n" for pin in pins))
+        if name == "torch":
+            (HERE / "torch.def").write_text(CONTAINER + "".join(f" \\\n        {pin}" for pin in pins) + "\n")

@@ -57,6 +57,15 @@ def test_an_environment_is_the_closure_of_what_is_listed(path):
     assert pins == closure(generate.packages()[path.stem], PLATFORM | PYTHON), "run `make envs`"
 
 
+def test_the_container_holds_the_packages_of_the_heavier_environment():
+    """It serves every rule: the light steps import nothing that the other environment lacks."""
+    definition = (ROOT / "envs" / "torch.def").read_text()
+    assert dict(re.findall(r"^ +(\S+)==(\S+)", definition, re.MULTILINE)) == pins_of(
+        ROOT / "envs" / "torch.yaml"
+    )
+    assert 'container: "envs/torch.sif"' in (ROOT / "workflow" / "Snakefile").read_text()
+
+
 def test_environments_hold_what_their_rules_import():
     light, heavy = (pins_of(ROOT / "envs" / f"{name}.yaml") for name in ("light", "torch"))
     assert "torch" not in light
