@@ -431,11 +431,13 @@ def test_metaimages_of_one_contrast(tmp_path):
 
 
 def test_a_folder_of_ones_own(tmp_path):
-    for name in ("b.nii.gz", "a.nii", "with space.nii"):
+    for name in ("b.nii.gz", "a.nii", "with space.nii", "é.nii", "日.nii", "月.nii"):
         write_nifti(tmp_path / "data" / name, ellipsoids((5, 20, 20)), (1, 1, 3))
     (tmp_path / "data" / "notes.txt").touch()
     (tmp_path / "data" / "a_mask.nii").touch()
-    assert [one.subject for one in find_cases(dataset(tmp_path), "")] == ["a", "b", "with-space"]
+    (tmp_path / "data" / "b.nii.gz").rename(tmp_path / "data" / "b.NII.GZ")
+    names = ["a", "b", "e", "u65e5", "u6708", "with-space"]
+    assert [one.subject for one in find_cases(dataset(tmp_path), "")] == names
 
 
 def test_a_bids_tree_of_ones_own_needs_one_file_per_subject(tmp_path):

@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(302, {"Location": "/circle", "Content-Length": "0"}, b"")
         if behaviour == "gone":
             return self.answer(404, {"Content-Length": "0"}, b"")
+        if behaviour == "page":
+            return self.answer(200, {"Content-Length": "32"}, b"<!DOCTYPE html><p>Please log in.")
         if behaviour == "busy" and turn < 3:
             return self.answer(503, {"Retry-After": "0", "Content-Length": "0"}, b"")
         if behaviour == "down":
@@ -274,3 +276,16 @@ def test_the_step_tells_a_person_what_to_do(tmp_path):
         InputError, match=r"get it from https://example.org/register \(an agreement\) and put disc.tgz into"
     ):
         download_archive(dataset, remote, tmp_path / "archives" / "disc.tgz")
+
+
+def test_a_page_in_place_of_an_archive_is_refused_and_not_kept(server, tmp_path):
+    """Where neither size nor checksum is known, as of ACDC: the next run would have taken it for the archive."""
+    address = f"http://127.0.0.1:{server.server_port}"
+    remote = {"urls": [f"{address}/page"], "size": None, "sha256": None}
+    with pytest.raises(InputError, match="the server sent a page in place of it .'<!DOCTYPE html><p>Please"):
+        download_archive({"name": "acdc", "access": None}, remote, tmp_path / "acdc.zip")
+    assert left(tmp_path) == []
+    download_archive(
+        {"name": "acdc", "access": None}, remote | {"urls": [f"{address}/good"]}, tmp_path / "acdc.zip"
+    )
+    assert left(tmp_path) == ["acdc.zip"]

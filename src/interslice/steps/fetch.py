@@ -28,9 +28,21 @@ def download_archive(
     by_hand = f"; or get it from {access['page']} ({access['terms']})" if access["page"] else ""
     try:
         download(remote["urls"], target, wanted_of(remote), progress=progress)
+        check_archive(target)
     except InputError as error:
         message = (
             f"dataset {dataset['name']}: {error}{by_hand} and put {target.name} into {shown(target.parent)}"
         )
         raise InputError(message) from error
     print(f"{target.name}: {target.stat().st_size} bytes, sha256 {sha256_of(target)}")
+
+
+def check_archive(target: Path) -> None:
+    """Refuse and remove a page that a server sent in place of an archive: many answer so that want a log-in or are down."""
+    with open(target, "rb") as file:
+        start = file.read(200).lstrip()
+    if start[:1] in (b"<", b"{"):
+        target.unlink()
+        raise InputError(
+            f"{target.name}: the server sent a page in place of it ({start[:60].decode(errors='replace')!r})"
+        )

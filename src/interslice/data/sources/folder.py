@@ -1,6 +1,7 @@
 """Source `folder`: NIfTI or Analyze files of one's own, 3-D or 4-D, in one folder or in a BIDS tree."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,12 +67,16 @@ def labels(image: Path, frames: tuple[int, ...] | None) -> tuple[tuple[int, Path
 def stem_of(path: Path) -> str:
     """The name without its image ending, or nothing for a file that is not an image."""
     for ending in sorted(ENDINGS, key=len, reverse=True):
-        if path.name.endswith(ending) and not path.name.startswith("."):
-            return path.name.removesuffix(ending)
+        if path.name.lower().endswith(ending) and not path.name.startswith("."):
+            return path.name[: -len(ending)]
     return ""
 
 
 def subject_of(stem: str) -> str:
-    """The BIDS subject of a file's stem, or the stem; what cannot stand in a file name of ours becomes a hyphen."""
-    bids = re.match(r"sub-[A-Za-z0-9]+", stem)
-    return bids[0] if bids else re.sub(r"[^A-Za-z0-9_-]+", "-", stem)
+    """The BIDS subject of a file's stem, or the stem; what cannot stand in a file name of ours becomes a hyphen, an accented
+    letter the plain one and one of another alphabet its number in Unicode, so that these names stay different."""
+    if bids := re.match(r"sub-[A-Za-z0-9]+", stem):
+        return bids[0]
+    letters = [one for one in unicodedata.normalize("NFKD", stem) if not unicodedata.combining(one)]
+    plain = "".join(one if one.isascii() or not one.isalnum() else f"u{ord(one):x}" for one in letters)
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain)
