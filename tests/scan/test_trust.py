@@ -13,8 +13,15 @@ from interslice.scan.models import Model, conventional
 from interslice.scan.own_training import hold_out
 from interslice.scan.preview import preview_figure, turned_to_ras, write_preview
 from interslice.scan.scans import read_scan, scan_from_image
+from interslice.scan.trust import (
+    AS_IT_CAME,
+    Score,
+    check_methods,
+    check_report,
+    recommendation,
+    whether_it_helped,
+)
 from interslice.scan.trust import Score as S
-from interslice.scan.trust import check_methods, check_report, recommendation
 from interslice.scan.upsampling import upsample_scan
 from phantoms import ellipsoids
 from scan_files import FILES, PLAIN
@@ -176,3 +183,22 @@ def test_held_out_slices_leave_every_one_its_neighbours_and_a_triplet_to_train_o
         assert min(np.diff(chosen), default=2) >= 2
         assert bool(held.check) == with_check
         assert len(chosen) <= max(2, slices / 5)
+
+
+def test_whether_a_training_helped_is_said():
+    before, score = conventional("linear"), Score(0.9, 30.0)
+    said = {
+        after: whether_it_helped(before, after, score)
+        for after in (score, Score(0.91, 30.5), Score(0.91, 29.9))
+    }
+    assert list(said.values()) == [
+        "the training changed nothing: linear is taken as it came",
+        "the training helped: +0.50 dB PSNR, +0.0100 SSIM",
+        "the training did not help by both measures (-0.10 dB PSNR, +0.0100 SSIM): "
+        "--method linear without --train-here is safer",
+    ]
+    scan = scan_of(ellipsoids((15, 30, 30)))
+    report = check_report(scan, conventional("nearest"), None, before=before)
+    after, plain = check_methods(scan, {"a": conventional("nearest").method, "b": before.method}).values()
+    assert f"{AS_IT_CAME:<12} SSIM {plain.ssim:.4f}" in report
+    assert whether_it_helped(before, after, plain) in report

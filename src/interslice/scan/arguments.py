@@ -52,11 +52,15 @@ def add_upsample(commands: Any) -> None:
         metavar="FILE",
         help="map of half the width of an interval that holds nine true values in ten",
     )
-    training = command.add_argument_group("training on the scan itself (--method cae)").add_argument
-    training("--train-here", action="store_true", help="train on this scan, then interpolate it")
+    training = command.add_argument_group("training on the scan itself").add_argument
+    training(
+        "--train-here",
+        action="store_true",
+        help="let motion_spline (or --method cae, anew) train on this scan first",
+    )
     training("--also", type=Path, nargs="+", default=[], metavar="SCAN", help="train on these too")
     training("--minutes", type=float, default=10.0, help="time for the training (default: 10)")
-    training("--loss", default="mse", help="synthesis loss: mse (default) or lpips (the paper's)")
+    training("--loss", default="mse", help="synthesis loss of cae: mse (default) or lpips (the paper's)")
     training("--seed", type=int, default=0, help="of the training (default: 0)")
     training("--save-model", type=Path, metavar="FILE.pt", help="keep the model for --model")
     add_dataset(command, "a dataset: a folder of images or a BIDS tree")

@@ -24,10 +24,10 @@ Say = Callable[[str], None]
 
 def prepare_training(scan: Scan, options: Options) -> "Callable[[TextIO | None], Trained]":
     """The training, checked but not begun; it takes the stream of its progress bar."""
-    from interslice.scan.own_training import check_training, train_here
+    from interslice.scan.own_training import CONTINUED, check_training, train_here
 
     others = [read_scan(path, options.axis, trust=options.trust, nan=options.nan) for path in options.also]
-    method, scans = options.method or "cae", [scan, *others]
+    method, scans = options.method or CONTINUED, [scan, *others]
     check_training(scans, options.minutes, method, options.loss, options.check)
     return lambda progress: train_here(
         scans, options.minutes, method=method, loss=options.loss, seed=options.seed, with_check=options.check,
@@ -89,10 +89,10 @@ def interpolate(
 ) -> None:
     """Train or choose where that is asked for, then check and write. grid: None where nothing is written."""
     say, answer, progress = streams
-    held_out, why = None, ""
+    held_out, before, why = None, None, ""
     if training is not None:
         trained = training(progress)
-        chosen, held_out = trained.model, trained.held_out.check or None
+        chosen, held_out, before = trained.model, trained.held_out.check or None, trained.before
         say(trained.summary)
     if chosen is None:
         from interslice.scan.auto import choose_best
@@ -106,7 +106,7 @@ def interpolate(
     if options.check:
         from interslice.scan.trust import check_report
 
-        answer(check_report(scan.parts()[0], chosen, held_out, options.keep_original))
+        answer(check_report(scan.parts()[0], chosen, held_out, options.keep_original, before))
     if grid is not None:
         write_outputs(scan, grid, chosen, options)
         say(f"{options.output}: written with {credited(chosen)}{why}")

@@ -15,6 +15,7 @@ from interslice.scan.scans import Scan, without_nan
 from interslice.scan.upsampling import limits_of, predict
 
 FRAMES_CHECKED = 5
+AS_IT_CAME = "as it came"  # the row of a finished model that a training went on from
 THICK = 0.9  # of the gap: the gain on held-out slices was six times the real one there (docs/results/own-scans.md)
 
 
@@ -76,12 +77,22 @@ def spread_over(count: int, wanted: int) -> list[int]:
     return sorted({round(float(place)) for place in np.linspace(0, count - 1, wanted)})
 
 
-def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_original: bool = True) -> str:
-    """Lines for a person: the scores of the chosen method and of cubic B-spline, and which to take."""
+def check_report(
+    scan: Scan,
+    model: Model,
+    held_out: Sequence[int] | None,
+    keep_original: bool = True,
+    before: Model | None = None,
+) -> str:
+    """Lines for a person: the scores of the chosen method and of cubic B-spline, and which to take.
+
+    before: the finished model that a training on the scan went on from, for a line that says whether it helped.
+    """
     other = "linear" if model.name == "bspline" else "bspline"
-    scores = check_methods(
-        scan, {model.name: model.method, other: conventional(other).method}, held_out, keep_original
-    )
+    methods = {model.name: model.method, other: conventional(other).method}
+    if before is not None:
+        methods[AS_IT_CAME] = before.method
+    scores = check_methods(scan, methods, held_out, keep_original)
     which = (
         "every second slice" if held_out is None else f"{len(held_out)} slice(s) that the training never saw"
     )
@@ -90,6 +101,8 @@ def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_
         f"  {name:<12} SSIM {score.ssim:.4f}   PSNR {score.psnr:.2f} dB" for name, score in scores.items()
     ]
     lines.append("  " + recommendation(model.name, other, scores))
+    if before is not None:
+        lines.append("  " + whether_it_helped(before, scores[model.name], scores[AS_IT_CAME]))
     if scan.thickness_mm is None or scan.thickness_mm > THICK * scan.slice_spacing_mm:
         thick = "are as thick as they are apart" if scan.thickness_mm else "may be as thick as they are apart"
         lines.append(f"  the slices {thick}: between such slices methods differ less than these scores do")
@@ -98,6 +111,16 @@ def check_report(scan: Scan, model: Model, held_out: Sequence[int] | None, keep_
             f"  but {model.file} was trained on a scan of this name: its score is not that of new slices"
         )
     return "\n".join(lines)
+
+
+def whether_it_helped(before: Model, after: Score, score: Score) -> str:
+    """A sentence on a training that went on from a finished model."""
+    gained = f"{after.psnr - score.psnr:+.2f} dB PSNR, {after.ssim - score.ssim:+.4f} SSIM"
+    if after == score:
+        return f"the training changed nothing: {before.name} is taken as it came"
+    if after.psnr >= score.psnr and after.ssim >= score.ssim:
+        return f"the training helped: {gained}"
+    return f"the training did not help by both measures ({gained}): --method {before.name} without --train-here is safer"
 
 
 def recommendation(chosen: str, other: str, scores: Mapping[str, Score]) -> str:

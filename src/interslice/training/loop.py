@@ -73,6 +73,8 @@ def train(
     gaps: Sequence[int] | None = None,
     references: Sequence[np.ndarray] | None = None,
     perceptual: nn.Module | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+    draw: Callable[[int], Batch] | None = None,
     progress: TextIO | None = None,
     stop: Callable[[State], str | None] | None = None,
     interrupted: Callable[[], str | None] | None = None,
@@ -80,7 +82,9 @@ def train(
     """Train `run.settings["method"]` on low-resolution volumes (frames, slices, rows, columns) float32 in [0, 1].
 
     gaps: slice spacing of each volume in pixels, rounded, for windows across the plane; K where it is not given.
-    references: the high-resolution volumes of `volumes`, which supervised methods alone are given.
+    references: the high-resolution volumes of `volumes`, which supervised methods alone are given. start: weights to begin
+    with, which are validated as step 0 and kept where no later ones are better. draw: the batch of a step, in place of those
+    that are drawn from the volumes alike.
     Returns the finished checkpoint's state: the run's identity, the weights of the step with the best validation score,
     the history, the updates and seconds taken, and whether it ended at a "plateau" or at its "budget". `perceptual` is the
     LPIPS module, for settings that use it; `resume` is written every `checkpoint_every` steps and read first if it exists.
@@ -94,7 +98,9 @@ def train(
     torch.manual_seed(run.seed)
     method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
     method.precision = precision
-    draw = batches_of(run, method, volumes, references, gaps)
+    draw = draw or batches_of(run, method, volumes, references, gaps)
+    if start is not None:
+        method.network.load_state_dict(start)
     method.network.to(device).train()
     method.perceptual = perceptual.to(device) if perceptual is not None else None
     if training["compile"]:
@@ -110,6 +116,8 @@ def train(
     ]
 
     clock = Clock(state, device)
+    if start is not None and not state.step:
+        record(state, method, slabs, run.factor, training["select"])
     with (
         progress_bar(run.label, training["steps"], state.step, progress) as bar,
         closing(drawn_ahead(draw, state.step, DRAWING_THREADS if device.type == "cuda" else 0)) as batches,

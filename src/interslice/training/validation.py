@@ -13,10 +13,14 @@ from interslice.methods.parts.autoencoder import TrainedMethod
 
 @dataclass(frozen=True)
 class Pair:
-    """A validation volume: low (slices, rows, columns) and its reference ((slices - 1) K + 1, rows, columns)."""
+    """A validation volume: low (slices, rows, columns) and its reference ((slices - 1) K + 1, rows, columns).
+
+    gap_px: between the slices of low, in pixels; None where it is K.
+    """
 
     low: np.ndarray
     reference: np.ndarray
+    gap_px: float | None = None
 
 
 def validation_slabs(pair: Pair, factor: int, neighbours: int, training: Mapping[str, Any]) -> list[Pair]:
@@ -28,6 +32,7 @@ def validation_slabs(pair: Pair, factor: int, neighbours: int, training: Mapping
         Pair(
             np.array(pair.low[first : first + size]),
             np.array(pair.reference[first * factor : first * factor + stop]),
+            pair.gap_px,
         )
         for first in sorted({round(start) for start in starts})
     ]
@@ -39,7 +44,7 @@ def validate(method: TrainedMethod, slabs: Sequence[Pair], factor: int) -> dict[
     method.network.eval()
     scores = []
     for slab in slabs:
-        gap = slab.low.shape[0] // 2 - 1
+        gap, method.gap_px = slab.low.shape[0] // 2 - 1, slab.gap_px
         result = np.clip(method.interpolate(slab.low, factor, [gap]), 0, 1)
         for index in range(gap * factor + 1, (gap + 1) * factor):
             pair = result[index], slab.reference[index]
