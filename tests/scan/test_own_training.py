@@ -153,7 +153,7 @@ def test_the_finished_model_is_what_a_training_has_to_beat(quick, monkeypatch, t
     assert history[0]["step"] == 0
     assert max(row["validation_psnr"] for row in history[1:]) < history[0]["validation_psnr"]
     assert trained.model.file == "motion_spline.pt"
-    assert "none better on" in trained.summary
+    assert "none better by 0.05 dB on" in trained.summary
     scan = phantom_scan(sides=(40, 36))
     finished = load_model(CONTINUED)
     report = check_report(scan, trained.model, [4, 9], before=finished)

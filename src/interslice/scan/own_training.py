@@ -55,6 +55,9 @@ LOSSES = {
 }  # lpips: Eq. 3 of the paper
 MOST_STEPS = 20_000  # a scan of one's own holds no more than this
 VALIDATIONS, PATIENCE = 40, 10  # of a training; without a better score in a row
+# One that goes on is validated less often: its whole slices take longer, and of many scores the best is a matter of luck.
+FEW_VALIDATIONS, FOR_VALIDATIONS = 8, 0.25  # and the share of the time that they take
+LEAST_GAIN = 0.05  # dB on held-out slices, below which the finished model is taken as it came
 TIMED_STEPS = 3
 SMALLEST_CROP, LONGEST_MINUTES = 16, 24 * 60
 CROP_STEP = 16  # pixels that the networks of CONTINUED shrink to one; it needs two of these
@@ -155,9 +158,11 @@ def train_here(
         state = train(
             run, volumes, pairs, resume=resume, perceptual=perceptual, start=start, draw=draw, progress=progress, stop=stop
         )  # fmt: skip
+        before = load_model(CONTINUED) if start is not None else None
+        if start is not None and gain_of(state) < LEAST_GAIN:
+            state |= {"weights": start, "best_step": 0}
         path = save_to or Path(folder) / f"{method}-trained-here.pt"
         write_checkpoint(state, path)
-        before = load_model(CONTINUED) if start is not None else None
         model = before if before is not None and state["best_step"] == 0 else load_model(path)
         return Trained(model, held, summary_of(state, len(held.select)), before)
 
@@ -170,6 +175,12 @@ def finished_weights() -> "dict[str, Tensor]":
     return weights
 
 
+def gain_of(state: Mapping[str, Any]) -> float:
+    """How much better in dB the best weights of a training are on the held-out slices than those that it went on from."""
+    scores = [row["validation_psnr"] for row in state["history"]]
+    return float(max(scores) - scores[0])
+
+
 def summary_of(state: Mapping[str, Any], slices: int) -> str:
     """How long the training took and what the chosen weights score on the held-out slices."""
     best = next(row for row in state["history"] if row["step"] == state["best_step"])
@@ -180,7 +191,10 @@ def summary_of(state: Mapping[str, Any], slices: int) -> str:
         return f"training: {steps}; took step {state['best_step']} ({scores} on {slices} held-out slice(s))"
     before = f"SSIM {first['validation_ssim']:.4f}, PSNR {first['validation_psnr']:.2f} dB"
     if state["best_step"] == 0:
-        return f"training: {steps}, none better on {slices} held-out slice(s) than the finished model ({before}): it is taken"
+        return (
+            f"training: {steps}, none better by {LEAST_GAIN} dB on {slices} held-out slice(s) than the finished model "
+            f"({before}): it is taken as it came"
+        )
     return (
         f"training: {steps}; took step {state['best_step']} ({scores} on {slices} held-out slice(s); "
         f"the finished model has {before})"
@@ -236,11 +250,12 @@ def schedule_for(
         began = time.monotonic()
         take_step(method, optimisers, draw(step), training, step)
         taken.append(time.monotonic() - began)
-    steps = int(np.clip(0.9 * seconds / sorted(taken)[1], 1, MOST_STEPS))  # a tenth is for the validations
+    validations, share = (FEW_VALIDATIONS, FOR_VALIDATIONS) if method.any_gap else (VALIDATIONS, 0.1)
+    steps = int(np.clip((1 - share) * seconds / sorted(taken)[1], 1, MOST_STEPS))
     return {
         "steps": steps,
         "warmup_steps": min(settings["training"]["warmup_steps"], steps // 10),
-        "validate_every": max(1, steps // VALIDATIONS),
+        "validate_every": max(1, steps // validations),
     }
 
 
