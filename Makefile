@@ -10,7 +10,7 @@ ARGS ?=
 # Every job of a study is a Python of its own, which starts in half the time from modules that stay compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests test-cluster chaos bench lint lock envs eclare docs pretrained release clean
+.PHONY: demo test tests test-page test-cluster chaos bench lint lock envs eclare docs pretrained release clean
 .DEFAULT_GOAL := demo
 
 # uv goes into a folder of the clone: nothing outside it is changed.
@@ -33,6 +33,13 @@ test: $(VENV)/.synced
 
 tests: $(VENV)/.synced
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS)
+
+# Pages by axe-core and at the width of a phone; needs Chromium (apt-get install chromium). Once axe-core is here, `make test`
+# has these tests too. npm is the virtual environment's.
+AXE := axe-core@4.14.1
+test-page: $(VENV)/.synced
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-audit --no-fund --no-save --prefix .axe $(AXE)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m page $(ARGS)
 
 # Three SLURM nodes on the loopback interface (root, Debian); skipped elsewhere.
 test-cluster: $(VENV)/.synced

@@ -83,6 +83,21 @@ def open_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
     assert complaints == []
 
 
+@pytest.fixture(params=["phone", "axe"])
+def check_page(request: pytest.FixtureRequest, open_page: "Callable[..., Page]") -> Callable[[Path], None]:
+    """A page can be read on a phone; and by all people, on a screen and on a phone in the dark, as far as axe-core sees."""
+    from accessibility import PHONE, against_a_phone, against_its_accessibility
+
+    def check(path: Path) -> None:
+        if request.param == "phone":
+            assert against_a_phone(open_page(path, PHONE)) == []
+        else:
+            assert against_its_accessibility(open_page(path)) == []
+            assert against_its_accessibility(open_page(path, PHONE, color_scheme="dark")) == []
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The MNI152 T1 template at 1 mm, a member of the nilearn wheel (12 MB); fetched once, nothing of it is imported."""

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page as PlaywrightPage
 
+from accessibility import PHONE, against_a_phone, against_its_accessibility
 from interslice.analysis.results import results_table
 from interslice.common.errors import InputError
 from interslice.report.formatting import Cell, Row, ShownTable
@@ -282,6 +283,27 @@ def test_without_scripts_there_is_the_whole_table(path: Path, open_page: OpenPag
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_is_no_wider_than_the_window(path: Path, width: int, open_page: OpenPage):
     assert open_page(path, width).evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.page
+@pytest.mark.parametrize("judge", [against_a_phone, against_its_accessibility])
+def test_a_page_that_cannot_be_read_is_found(judge, tmp_path: Path, open_page: OpenPage):
+    """What the tests of pages rest on: a wide body, small letters, a picture without words, grey on white."""
+    bad = '<p style="font-size: 8px">small</p><p style="width: 500px; color: #999">grey</p><img src="data:,">'
+    (tmp_path / "bad.html").write_text(
+        f'<!DOCTYPE html><meta name="viewport" content="width=device-width">{bad}'
+    )
+    found = " ".join(judge(open_page(tmp_path / "bad.html", PHONE)))
+    expected = {
+        against_a_phone: ["pixels wide", '"small" in 8 pixels'],
+        against_its_accessibility: ["image-alt", "color-contrast"],
+    }
+    assert [words for words in expected[judge] if words not in found] == []
+
+
+@pytest.mark.page
+def test_the_page_can_be_read_by_all_and_on_a_phone(path: Path, check_page: Callable[[Path], None]):
+    check_page(path)
 
 
 def test_the_leaderboard_has_every_view_of_a_table():

@@ -137,6 +137,11 @@ def save(page: Page, path: Path) -> None:
     download.value.save_as(path)
 
 
+@pytest.mark.page
+def test_it_can_be_read_by_all_and_on_a_phone(study: tuple[Path, dict], check_page: Callable[[Path], None]):
+    check_page(study[0])
+
+
 def test_two_readers_click_through_it(study: tuple[Path, dict], tmp_path: Path, open_page: OpenPage, capsys):
     path, key = study
     truth = [item["method"] for item in key["items"]]

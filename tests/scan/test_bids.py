@@ -120,6 +120,15 @@ def test_it_is_called_as_bids_apps_are(tree, tmp_path, capsys):
     assert "none: found no folder, allowed is a BIDS dataset" in capsys.readouterr().err
 
 
+@pytest.mark.page
+def test_the_page_of_a_run_can_be_read_by_all_and_on_a_phone(tree, tmp_path, capsys, check_page):
+    name = f"sub-2/anat/sub-2_acq-{'long' * 20}_T2w.nii.gz"
+    add(tree, "sub-1/anat/sub-1_T2w.nii.gz", name)
+    (tree / "sub-1/anat/sub-1_T1w.nii.gz").write_text("no image")
+    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 1
+    check_page(tmp_path / "out" / "report.html")
+
+
 class Cells(HTMLParser):
     """The rows of a table: the text of every cell, and how many pictures a row has."""
 

@@ -54,6 +54,16 @@ def write_study(root, name, methods, *, shift=0.0, gaps=1, seconds=2.0):
     return results
 
 
+@pytest.mark.page
+def test_the_page_can_be_read_by_all_and_on_a_phone(tmp_path, check_page):
+    ours, theirs = (
+        write_study(tmp_path / "here", "ours", OURS),
+        write_study(tmp_path / "there", "theirs", THEIRS),
+    )
+    assert main(["leaderboard", str(ours), str(theirs), "-o", str(tmp_path / "both")]) == 0
+    check_page(tmp_path / "both" / "index.html")
+
+
 def test_studies_of_two_machines_are_one_page_that_can_be_merged_again(tmp_path, capsys, monkeypatch):
     ours = write_study(tmp_path / "here", "ours", OURS)
     theirs = write_study(tmp_path / "there", "theirs", THEIRS, seconds=7.0)

@@ -153,6 +153,11 @@ def test_tables_figures_and_pages_are_there(finished):
     assert all(stack["source"] in page for stack in view["stacks"])
 
 
+@pytest.mark.page
+def test_the_page_can_be_read_by_all_and_on_a_phone(finished, check_page):
+    check_page(finished.folder / "results/tiny/report/index.html")
+
+
 def test_the_audit_and_the_figures_of_the_paper(finished):
     """On the finished study: nothing is trained or scored again, and every page follows from the tables."""
     planned = finished.planned("audit", "figures")

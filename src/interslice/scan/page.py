@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -73,55 +74,56 @@ def write_page(outcomes: Sequence[Outcome], source: Path, path: Path) -> None:
     """Write the page of a run, whole or not at all."""
     rows = "\n".join(row(outcome, source) for outcome in outcomes)
     heads = "".join(
-        f'<th onclick="sortBy({number})">{escape(text)}</th>' for number, text in enumerate(HEADINGS)
+        f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in HEADINGS
     )
+    web = files("interslice.report") / "web"
+    style, script = (web.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "tables.js"))
     with replacing(path) as temporary:
-        title = f"interslice: {source.resolve().name}"
-        text = PAGE.format(title=escape(title), heads=heads, rows=rows)
+        title = escape(f"interslice: {source.resolve().name}")
+        text = PAGE.format(title=title, heads=heads, rows=rows, style=style, script=script)
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no UTF-8
 
 
 def row(outcome: Outcome, source: Path) -> str:
-    """A table row; what it is sorted by stands in data-key."""
+    """A table row; what it is sorted by stands in data-value."""
     record, ahead = outcome.record, gain(outcome.record)
     name = escape(outcome.job.source.relative_to(source).as_posix())
     method = escape(str(record.get("ModelFile") or record.get("InterpolationMethod", "")))
     spacings = [str(record.get(f"SliceSpacing{when}", "")) for when in ("Before", "After")]
     picture = base64.b64encode(outcome.picture).decode()
-    image = f'<img alt="before and after" src="data:image/png;base64,{picture}">' if picture else ""
-    texts = [name, outcome.state, method, "" if ahead is None else f"{ahead:.2f}", *spacings, image]
-    keys = [*texts[:-1], ""]
-    cells = [f'<td data-key="{key}">{text}</td>' for text, key in zip(texts, keys, strict=True)]
+    image = (
+        f'<img alt="{name}, a plane across the slices: before and after" src="data:image/png;base64,{picture}">'
+        if picture
+        else ""
+    )
+    texts = [outcome.state, method, "" if ahead is None else f"{ahead:.2f}", *spacings]
+    cells = [f'<td data-value="{text}">{text}</td>' for text in texts]
     remark = escape(outcome.reason)
-    return f'<tr class="{outcome.state}">{"".join(cells)}<td data-key="{remark}">{remark}</td></tr>'
+    return (
+        f'<tr class="{outcome.state}"><th scope="row" class="long" data-value="{name}">{name}</th>{"".join(cells)}'
+        f'<td data-value="">{image}</td><td class="long" data-value="{remark}">{remark}</td></tr>'
+    )
 
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+# Styles and sorting are those of a study's page; its templates need a package that a person with one scan has not.
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title}</title>
 <style>
-body {{ font: 14px sans-serif; margin: 2em; }}
-table {{ border-collapse: collapse; }}
-th {{ cursor: pointer; text-align: left; border-bottom: 2px solid; padding: 4px 8px; }}
-td {{ border-bottom: 1px solid #ccc; padding: 4px 8px; vertical-align: top; max-width: 32em; overflow-wrap: anywhere; }}
-.failed td {{ background: #fdd; }}
-.skipped td {{ color: #666; }}
-</style></head><body>
+{style}
+tbody th.long {{ overflow-wrap: anywhere; }}
+.wide td.long {{ min-width: 20rem; }}
+tbody th, tbody td {{ vertical-align: top; }}
+tr.failed th {{ border-left: 4px solid #c62828; }}
+tr.skipped td {{ color: var(--quiet); }}
+</style></head><body><main>
 <h1>{title}</h1>
 <p>Slices added by interpolation; not a medical device. The gain is the PSNR of the chosen method minus that of the cubic
 B-spline on slices that were held out and predicted back at twice the spacing. A click on a heading sorts.</p>
-<table><thead><tr>{heads}</tr></thead><tbody>
+<div class="table" role="region" aria-label="Images" tabindex="0"><table class="wide"><thead><tr>{heads}</tr></thead><tbody>
 {rows}
-</tbody></table>
-<script>
-let last = -1;
-function sortBy(column) {{
-  const body = document.querySelector("tbody");
-  const key = (line) => line.cells[column].dataset.key;
-  const lines = [...body.rows].sort((a, b) => key(a).localeCompare(key(b), "en", {{numeric: true}}));
-  if (lines.every((line) => !isNaN(key(line)))) lines.sort((a, b) => key(a) - key(b));
-  if (last === column) lines.reverse();
-  last = last === column ? -1 : column;
-  body.append(...lines);
-}}
+</tbody></table></div>
+</main><script>
+{script}
 </script></body></html>
 """
