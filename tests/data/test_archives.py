@@ -196,7 +196,9 @@ def test_an_archive_is_whole_or_refused(tmp_path, ending):
     damaged |= {f"bit{at}": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in bits}
     for name, content in damaged.items():
         (tmp_path / f"{name}.{ending}").write_bytes(content)
-        with pytest.raises(InputError, match=f"{name}.{ending}: corrupt archive"):
+        with pytest.raises(
+            InputError, match=f"{name}.{ending}: corrupt archive.*; delete .*{name}.{ending}, and it is"
+        ):
             unpack(tmp_path / f"{name}.{ending}", tmp_path / "out", limit=10 * LIMIT)
         assert not (tmp_path / "out").exists(), name
     unpack(tmp_path / f"whole.{ending}", tmp_path / "out", limit=10 * LIMIT)

@@ -42,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"Content-Length": "0"}, b"")
         if behaviour == "page":
             return self.answer(200, {"Content-Length": "32"}, b"<!DOCTYPE html><p>Please log in.")
+        if behaviour in ("nothing", "begins"):  # and says no length
+            return self.answer(200, {}, b"" if behaviour == "nothing" else b"PK\x03\x04" + CONTENT[:1000])
         if behaviour == "busy" and turn < 3:
             return self.answer(503, {"Retry-After": "0", "Content-Length": "0"}, b"")
         if behaviour == "down":
@@ -278,14 +280,21 @@ def test_the_step_tells_a_person_what_to_do(tmp_path):
         download_archive(dataset, remote, tmp_path / "archives" / "disc.tgz")
 
 
-def test_a_page_in_place_of_an_archive_is_refused_and_not_kept(server, tmp_path):
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("page", "the server sent a page in place of it .'<!DOCTYPE html><p>Please"),
+        ("nothing", "acdc.zip: the server sent nothing"),
+        ("begins", "the server sent the first 1004 bytes of it and no end"),
+    ],
+)
+def test_what_is_no_archive_is_refused_and_not_kept(server, tmp_path, path, message):
     """Where neither size nor checksum is known, as of ACDC: the next run would have taken it for the archive."""
     address = f"http://127.0.0.1:{server.server_port}"
-    remote = {"urls": [f"{address}/page"], "size": None, "sha256": None}
-    with pytest.raises(InputError, match="the server sent a page in place of it .'<!DOCTYPE html><p>Please"):
+    remote = {"urls": [f"{address}/{path}"], "size": None, "sha256": None}
+    with pytest.raises(InputError, match=message):
         download_archive({"name": "acdc", "access": None}, remote, tmp_path / "acdc.zip")
     assert left(tmp_path) == []
-    download_archive(
-        {"name": "acdc", "access": None}, remote | {"urls": [f"{address}/good"]}, tmp_path / "acdc.zip"
-    )
+    remote["urls"] = [f"{address}/good"]
+    download_archive({"name": "acdc", "access": None}, remote, tmp_path / "acdc.zip")
     assert left(tmp_path) == ["acdc.zip"]

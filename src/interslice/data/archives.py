@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import replacing, shown
 
 BLOCK = 1 << 20
 SINGLE = (".csv", ".gz")
@@ -49,14 +49,22 @@ def unpack(archive: str | Path, target: str | Path, *, limit: int, members: Sequ
         try:
             count = taker_of(archive)(archive, guard)
         except BROKEN as error:
-            raise InputError(f"{archive.name}: corrupt archive, it cannot be unpacked ({error})") from error
+            raise corrupt(archive, error) from error
         except OSError as error:
             if error.errno is not None:
                 raise  # the disk, not the archive
-            raise InputError(f"{archive.name}: corrupt archive, it cannot be unpacked ({error})") from error
+            raise corrupt(archive, error) from error
         if count == 0:
             raise InputError(f"{archive.name}: found no member that matches {', '.join(members)}")
     return Path(target)
+
+
+def corrupt(archive: Path, error: Exception) -> InputError:
+    """The sentence for an archive that is cut or damaged, with the way out: nobody fetches what is there."""
+    said = f"corrupt archive, it cannot be unpacked ({error})"
+    return InputError(
+        f"{archive.name}: {said}; delete {shown(archive)}, and it is fetched or to be put there again"
+    )
 
 
 class Guard:

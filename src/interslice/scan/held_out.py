@@ -101,7 +101,7 @@ def own_windows(
 
     def draw(step: int) -> "Batch":
         through = {**training, "batch": training["batch"] - across, "in_plane": 0.0}
-        parts = [draw_windows(pieces, through, seed, step, apart)]
+        parts = [draw_windows(pieces, through, seed, step, apart)] if through["batch"] else []
         if across:
             whole = {**training, "batch": across, "in_plane": 1.0}
             parts.append(

@@ -1,5 +1,6 @@
 """Fetch steps: a package of a registry; an archive of open data, or the words that tell a person how to get it."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,11 +39,16 @@ def download_archive(
 
 
 def check_archive(target: Path) -> None:
-    """Refuse and remove a page that a server sent in place of an archive: many answer so that want a log-in or are down."""
+    """Refuse and remove what a server sent in place of an archive: a page, as many answer that want a log-in or are down,
+    nothing, or the beginning of a zip, whose contents stand at its end. Where the size is known none of these comes so far.
+    """
     with open(target, "rb") as file:
         start = file.read(200).lstrip()
-    if start[:1] in (b"<", b"{"):
+    shown_start = repr(start[:60].decode(errors="replace"))
+    problem = f"the server sent a page in place of it ({shown_start})" if start[:1] in (b"<", b"{") else ""
+    problem = problem or ("" if start else "the server sent nothing")
+    if start.startswith(b"PK") and not zipfile.is_zipfile(target):
+        problem = f"the server sent the first {target.stat().st_size} bytes of it and no end"
+    if problem:
         target.unlink()
-        raise InputError(
-            f"{target.name}: the server sent a page in place of it ({start[:60].decode(errors='replace')!r})"
-        )
+        raise InputError(f"{target.name}: {problem}")
