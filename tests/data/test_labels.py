@@ -10,10 +10,11 @@ from interslice.common.schemas import read_yaml
 from interslice.data.dataset_files import load_dataset
 from interslice.data.index import index_case, split_cases
 from interslice.data.labels import open_labels
-from interslice.data.sources import Case, write_cases
+from interslice.data.parts import part_of
+from interslice.data.sources import Case, read_cases, read_excluded, write_cases
 from interslice.data.volumes import open_volume
-from interslice.steps.check import surplus_files
-from interslice.steps.data import normalise_shard, volumes_of
+from interslice.steps.check import check_dataset, surplus_files
+from interslice.steps.data import index_split, normalise_shard, volumes_of
 from phantoms import ellipsoids
 from settings import ROOT
 
@@ -82,18 +83,29 @@ def test_bad_labels_are_named_and_left_out_alone(tmp_path):
     whole = (place / "patient002/patient002_frame03_gt.nii.gz").read_bytes()
     (place / "patient002/patient002_frame03_gt.nii.gz").write_bytes(whole[: len(whole) // 2])
     splits = {"test": ["patient001", "patient002"]}
-    stopped = indexed(published(tmp_path, "acdc", splits=splits))
-    assert [type(one).__name__ for one in stopped] == ["Excluded", "Excluded"]
-    assert "found labels of (23, 20, 5) voxels" in stopped[0].reason
-    assert "found voxels that are no labels" in stopped[0].reason
-    first, *excluded, second, last = indexed(
-        published(tmp_path, "acdc", splits=splits, on_bad_case="leave_out")
-    )
+    settings = published(tmp_path, "acdc", splits=splits)
+    assert settings["on_bad_case"] == "stop", "which labels are no reason for: few studies ask for them"
+    first, *excluded, second, last = indexed(settings)
     assert (first.labels, [frame for frame, _ in second.labels]) == ((), [0])
     assert [one.subject for one in (*excluded, last)] == [
         "patient001 labels of frame 0", "patient001 labels of frame 2", "patient002 labels of frame 2",
     ]  # fmt: skip
+    assert "found labels of (23, 20, 5) voxels" in excluded[0].reason
+    assert "found voxels that are no labels" in excluded[1].reason
     assert "cannot be read" in last.reason
+    index_split(
+        part_of(settings, "test") | {"access": None},
+        "test",
+        "",
+        None,
+        tmp_path / "in.csv",
+        tmp_path / "out.csv",
+        1,
+    )
+    assert len(read_cases(tmp_path / "in.csv")) == 2
+    assert len(read_excluded(tmp_path / "out.csv")) == 3
+    state = check_dataset(settings, "", 1)
+    assert [line.partition(":")[0] for line in state["corrupt"]] == ["patient001", "patient002"]
 
 
 def test_labels_of_the_decathlon(tmp_path):

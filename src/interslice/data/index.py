@@ -135,7 +135,7 @@ def read_case(
     """The record of one file, and the frames and labels that are left out of it with why; InputError for a file that is broken
     or odd.
 
-    Bad frames of several, and bad labels, are left out where `on_bad_case` says so of cases.
+    Bad frames of several are left out where `on_bad_case` says so of cases; bad labels always: few studies ask for them.
     """
     image = load_image(path, dataset.get("trust"))
     check_gzip(path)
@@ -150,9 +150,8 @@ def read_case(
         raise InputError(f"{path}: found {image.shape[slice_axis]} slices, at least {needed} are needed")
     bad = check_voxels(image, path, first, stop, dataset["intensity"])
     labels, wrong = check_labels(found, path, dataset.get("trust"))
-    reasons = {f"frame {frame}": reason for frame, reason in bad.items()} | wrong
-    if reasons and (dataset["on_bad_case"] == "stop" or len(bad) == stop - first):
-        raise InputError("; ".join(reasons.values()))
+    if bad and (dataset["on_bad_case"] == "stop" or len(bad) == stop - first):
+        raise InputError("; ".join(bad.values()))
     case = Case(
         dataset=dataset["name"],
         subject=found.subject,
@@ -168,7 +167,7 @@ def read_case(
         left_out=tuple(bad),
         labels=tuple((frame, label) for frame, label in labels if first <= frame < stop and frame not in bad),
     )
-    return case, reasons
+    return case, {f"frame {frame}": reason for frame, reason in bad.items()} | wrong
 
 
 def check_labels(

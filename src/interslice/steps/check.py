@@ -133,7 +133,9 @@ def check_case(found: Found, dataset: Mapping[str, Any]) -> tuple[str, str]:
         if hasattr(source, "convert"):
             source.convert(found)
         else:
-            read_case(found.files[0], found, "", dataset)
+            _, left_out = read_case(found.files[0], found, "", dataset)
+            if left_out:
+                raise InputError("; ".join(left_out.values()))
         entry = dataset["subjects"].get(found.subject)
         if entry and (digest := sha256_of(found.files[0])) != entry["sha256"]:
             raise InputError(f"found sha256 {digest}, expected {entry['sha256']}")

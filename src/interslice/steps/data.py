@@ -78,10 +78,12 @@ def index_split(
     outcomes = list(chain.from_iterable(for_each(index, found, workers)))
     bad = [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
     good = [outcome for outcome in outcomes if isinstance(outcome, Case)]
-    if bad and dataset["on_bad_case"] == "stop":
+    usable = {case.subject for case in good}
+    lost = [one for one in bad if one.subject.split()[0] not in usable]  # of the others a part is left out
+    if lost and dataset["on_bad_case"] == "stop":
         raise InputError(
-            f"dataset {dataset['name']}: {len(bad)} of {len(found)} cases of split {split} cannot be used (on_bad_case: "
-            "leave_out goes on without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in bad)
+            f"dataset {dataset['name']}: {len(lost)} of {len(found)} cases of split {split} cannot be used (on_bad_case: "
+            "leave_out goes on without them): " + "; ".join(f"{one.subject}: {one.reason}" for one in lost)
         )
     if not good:
         raise InputError(f"dataset {dataset['name']}: found no usable case of split {split}")
