@@ -34,14 +34,13 @@ def test_the_same_body_and_budget_with_and_without_the_synthesis_term(name, data
     ("name", "dataset", "batch"),
     [
         ("cae_paper", "acdc", 12),
-        ("cae_pretrained", "t1", 12),
         ("cae", "mnist", 32),
         ("acai", "mnist_idx", 32),
         ("vae", "lines", 16),
     ],
 )
 def test_what_is_not_of_the_quick_recipe_keeps_its_own(name, dataset, batch):
-    """The released settings, the finished models, digits and lines; lines never had normalisation, drawn images no contrast."""
+    """The released settings, digits and lines; lines never had normalisation, drawn images no contrast."""
     quick, found = (load_method_settings(one, ROOT, dataset) for one in ("cae", name))
     drawn = dataset in ("mnist", "mnist_idx", "lines")
     assert found["network"]["normalisation"] == ("none" if dataset == "lines" else "batch")

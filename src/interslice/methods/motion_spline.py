@@ -24,6 +24,7 @@ from interslice.data.spline import bspline_weights
 from interslice.data.volumes import output_size, profile_blur
 from interslice.methods.parts.autoencoder import TrainedMethod, crop_to
 from interslice.methods.parts.networks import pad_to_multiple
+from interslice.methods.parts.noise import spared
 from interslice.methods.parts.reversible import ReversibleUNet
 
 TYPICAL_GAP = 4.0  # pixels; the network is told the logarithm of the gap over this
@@ -170,11 +171,13 @@ class MotionSpline(TrainedMethod):
         Iterative back-projection (Irani and Peleg 1991, "Improving resolution by image registration"): what is missing
         is added to the input slices. Without motion the plain spline's answer is exact, so it comes first and few steps
         are left for the motion, which is looked for once, in that answer. All slices are made anew: those given were averages.
+        Of their noise only what the averaging left of it is raised (`parts.noise.spared`).
         """
         profile, count = self.settings["slice_profile"], len(volume)
         places = np.arange(output_size(count, factor)) / factor
         weights = bspline_weights(count, places)
         averaged = profile_blur(weights, factor, profile, axis=0)[::factor]
+        volume = spared(volume, averaged)
         missing, sharp, result = volume, np.zeros_like(volume), np.empty(0)
         found: dict[int, Tensor] = {}
         for _ in range(1 + self.settings["back_projections"]):

@@ -43,8 +43,8 @@ class Finished:
 # The paper's autoencoder is behind the spline in every table of this project: trying it on a scan costs time for nothing.
 # Every file NAME.pt in PRETRAINED, and nothing else: the one list of finished models.
 FINISHED = {
-    "cae_K2": Finished((2, 2), (2.0, 2.0), (1.0, 1.0), tried=False),
-    "cae_K4": Finished((4, 4), (4.0, 4.0), (1.0, 1.0), tried=False),
+    "cae_K2": Finished((2, 2), (2.0, 2.0), (2.0, 2.0), tried=False),
+    "cae_K4": Finished((4, 4), (4.0, 4.0), (4.0, 4.0), tried=False),
     "cae_residual_K2": Finished((2, 2), (2.0, 2.0), (1.0, 1.0)),
     "cae_residual_K4": Finished((4, 4), (4.0, 4.0), (1.0, 1.0)),
     "motion_spline": Finished((2, 8)),  # one for all: it is told the gap
