@@ -30,6 +30,10 @@ SHORT_SELF_TRAINING = {
         "network": {"blocks": 2, "channels": 16, "residual_scale": 0.1},
         "training": {"steps": 60, "batch": 4, "crop": 24, "learning_rate": 0.003},
     },
+    "implicit": {
+        "network": {"levels": 3, "features": 2, "layers": 1, "width": 16},
+        "training": {"steps": 400, "batch": 512, "learning_rate": 0.01},
+    },
     "fourier_burst": {"samples": 500, "anchors": 4, "neighbours": 100},
     "coupled_dictionary": {"samples": 500, "atoms": 16},
 }
@@ -79,6 +83,11 @@ def small_settings(method: str, **training: Any) -> dict[str, Any]:
         return settings | {
             "network": settings["network"] | {"coarse": 1, "motion": [8, 8], "refine": [8]},
             "loss": settings["loss"] | {"margin": 2},
+            "training": settings["training"] | SHORT_TRAINING | training,
+        }
+    if method == "slomo":
+        return settings | {
+            "network": {"depth": 8, "scales": 2},
             "training": settings["training"] | SHORT_TRAINING | training,
         }
     return settings | {

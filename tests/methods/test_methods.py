@@ -34,11 +34,11 @@ def trained_on_ramps(name):
         name, steps=400 if name == "vae" else 160, batch=8, validate_every=40, contrast=False
     )
     # These give a cubic curve from the start, which training must not lose.
-    if name in (*SUPERVISED, "motion_spline", "cae_residual"):
+    if name in (*SUPERVISED, "motion_spline", "cae_residual", "slomo"):
         settings["training"] |= {"steps": 20, "validate_every": 10}
     if name == "segsrgan":  # its critic pulls it away at first
         settings["training"] |= {"learning_rate": 0.0001}
-    if name not in (*SUPERVISED, "motion_spline"):
+    if name not in (*SUPERVISED, "motion_spline", "slomo"):
         settings["network"] |= {"normalisation": "none"}
         settings["synthesis"] |= {"mse": 1.0}
     if name == "vae":
@@ -84,6 +84,7 @@ def test_every_method_returns_a_ramp_on_the_aligned_grid(name, factor):
     else:
         # Self-SR has no pretraining but trains on the ramp's own, constant slices: what it adds there is rounding noise.
         tolerances = {"oracle": 0, "nearest": step / 2 + 1e-6, "lanczos": 0.02 * step, "self_sr": 0.1 * step}
+        tolerances["implicit"] = 0.3 * step  # fitted to the ramp's voxels, not exactly
         assert np.abs(error).max() <= tolerances.get(name, 1e-5)
         np.testing.assert_array_equal(result[::factor], low)
 

@@ -14,8 +14,8 @@ from interslice.training.optimisers import build_optimisers
 from settings import small_settings
 from trainings import phantom_data, run_of
 
-# Modules that a step calls: encoder and decoder, the critic too, the paper's layers, a whole network, a generator.
-COMPILED = {"cae": 2, "acai": 3, "srcnn3d": 1, "unet": 1, "segsrgan": 1}
+# Modules that a step calls: encoder and decoder, the critic too, the paper's layers, a whole network or two, a generator.
+COMPILED = {"cae": 2, "acai": 3, "srcnn3d": 1, "unet": 1, "segsrgan": 1, "slomo": 2}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from settings import small_settings
 
 TRAINED = [
     "cae", "cae_multi", "cae_residual", "motion_spline", "vae", "acai", "srcnn3d", "srrecnn3d", "unet", "segsrgan",
+    "slomo",
 ]  # fmt: skip
 
 

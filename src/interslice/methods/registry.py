@@ -14,6 +14,7 @@ METHODS = {
     "fourier_burst": "interslice.methods.fourier_burst",
     "coupled_dictionary": "interslice.methods.coupled_dictionary",
     "self_sr": "interslice.methods.self_sr",
+    "implicit": "interslice.methods.implicit",
     "external": "interslice.methods.external",
     "precomputed": "interslice.methods.precomputed",
     "srcnn3d": "interslice.methods.srcnn3d",
@@ -24,6 +25,7 @@ METHODS = {
     "cae_multi": "interslice.methods.cae_multi",
     "cae_residual": "interslice.methods.cae_residual",
     "motion_spline": "interslice.methods.motion_spline",
+    "slomo": "interslice.methods.slomo",
     "vae": "interslice.methods.vae",
     "acai": "interslice.methods.acai",
 }
@@ -40,7 +42,12 @@ def is_supervised(settings: Mapping[str, Any]) -> bool:
 
 # Methods that learn from the scan that they are given, to how that ends: at a budget of updates or passes that the settings
 # give, or with the solution of a least-squares problem.
-SELF_TRAINED = {"self_sr": "budget", "coupled_dictionary": "budget", "fourier_burst": "closed form"}
+SELF_TRAINED = {
+    "self_sr": "budget",
+    "coupled_dictionary": "budget",
+    "implicit": "budget",
+    "fourier_burst": "closed form",
+}
 
 
 def self_trained(settings: Mapping[str, Any]) -> str | None:
