@@ -9,9 +9,11 @@ workflow/schemas/dataset.schema.yaml. A source whose files are not NIfTI or Anal
 
 import csv
 import dataclasses
+import functools
 import glob
 import importlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +130,12 @@ def _several(text: str, kind: type) -> Any:
 def files_below(folder: Path, pattern: str = "**/*") -> list[Path]:
     """The files below a folder that match, sorted, also behind links to folders, each once; none that is hidden (a dot before
     its name) or that a Macintosh added (__MACOSX)."""
-    found: dict[Path, Path] = {}
+    found: dict[tuple[str, str], Path] = {}
+    real = functools.cache(os.path.realpath)
     for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True)):
-        path = folder / name
-        if path.is_file() and "__MACOSX" not in path.parts:
-            found.setdefault(path.resolve(), path)  # links may go round in circles
+        inner, last = os.path.split(name)
+        if "__MACOSX" not in inner.split(os.sep) and os.path.isfile(folder / name):
+            found.setdefault((real(folder / inner), last), folder / name)  # links may go round in circles
     return sorted(found.values())
 
 

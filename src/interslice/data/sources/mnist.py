@@ -17,7 +17,7 @@ import pandas as pd
 import scipy
 
 from interslice.common.errors import InputError
-from interslice.data.sources import SPLITS, Found
+from interslice.data.sources import SPLITS, Found, files_below
 from interslice.data.sources.drawn import upright
 from interslice.data.sources.idx import read_idx
 
@@ -53,9 +53,9 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
 
 def digit_files(folder: Path) -> tuple[Path, ...]:
     """The CSV file, or the two IDX files of images, plain or gzip; nothing where they are not there."""
-    tables = sorted(path for path in folder.glob("**/*.csv*") if path.is_file())
+    tables = files_below(folder, "**/*.csv*")
     # Of a file that is there packed and unpacked, the unpacked one; folders of unpacked archives have the archives' names.
-    found = [sorted(path for path in folder.glob(f"**/{name}") if path.is_file()) for name in IMAGE_FILES]
+    found = [files_below(folder, f"**/{name}") for name in IMAGE_FILES]
     images = [min(files, key=lambda path: (path.suffix == ".gz", path)) for files in found if files]
     return (tables[0],) if tables else tuple(images) if len(images) == len(IMAGE_FILES) else ()
 

@@ -6,6 +6,7 @@ names), and the MetaImage stacks of end diastole and end systole with case and p
 """
 
 import csv
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -40,12 +41,21 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
     folders: dict[str, dict[Path, None]] = defaultdict(dict)
     below = files_below(folder)
     names = original_names(below)
+
+    @functools.cache
+    def case_folder(parent: Path) -> tuple[str, Path] | None:
+        """The case and the outermost folder below `folder` that has its name and holds this one; None where none has one."""
+        for place in (*reversed(parent.relative_to(folder).parents), parent.relative_to(folder)):
+            if subject := case_of(place.name, names):
+                return subject, folder / place
+        return None
+
     for path in below:
         phase = PHASE.search(path.stem)
         if path.suffix in (".mhd", ".mha") and phase:
             if subject := case_of(path.name, names) or case_of(path.parent.name, names):
                 stacks[subject][phase[1].upper()] = path
-        elif named := case_folder(path, folder, names):
+        elif named := case_folder(path.parent):
             subject, place = named
             if place not in folders[subject] and has_image(path):
                 folders[subject][place] = None
@@ -62,14 +72,6 @@ def find(folder: Path, dataset: Mapping[str, Any]) -> list[Found]:
             problem = f"found {len(places)} folders of it, {' and '.join(map(str, places))}, allowed is one"
         cases.append(Found(subject, files, group_of(subject), problem=problem, spacing_mm=spacing))
     return cases
-
-
-def case_folder(path: Path, folder: Path, names: Mapping[str, str]) -> tuple[str, Path] | None:
-    """The case and the outermost folder below `folder` that has its name and holds a file; None where none has one."""
-    for place in reversed(path.relative_to(folder).parents):
-        if subject := case_of(place.name, names):
-            return subject, folder / place
-    return None
 
 
 def case_of(name: str, names: Mapping[str, str]) -> str:
