@@ -196,12 +196,12 @@ def decimate(volume: Volume, factor: int, slice_profile: str) -> Volume:
     return Volume(data[:, ::factor], affine, volume.slice_axis)
 
 
-def profile_blur(data: np.ndarray, factor: int, slice_profile: str, *, axis: int) -> np.ndarray:
+def profile_blur(data: np.ndarray, factor: float, slice_profile: str, *, axis: int) -> np.ndarray:
     """Average along `axis` with a slice profile; InputError for an unknown one.
 
     none: voxels as they are. gaussian: full width at half maximum of K voxels (sigma K / 2.355), as the paper's brain protocol
     has it. slab: the plain mean over a slab of 0.8 K voxels about each voxel, those at its faces by the share that lies
-    in it, so that kept slices have a gap of 0.2 K voxels between them.
+    in it, so that kept slices have a gap of 0.2 K voxels between them. factor: K; any width that stands for it.
     """
     if slice_profile == "none":
         return data

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from interslice.common.errors import InputError
 from interslice.data.spline import bspline_weights
-from interslice.data.volumes import output_size, profile_blur
+from interslice.data.volumes import SLAB, output_size, profile_blur
 from interslice.methods.parts.autoencoder import TrainedMethod, crop_to
 from interslice.methods.parts.networks import pad_to_multiple
 from interslice.methods.parts.noise import spared
 from interslice.methods.parts.reversible import ReversibleUNet
+from interslice.methods.shipped import THICKNESS
 
 TYPICAL_GAP = 4.0  # pixels; the network is told the logarithm of the gap over this
 OUTPUT_PX = 4.0  # pixels that an output of 1 means: the last layer starts at 0 and has to get there
@@ -173,10 +174,12 @@ class MotionSpline(TrainedMethod):
         are left for the motion, which is looked for once, in that answer. All slices are made anew: those given were averages.
         Of their noise only what the averaging left of it is raised (`parts.noise.spared`).
         """
-        profile, count = self.settings["slice_profile"], len(volume)
+        profile, width, count = self.settings["slice_profile"], float(factor), len(volume)
+        if profile == THICKNESS:
+            profile, width = "slab", factor * (self.thickness or 1.0) / SLAB
         places = np.arange(output_size(count, factor)) / factor
         weights = bspline_weights(count, places)
-        averaged = profile_blur(weights, factor, profile, axis=0)[::factor]
+        averaged = profile_blur(weights, width, profile, axis=0)[::factor]
         volume = spared(volume, averaged)
         missing, sharp, result = volume, np.zeros_like(volume), np.empty(0)
         found: dict[int, Tensor] = {}
@@ -184,7 +187,7 @@ class MotionSpline(TrainedMethod):
             change = np.linalg.solve(averaged, missing.reshape(count, -1).astype(np.float64))
             sharp = sharp + change.reshape(volume.shape).astype(np.float32)
             result = self.along_motion(sharp, places, self.gap_px or float(factor), found)
-            missing = volume - profile_blur(result, factor, profile, axis=0)[::factor]
+            missing = volume - profile_blur(result, width, profile, axis=0)[::factor]
         return result
 
     @torch.no_grad()

@@ -116,6 +116,10 @@ def add_choices(command: argparse.ArgumentParser) -> None:
         "--keep-original", action=argparse.BooleanOptionalAction, default=True,
         help="copy the original slices bit by bit, where the new ones meet them (default)",
     )  # fmt: skip
+    add(
+        "--deblur", action="store_true",
+        help="undo that slices are averages over their thickness (motion_spline, whole factors); original slices change too",
+    )  # fmt: skip
     add("--thickness", type=float, metavar="MM", help="thickness of a slice (default: as the headers say)")
     add(
         "--correct-motion", action="store_true",
@@ -214,6 +218,7 @@ def options_of(arguments: argparse.Namespace) -> Any:
         for key, value in vars(arguments).items()
         if key not in ("quiet", "run", "list", "level")
     }
+    given["keep_original"] = given["keep_original"] and not given["deblur"]
     return Options(**given)
 
 

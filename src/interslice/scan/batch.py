@@ -27,7 +27,7 @@ from interslice.scan.derivatives import (
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid
 from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
-from interslice.scan.models import Model, chosen_model
+from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
 from interslice.scan.options import Options, check_choices, check_series, check_writable
 from interslice.scan.page import thumbnail, write_page
@@ -52,7 +52,7 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     phases = [path for path in walk(options.source) if "part-phase" in path.name.split("_")]
     if phases and options.include is None:
         say(f"left out: {len(phases)} phase image(s), whose values wrap (part-phase); --include takes them")
-    model = chosen_model(options.named, options.model)
+    model = options.asked_model()
     write_folder_files(options.source, options.output)
 
     def work(job: Job) -> Outcome:

@@ -10,7 +10,7 @@ from interslice.scan.acquired import check_even, prepared
 from interslice.scan.bids import copy_companions
 from interslice.scan.formats import write_scan
 from interslice.scan.grid import Grid, described
-from interslice.scan.models import Model, chosen_model
+from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
 from interslice.scan.options import Options, check_choices, check_one, check_outputs, check_series
 from interslice.scan.scans import Scan, read_scan
@@ -59,7 +59,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
         )
     scan, transform = (scan, None) if reason else prepared(scan, options)
     grid = None if options.output is None else options.grid(scan)
-    chosen = None if options.train_here or reason else chosen_model(options.named, options.model)
+    chosen = None if options.train_here or reason else options.asked_model()
     if grid is not None:
         check_fits(scan, grid)
         if chosen is not None:

@@ -1,7 +1,7 @@
 """The methods and models that the tool has: chosen by name, by a file, or with their limits said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from interslice.common.files import sha256_of
 from interslice.methods import build_method
 from interslice.methods.base import Method
 from interslice.methods.registry import METHODS
-from interslice.methods.shipped import FINISHED, PRETRAINED, Finished, read_settings
+from interslice.methods.shipped import FINISHED, PRETRAINED, THICKNESS, Finished, read_settings
 
 CONVENTIONAL = ("bspline", "lanczos", "linear", "nearest", "registration")
 # Not for the tool: a control needs the reference, the others are peers with settings of a study.
@@ -26,6 +26,7 @@ STUDIES_ONLY = (
 )
 TRAINED_HERE = ", trained here"  # ends the label of a method that was trained by --train-here
 FAST = "bspline"  # for --fast, and where nothing can be compared
+DEBLURS = "motion_spline"  # the method of --deblur
 AUTO = "auto"  # as --method: what is best on held-out slices of the scan
 
 
@@ -112,6 +113,13 @@ def limits_of_model(path: Path, state: Mapping[str, Any]) -> Finished | None:
     if "K" not in state or str(state["settings"].get("label", "")).endswith(TRAINED_HERE):
         return None
     return Finished((state["K"], state["K"]))
+
+
+def deblurring() -> Model:
+    """The finished model that undoes the averaging of slices over their thickness, as --deblur asks for."""
+    model = load_model(DEBLURS)
+    model.method.settings = {**model.method.settings, "slice_profile": THICKNESS}
+    return replace(model, name=f"{DEBLURS}, averaging over the slice thickness undone")
 
 
 def chosen_model(method: str | None, model: str | Path | None) -> Model | None:

@@ -11,9 +11,11 @@ from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_path
 from interslice.scan.bids import companions
 from interslice.scan.formats import OUTPUT_SUFFIXES, parts_of
 from interslice.scan.grid import Grid, grid_for, parse_factor
-from interslice.scan.models import FAST, chosen_model
+from interslice.scan.models import AUTO, DEBLURS, FAST, Model, chosen_model, deblurring
 from interslice.scan.motion import transform_path
 from interslice.scan.scans import Scan, check_there
+
+NOT_WITH_DEBLUR = ("fast", "model", "check", "uncertainty", "train_here")
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -40,6 +42,7 @@ class Options:
     correct_motion: bool = False
     fill_missing: bool = False
     keep_original: bool = True
+    deblur: bool = False
     train_here: bool = False
     also: tuple[Path, ...] = ()
     minutes: float = 10.0
@@ -59,6 +62,10 @@ class Options:
     def named(self) -> str | None:
         """The method that is asked for by name."""
         return FAST if self.fast else self.method
+
+    def asked_model(self) -> Model | None:
+        """The method that is asked for; None where the choice is left to the tool."""
+        return deblurring() if self.deblur else chosen_model(self.named, self.model)
 
     def grid(self, scan: Scan) -> Grid:
         """The slices that are asked for."""
@@ -103,6 +110,14 @@ def check_choices(options: Options) -> None:
             raise InputError(f"found --{name} without -o, it is of a result")
     if options.fast and (options.method or options.model or options.train_here):
         raise InputError("found --fast with another method, allowed is one of them: it is --method bspline")
+    if options.deblur:
+        clashing = [name for name in NOT_WITH_DEBLUR if getattr(options, name)]
+        clashing += ["method"] if options.method not in (None, AUTO, DEBLURS) else []
+        if clashing:
+            raise InputError(
+                f"found --deblur with --{clashing[0].replace('_', '-')}, allowed is it with method {DEBLURS} alone: held-out "
+                "slices are averages too, and cannot tell what undoing that is worth"
+            )
     if options.factor is not None:
         parse_factor(options.factor)
     if options.train_here and options.model is not None:

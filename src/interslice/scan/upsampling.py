@@ -9,12 +9,13 @@ from interslice.common.memory import check_memory
 from interslice.methods import build_method
 from interslice.methods.base import Method
 from interslice.methods.conventional import BSpline
-from interslice.methods.shipped import read_settings
+from interslice.methods.shipped import THICKNESS, read_settings
 from interslice.scan.grid import Grid
 from interslice.scan.labels import holds_whole_values, interpolate_labels, why_labels
 from interslice.scan.scans import Scan, without_nan
 
 PERCENTILES = (1, 99.8)  # of a frame, to 0 and 1 of a trained method: as the default study normalises
+THICKEST = 1.1  # of the gap, of a slice whose thickness can be undone
 FLOAT32_COPIES = 4  # of an output frame that are in memory at the same time, with room to spare
 
 
@@ -41,6 +42,20 @@ def check_makes(method: Method, grid: Grid) -> None:
         raise InputError(
             f"method {method.settings.get('method')}: makes whole factors alone, and {grid.ratio:.4g} is none; "
             f"--factor {max(2, round(grid.ratio))} is the nearest"
+        )
+    if method.settings.get("slice_profile") != THICKNESS:
+        return
+    if not grid.factor:
+        raise InputError(
+            f"deblur: found a grid of {'unequal gaps' if grid.uneven else f'{grid.ratio:.4g} slices to a gap'}, allowed are "
+            "equal gaps and whole factors"
+        )
+    if grid.thickness is None:
+        raise InputError("deblur: found no slice thickness to undo; --thickness MM says it")
+    if grid.thickness > THICKEST:
+        raise InputError(
+            f"deblur: found slices {grid.thickness:.3g} times as thick as they are apart, allowed is up to {THICKEST}: what "
+            "overlapping slices share cannot be told apart"
         )
 
 
