@@ -128,15 +128,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The slow files come first, so that no worker ends alone with them.
-
-    One worker makes the finished study in the file that looks at it most; the others do what needs none in the meantime.
-    """
+    """The slow files come first, so that no worker ends alone with them."""
     slow = ("workflow", "methods", "training", "scan", "report")
 
     def place(item):
         folders = [number for number, name in enumerate(slow) if name in item.path.parts]
-        makes_it = item.path.stem == "test_workflow"
-        return min(folders, default=len(slow)), not makes_it, "finished" in item.fixturenames
+        return min(folders, default=len(slow)), "finished" not in item.fixturenames
 
     items.sort(key=place)
