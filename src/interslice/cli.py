@@ -1,20 +1,17 @@
 """The command line: one sub-command per task. Options are read here, everything else is elsewhere."""
 
 import argparse
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
+from interslice.common.interruption import STOPPED, Stopped, signals_as_exceptions
 from interslice.common.streams import say_to, say_to_stderr
 
-BAD_INPUT, INTERRUPTED, STOPPED = 2, 130, 128
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,33 +56,6 @@ def sentence(error: Exception) -> str:
     return (
         str(error) if isinstance(error, InputError) else f"the memory does not suffice ({error or 'limit'})"
     )
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGTERM, from `timeout`, `kill` or a cluster, or SIGHUP, of a terminal that is closed: cleaned up as after Ctrl-C."""
-
-
-@contextmanager
-def signals_as_exceptions() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise Stopped; only where signals can be handled, in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Stopped(number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = {
-        number: signal.signal(number, stop)
-        for number in numbers
-        if signal.getsignal(number) != signal.SIG_IGN  # of nohup
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def build_parser() -> Parser:

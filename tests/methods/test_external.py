@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import psutil
@@ -92,6 +96,23 @@ def test_what_goes_wrong_is_one_sentence_and_leaves_nothing_running(options, cha
     assert not [line for line in lines.values() if "sleep 61.5" in line]
     ours = [lines.get(child.pid, "") for child in psutil.Process().children(recursive=True)]
     assert not [line for line in ours if "stand_in_program" in line], "other pytest workers have theirs"
+
+
+def test_a_job_that_is_told_to_end_ends_its_program_too(tmp_path):
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom interslice.common.provenance import logged\n"
+        "with logged(sys.argv[1] + '/log'):\n    from interslice.methods.external import run\n"
+        "    run(['sleep', '63.5'], Path(sys.argv[1]), None, None)\n"
+    )
+    job = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+    seen = psutil.Process(job.pid)
+    while not (programs := seen.children()):
+        assert job.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    job.terminate()
+    assert job.wait(60) == 128 + signal.SIGTERM
+    assert not [one for one in programs if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert "Stopped" in (tmp_path / "log").read_text()
 
 
 def test_a_command_is_words_and_no_shell_reads_them(tmp_path, monkeypatch):

@@ -1,14 +1,45 @@
 """Work that is asked to stop: by SIGTERM, a scheduler's notice before it kills, or by the end of the time it was given."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
+
+STOPPED = 128  # and the signal's number: the exit code, as a shell has it
 
 
 class Interrupted(Exception):
     """Work was stopped on request after saving its state; the message is one sentence, and the same command continues it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, from `timeout`, `kill` or a cluster, or SIGHUP, of a terminal that is closed: cleaned up as after Ctrl-C."""
+
+
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Stopped; only where signals can be handled, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        if signal.getsignal(number) != signal.SIG_IGN  # of nohup
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import psutil
 
 from interslice.common.errors import InputError
-from interslice.common.interruption import Interrupted
+from interslice.common.interruption import STOPPED, Interrupted, Stopped, signals_as_exceptions
 
 PACKAGE_ROOT = Path(__file__).parent.parent
 RECORDED_PACKAGES = ("torch", "lpips", "numpy", "nibabel", "scikit-image", "scipy", "snakemake")
@@ -26,13 +26,15 @@ def logged(log_path: str | Path) -> Iterator[TextIO]:
 
     File descriptors 1 and 2 are redirected, so that output of subprocesses and of C libraries arrives as
     well. An exception leaves its traceback in the log. An InputError or Interrupted moreover prints its one sentence on
-    the terminal and ends in SystemExit(1), without a traceback there; any other exception is raised again.
+    the terminal and ends in SystemExit(1), without a traceback there; any other exception is raised again. SIGTERM ends what
+    the script has started, as an exception does, and it with the exit code of a process that a signal has ended.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with (
         _closing(open(log_path, "w", buffering=1, encoding="utf-8", errors="backslashreplace")) as log,
         os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace") as terminal,
         _redirected(log.fileno()),
+        signals_as_exceptions(),
     ):
         try:
             yield terminal
@@ -41,6 +43,9 @@ def logged(log_path: str | Path) -> Iterator[TextIO]:
                 traceback.print_exc(file=log)
             print(error, file=terminal)
             raise SystemExit(1) from None
+        except Stopped as stop:
+            traceback.print_exc(file=log)
+            raise SystemExit(STOPPED + int(stop.args[0])) from None
         except BaseException:
             traceback.print_exc(file=log)
             raise
