@@ -29,6 +29,7 @@ def upsample(
     label: bool | None = None,
     nan: str = "keep",
     thickness: float | None = None,
+    deblur: bool = False,
 ) -> "Nifti1Image":
     """Add slices between those of a scan: factor - 1 in every gap, or as many as `spacing` (mm) or `isotropic` need.
 
@@ -39,7 +40,8 @@ def upsample(
     array or sagittal, coronal, axial; by default the axis of largest spacing. keep_original: copy the original slices bit by
     bit, where the new ones meet them. trust: sform, qform or pixdim says the voxel sizes where a header contradicts itself.
     label: whether it is a label map, whose labels are interpolated by shape (None: by header, name or values). nan: keep, zero
-    or refuse voxels that are NaN. thickness: of a slice in mm, where the headers do not say it or are wrong. Returns a NIfTI
+    or refuse voxels that are NaN. thickness: of a slice in mm, where the headers do not say it or are wrong. deblur: undo that
+    slices are averages over their thickness (by motion_spline, whole factors; original slices change too). Returns a NIfTI
     image of the same data type, with intensities on the scale of the input and the first slice where it was in the world.
     Raises InputError, with one sentence, for anything that cannot be interpolated, and its kind NothingToDo for a scan that is
     fine enough.
@@ -58,7 +60,19 @@ def upsample(
     from interslice.scan.api import upsample_image
 
     return upsample_image(
-        image, factor, method, spacing, isotropic, axis, model, keep_original, trust, label, nan, thickness
+        image,
+        factor,
+        method,
+        spacing,
+        isotropic,
+        axis,
+        model,
+        keep_original,
+        trust,
+        label,
+        nan,
+        thickness,
+        deblur,
     )
 
 
@@ -85,9 +99,12 @@ def check(
 def read(path: str | Path, series: str | None = None, *, trust: str | None = None) -> "Nifti1Image":
     """A scan as `upsample` reads it, as a NIfTI image: NIfTI, Analyze, MGH, NRRD or MetaImage, or as of `read_dicom`."""
     from interslice.scan.api import image_of
+    from interslice.scan.options import check_series
     from interslice.scan.scans import read_scan
 
-    return image_of(read_scan(path, trust=trust, series=series))
+    scan = read_scan(path, trust=trust, series=series)
+    check_series(scan, {"series": series})
+    return image_of(scan)
 
 
 def read_dicom(path: str | Path, series: str | None = None) -> "Nifti1Image":

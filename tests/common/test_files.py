@@ -104,6 +104,16 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, make):
     assert target.read_text() == "second"
 
 
+@pytest.mark.parametrize("letter", ["x", "\N{HIRAGANA LETTER A}"])
+def test_the_longest_name_that_a_file_system_takes_is_written(tmp_path, letter):
+    target = tmp_path / (letter * ((255 - 7) // len(letter.encode())) + ".nii.gz")
+    with replacing(target) as temporary:
+        assert temporary.name.endswith(letter + ".nii.gz")
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+    assert target.read_text() == "whole"
+
+
 def partial(folder: Path) -> list[Path]:
     return sorted(folder.glob(".partial-*"))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import interslice
 from finished_models import random_model
 from generators import edit_dicom, write_dicom_series
 from interslice.cli import main
@@ -290,8 +291,26 @@ def broken_compression(folder, paths):
         image.save_as(path)
 
 
+def without_voxels(folder):
+    sitk.WriteImage(sitk.GetImageFromArray(values().T), str(folder / "bad.mhd"))
+    (folder / "bad.raw").unlink()
+    return folder / "bad.mhd"
+
+
+def short_voxels(folder):
+    sitk.WriteImage(sitk.GetImageFromArray(values().T), str(folder / "bad.mhd"))
+    (folder / "bad.raw").write_bytes(bytes(500))
+    return folder / "bad.mhd"
+
+
 VOID = np.zeros((0, 5, 5), np.int16)
 BAD_SCANS = {
+    "unknown_form": (header_bytes(sform_code=((), 9)), "bad.nii: found sform_code 9 in the header, allowed are 0 to 5"),
+    "metaimage_without_voxels": (without_voxels, "bad.raw, which is not there"),
+    "metaimage_of_short_voxels": (short_voxels, "bad.mhd: found 20x18x7 voxels in the header (5040 bytes), the file holds"),
+    "metaimage_without_fields": (content("bad.mha", b"NDims = 3\n"), "bad.mha: found no DimSize in the header, needed"),
+    "mgh_of_zeros": (content("bad.mgh", bytes(400)), "bad.mgh: not a readable image"),
+    "minc_without_its_library": (content("bad.mnc", b"\x89HDF" + bytes(100)), "bad.mnc: not a readable image"),
     "missing_file": (lambda folder: folder / "none.nii", r"none.nii: no such file"),
     "not_an_image": (content("bad.nii", b"hello" * 200), "bad.nii: not a readable image"),
     "another_suffix": (content("bad.txt", b"hello"), "bad.txt: not a readable image"),
@@ -400,6 +419,8 @@ BAD_CHOICES = {
     ),
     "preview_suffix": (["--preview", "p.bmp"], "preview: found p.bmp, allowed are names that end in .png"),
     "jobs": (["--jobs", 0], "jobs: found 0, allowed are whole numbers from 1"),
+    "of_a_training": (["--minutes", 5], "found --minutes without --train-here"),
+    "empty_output": (["--preview", ""], "argument --preview: found an empty name, allowed is a path"),
     "seed": (["--train-here", "--seed", -1], "seed: found -1, allowed are whole numbers from 0"),
     "of_a_folder": (["--exclude", "x"], "found --exclude with one scan, allowed is it for a folder of scans"),
     "subjects": (["--participant-label", "1"], "found --participant-label with one scan"),
@@ -413,6 +434,16 @@ def test_bad_choices_are_refused_with_one_sentence(scan, tmp_path, capsys, name)
     arguments, sentence = BAD_CHOICES[name]
     output = [] if "-o" in arguments else ["-o", tmp_path / "fine.nii"]
     refused(capsys, tmp_path, ["upsample", scan, *output, *arguments], sentence)
+
+
+def test_what_is_of_nifti_is_refused_for_dicom(tmp_path, capsys):
+    write_dicom_series(tmp_path / "series", ellipsoids((4, 20, 18))[..., None], trigger=False)
+    for option, value, has in (("--trust", "sform", "one geometry"), ("--nan", "zero", "no NaN")):
+        for source, output in ((tmp_path / "series", "fine.nii"), (tmp_path, "folder")):
+            arguments = ["upsample", source, option, value, "-o", tmp_path / output]
+            refused(capsys, tmp_path, arguments, f"{source}: found {option} for DICOM, which has {has}")
+    with pytest.raises(interslice.InputError, match="is no DICOM series, whose headers --series needs"):
+        interslice.read(saved(nifti(), tmp_path / "scan.nii"), series="2")
 
 
 def test_bad_outputs_are_refused(scan, tmp_path, capsys):

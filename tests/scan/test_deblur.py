@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+import interslice
 from interslice.cli import main
 from interslice.data.volumes import profile_blur
 from phantoms import ellipsoids
@@ -77,3 +78,16 @@ def test_what_cannot_be_undone_is_refused(tmp_path, capsys, options, sentence):
     assert main([str(word) for word in command]) != 0
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "fine.nii").exists()
+
+
+def test_from_python_as_on_the_command_line(scan, tmp_path):
+    expected = upsampled(scan, tmp_path, "--deblur", "--thickness", 0.8 * FACTOR)
+    fine = interslice.upsample(scan, FACTOR, deblur=True, thickness=0.8 * FACTOR)
+    np.testing.assert_allclose(np.moveaxis(fine.get_fdata(), 2, 0) / 1000, expected, atol=1e-6)
+    with pytest.raises(interslice.InputError, match="found --deblur with --method"):
+        interslice.upsample(scan, FACTOR, "linear", deblur=True)
+    with pytest.raises(interslice.InputError, match="found no slice thickness to undo"):
+        interslice.upsample(scan, FACTOR, deblur=True)
+    labels = nib.Nifti1Image((THICK[::FACTOR] > 0.5).T.astype(np.uint8), np.diag([1.0, 1.0, FACTOR, 1.0]))
+    with pytest.raises(interslice.InputError, match="a label map .* is only interpolated"):
+        interslice.upsample(labels, FACTOR, deblur=True, thickness=3)

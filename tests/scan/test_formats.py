@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -103,6 +104,53 @@ def test_64_bits_and_the_time_of_a_frame_come_back(tmp_path):
         assert scan.header.get_zooms()[3] == 2.5
 
 
+@pytest.mark.parametrize("suffix", [".mgz", ".nrrd", ".mha", ".nii"])
+def test_a_frame_lasts_as_long_in_every_format(tmp_path, suffix):
+    """MGH counts milliseconds, NIfTI as its header says, ours are seconds where a format says nothing."""
+    image = nifti(shape=(*SHAPE, 2))
+    image.header.set_zooms((*image.header.get_zooms()[:3], 2500))
+    image.header.set_xyzt_units("mm", "msec")
+    write_scan(scan_from_image(image, "series"), tmp_path / f"series{suffix}")
+    assert read_scan(tmp_path / f"series{suffix}").frame_seconds == [2.5]
+    if suffix == ".mgz":
+        assert nib.load(tmp_path / "series.mgz").header.get_zooms()[3] == 2500
+
+
+def test_large_values_do_not_become_infinite(tmp_path):
+    """1e37 x 200 is beyond 32 bits."""
+    scan = scan_from_image(nifti(scaling=(1e37, 0)), "large")
+    scan = replace(scan, slope=1e37)
+    write_scan(scan, tmp_path / "large.nrrd")
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "large.nrrd"))).T
+    np.testing.assert_allclose(found, values() * 1e37)
+    with pytest.raises(InputError, match="large: MGH files hold no float64 values"):
+        write_scan(scan, tmp_path / "large.mgz")
+
+
+def test_headers_in_text_are_read_for_what_itk_leaves_out(tmp_path):
+    header = (
+        "NRRD0005\ntype: short\ndimension: 3\nsizes: 20 18 7\nendian: little\nencoding: raw\n{}"
+        "DWMRI_b-value:=1000\nDWMRI_gradient_0000:=1 0 0\n\n"
+    )
+    space = "space: right-anterior-superior\nspace units: {}\nspace directions: (.001,0,0) (0,.001,0) (0,0,.005)\n"
+
+    def read(fields):
+        path = tmp_path / "scan.nrrd"
+        path.write_bytes(header.format(fields).encode() + values().astype("<i2").tobytes(order="F"))
+        return read_scan(path)
+
+    scan = read(space.format('"m" "m" "m"'))
+    np.testing.assert_allclose(scan.spacing_mm, (1, 1, 5), rtol=1e-6)
+    assert scan.remarks == (
+        "2 key/value pair(s) of the header are not carried over (DWMRI_b-value, DWMRI_gradient_0000)",
+    )
+    assert read("").remarks[0] == "the header says no voxel sizes, 1 mm is taken"
+    with pytest.raises(
+        InputError, match="scan.nrrd: found units furlong of the axes, allowed is one of mm, cm"
+    ):
+        read(space.format('"furlong" "furlong" "furlong"'))
+
+
 def test_a_name_that_itk_cannot_take_is_refused(tmp_path):
     """SimpleITK would end the program."""
     path = tmp_path / os.fsdecode(b"sch\xe4del.nrrd")
@@ -121,6 +169,9 @@ def test_mgh_holds_every_value_or_says_that_it_cannot(tmp_path):
     fine = scan_from_image(nib.Nifti1Image(np.random.default_rng(0).random(SHAPE), PLAIN), "fine")
     with pytest.raises(InputError, match="MGH files hold no float64 values"):
         write_scan(fine, tmp_path / "fine.mgz")
+    turned = scan_from_image(nib.Nifti1Image(values(np.complex64), PLAIN), "complex")
+    with pytest.raises(InputError, match="complex: MetaImage files hold no complex64 values"):
+        write_scan(turned, tmp_path / "fine.mha")
     assert [path.name for path in tmp_path.iterdir()] == ["large.mgz"]
 
 

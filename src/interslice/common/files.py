@@ -18,6 +18,7 @@ import psutil
 from interslice.common.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LONGEST = 220  # bytes of a name that our own names may begin with; file systems take 255
 ALMOST_NOTHING = 2**16  # bytes
 # Process ids mean something on one machine only.
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -31,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     that were killed on this machine is removed first. InputError where the file system is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{_HOST}-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".partial-{_HOST}-{os.getpid()}-{short_name(path)}")
     with folder_of(path):
         remove_abandoned(path)
         try:
@@ -47,6 +48,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
         finally:
             remove(temporary)
+
+
+def short_name(path: Path) -> str:
+    """The name of a path, or where nothing fits before that, a digest of it and its end."""
+    if len(os.fsencode(path.name)) <= LONGEST:
+        return path.name
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    return digest + path.name[-(LONGEST // 8) :]
 
 
 @contextmanager
@@ -72,7 +81,7 @@ def remove(path: Path) -> None:
 
 def remove_abandoned(path: Path) -> None:
     """Remove the temporary files of `path` whose process is no more."""
-    name = re.compile(rf"\.partial-{_HOST}-(\d+)-{re.escape(path.name)}")
+    name = re.compile(rf"\.partial-{_HOST}-(\d+)-{re.escape(short_name(path))}")
     with os.scandir(path.parent) as entries:
         found = [(entry.path, name.fullmatch(entry.name)) for entry in entries]
     for file, match in found:

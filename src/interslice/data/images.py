@@ -4,14 +4,18 @@ What a header says of the grid is read here alone: units, forms (sform, qform) a
 """
 
 import logging
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from interslice.common.errors import InputError
@@ -22,11 +26,12 @@ TRUSTED = ("sform", "qform", "pixdim")
 SAME_SIZE = 0.01  # of a voxel: forms that differ by less say the same
 GZIP_START = b"\x1f\x8b"
 GZIP_MOST = 1032  # deflate cannot shrink data further than this
-# What nibabel, gzip and numpy raise for a file that is missing, cut, or not what its name says.
+# What nibabel, gzip and numpy raise for a file that is missing, cut, not what its name says, or of a library that is not there.
 READ_ERRORS = (
-    ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, OverflowError, KeyError,
-    zlib.error,
+    ImageFileError, HeaderDataError, MGHError, OSError, EOFError, ValueError, TypeError, ArithmeticError, LookupError,
+    AttributeError, ImportError, zlib.error, struct.error, ExpatError,
 )  # fmt: skip
+FORM_CODES = range(6)  # of NIfTI, which say what a form is
 
 
 def open_image(path: str | Path) -> SpatialImage:
@@ -108,7 +113,12 @@ def readable(path: str | Path, what: str = "not a readable image") -> Iterator[N
 
 def check_header(image: SpatialImage, path: Path) -> None:
     """Refuse a header that nibabel would silently mend, or that has more voxels than the file can hold."""
-    spacing = np.array(stored_spacing(image))
+    header = stored_header(image)
+    for form in ("sform", "qform"):  # nibabel takes an unknown code for "not set", and the form with it
+        if isinstance(header, nib.Nifti1Header) and (code := int(header[f"{form}_code"])) not in FORM_CODES:
+            raise InputError(f"{path}: found {form}_code {code} in the header, allowed are 0 to 5")
+    sizes = header["pixdim"][1:4] if isinstance(header, nib.AnalyzeHeader) else header.get_zooms()[:3]
+    spacing = np.array([float(size) for size in sizes])
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise InputError(
             f"{path}: found voxel sizes {spacing.tolist()} in the header, allowed are numbers above 0"
@@ -118,12 +128,18 @@ def check_header(image: SpatialImage, path: Path) -> None:
     source = image.file_map["image"].filename
     if not isinstance(image, nib.AnalyzeImage) or source is None or image.get_data_dtype().fields:
         return
-    promised = bytes_of(image)
-    held = Path(source).stat().st_size * (GZIP_MOST if str(source).lower().endswith("gz") else 1)
+    check_held(path, image.shape, bytes_of(image), Path(source), str(source).lower().endswith("gz"))
+
+
+def check_held(
+    path: Path, shape: tuple[int, ...], promised: int, voxels: Path, compressed: bool = False
+) -> None:
+    """Refuse a header that promises more bytes than the file of its voxels can hold."""
+    held = voxels.stat().st_size * (GZIP_MOST if compressed else 1)
     if promised > held:
-        shape = "x".join(map(str, image.shape))
+        size = "x".join(map(str, shape))
         raise InputError(
-            f"{path}: found {shape} voxels in the header ({promised} bytes), the file holds at most {held}"
+            f"{path}: found {size} voxels in the header ({promised} bytes), the file holds at most {held}"
         )
 
 
@@ -132,16 +148,13 @@ def bytes_of(image: SpatialImage) -> int:
     return int(np.prod(image.shape, dtype=object)) * int(image.get_data_dtype().itemsize)
 
 
-def stored_spacing(image: SpatialImage) -> tuple[float, ...]:
-    """The voxel sizes as the file has them, in its unit: nibabel silently takes 1 where a header says 0."""
-    header = image.header
-    if not isinstance(header, nib.AnalyzeHeader):
-        return tuple(float(size) for size in header.get_zooms()[:3])
+def stored_header(image: SpatialImage) -> Any:
+    """The header as the file has it: of the family of Analyze and NIfTI nibabel silently mends some fields."""
     holder = image.file_map.get("header", image.file_map["image"])
-    if holder.filename is not None:  # the family of Analyze and NIfTI
-        with holder.get_prepare_fileobj("rb") as file:
-            header = type(header).from_fileobj(file, check=False)
-    return tuple(float(size) for size in header["pixdim"][1:4])
+    if not isinstance(image.header, nib.AnalyzeHeader) or holder.filename is None:
+        return image.header
+    with holder.get_prepare_fileobj("rb") as file:
+        return type(image.header).from_fileobj(file, check=False)
 
 
 def check_gzip(path: str | Path) -> None:

@@ -1,5 +1,8 @@
 """NRRD and MetaImage, by SimpleITK, as NIfTI images."""
 
+import itertools
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +10,23 @@ import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.data.images import LPS_TO_RAS
+from interslice.common.memory import check_memory
+from interslice.data.images import LPS_TO_RAS, check_held
 
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NRRD, META = (".nrrd", ".nhdr"), (".mha", ".mhd")
+ITK_SUFFIXES = (*NRRD, *META)
+FIELD = re.compile(r"\s*([^:=]+?)\s*(:=|:|=)\s*(.*)")  # of a header in text
+NEEDED = (
+    "NDims",
+    "DimSize",
+    "ElementType",
+    "ElementDataFile",
+)  # of a MetaImage; ITK does not say which is missing
+SIZES = ("spacings", "space directions", "elementspacing", "elementsize")
+UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "micron": 0.001, "microns": 0.001}
+NO_LENGTH = ("", "s", "ms", "sec", "msec")  # of the units of axes
+PAIR = ":="
+MOST_LINES = 100_000
 
 
 def has_suffix(path: str | Path, suffixes: tuple[str, ...]) -> bool:
@@ -22,11 +39,88 @@ def read_itk(path: Path) -> nib.Nifti1Image:
     """Read NRRD or MetaImage; InputError where it is not readable."""
     import SimpleITK as sitk
 
+    fields = header_fields(path)
+    voxels = voxel_file(path, fields)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(itk_path(path))
+    reader.SetImageIO(itk_format(path))
     try:
-        return image_from_itk(sitk.ReadImage(itk_path(path), imageIO=itk_format(path)), str(path))
+        reader.ReadImageInformation()
+        bits = int(re.findall(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))[0])
+        promised = math.prod(reader.GetSize()) * reader.GetNumberOfComponents() * bits // 8
+        check_memory(promised, str(path))
+        if voxels and (encoding := encoding_of(fields)) in ("raw", "gzip", "gz"):
+            check_held(path, reader.GetSize(), promised, voxels, encoding != "raw")
+        return in_mm(image_from_itk(reader.Execute(), str(path)), fields, path)
     except RuntimeError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"{path}: not a readable image ({lines[-1].strip()})") from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = "it is cut, or not what its header says" if "Reason:" in lines[-1] else lines[-1]
+        raise InputError(f"{path}: not a readable image ({why})") from error
+
+
+def itk_remarks(path: Path) -> tuple[str, ...]:
+    """What a person should know of the header of an NRRD or MetaImage file."""
+    fields = header_fields(path)
+    said = [] if any(name in fields for name in SIZES) else ["the header says no voxel sizes, 1 mm is taken"]
+    if pairs := [name.removeprefix(PAIR) for name in fields if name.startswith(PAIR)]:
+        said.append(
+            f"{len(pairs)} key/value pair(s) of the header are not carried over ({', '.join(pairs[:3])})"
+        )
+    return tuple(said)
+
+
+def header_fields(path: Path) -> dict[str, str]:
+    """The fields of a text header by their names in lower case, and NRRD's key/value pairs, which begin with PAIR.
+
+    NRRD's ends with an empty line, MetaImage's with the name of its data. InputError where MetaImage lacks one that it needs.
+    """
+    found: dict[str, str] = {}
+    with open(path, "rb") as file:
+        for line in itertools.islice(iter(lambda: file.readline(1 << 16), b""), MOST_LINES):
+            text = line.decode("utf-8", "replace").strip()
+            if not text or "elementdatafile" in found:
+                break
+            if match := FIELD.fullmatch(text):
+                found[PAIR + match[1] if match[2] == PAIR else match[1].lower()] = match[3]
+    missing = [name for name in NEEDED if name.lower() not in found]
+    if has_suffix(path, META) and missing:
+        raise InputError(f"{path}: found no {missing[0]} in the header, needed are {', '.join(NEEDED)}")
+    return found
+
+
+def voxel_file(path: Path, fields: dict[str, str]) -> Path | None:
+    """The file of the voxels, None where they are in several; InputError where it is not there."""
+    named = fields.get("elementdatafile") or fields.get("data file") or fields.get("datafile") or "LOCAL"
+    if named.upper() == "LOCAL":
+        return path
+    if named.upper().startswith("LIST") or "%" in named:
+        return None
+    if not (file := path.parent / named).is_file():
+        raise InputError(f"{path}: its voxels are in {file}, which is not there")
+    return file
+
+
+def encoding_of(fields: dict[str, str]) -> str:
+    """How the voxels are stored, in NRRD's words."""
+    if fields.get("binarydata", "true").lower() != "true":
+        return "text"
+    packed = fields.get("compresseddata", "").lower() == "true"
+    return "gzip" if packed else fields.get("encoding", "raw").lower()
+
+
+def in_mm(image: nib.Nifti1Image, fields: dict[str, str], path: Path) -> nib.Nifti1Image:
+    """The image in mm, whatever the unit of the axes that NRRD says; ITK leaves it out."""
+    units = set(re.findall(r'"([^"]*)"', fields.get("space units", "") + fields.get("units", "")))
+    lengths = {unit.lower() for unit in units if unit.lower() not in NO_LENGTH}
+    if lengths <= {"mm"}:
+        return image
+    if len(lengths) > 1 or not lengths <= set(UNITS_MM):
+        raise InputError(
+            f"{path}: found units {', '.join(sorted(lengths))} of the axes, allowed is one of {', '.join(UNITS_MM)}"
+        )
+    affine = image.affine.copy()
+    affine[:3] *= UNITS_MM[lengths.pop()]
+    return nib.Nifti1Image(image.dataobj, affine, image.header)
 
 
 def itk_path(path: Path) -> str:

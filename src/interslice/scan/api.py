@@ -9,10 +9,11 @@ from interslice.data.itk import image_from_itk
 from interslice.scan.acquired import with_thickness
 from interslice.scan.auto import choose_best
 from interslice.scan.grid import grid_for
-from interslice.scan.models import FAST, chosen_model, conventional
+from interslice.scan.models import FAST, chosen_model, conventional, deblurring
+from interslice.scan.options import check_deblur
 from interslice.scan.scans import Scan, read_scan, scan_from_image
 from interslice.scan.trust import Score, check_methods
-from interslice.scan.upsampling import label_reason, upsample_labels, upsample_scan
+from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 Image = nib.spatialimages.SpatialImage
 
@@ -44,14 +45,23 @@ def upsample_image(
     label: bool | None,
     nan: str,
     thickness: float | None,
+    deblur: bool,
 ) -> nib.Nifti1Image:
     """What `interslice.upsample` does."""
+    if deblur:
+        check_deblur({"model": model}, method)
     scan = with_thickness(scan_of(image, axis, trust, nan), thickness)
     grid = grid_for(scan, factor, spacing, isotropic)
-    chosen = chosen_model(method, model)
-    if label_reason(scan, label, method):
+    chosen = deblurring() if deblur else chosen_model(method, model)
+    if (reason := label_reason(scan, label, method)) and deblur:
+        raise InputError(
+            f"{scan.name}: a label map ({reason}) is only interpolated; label=False takes it for an image"
+        )
+    if reason:
         return image_of(upsample_labels(scan, grid))
+    keep_original = keep_original and not deblur
     found = chosen or choose_best(scan, grid, keep_original).model
+    check_makes(found.method, grid)
     return image_of(upsample_scan(scan, grid, found.method, keep_original))
 
 

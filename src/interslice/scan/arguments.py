@@ -24,6 +24,13 @@ limits: factors of 2 to 32, any spacing in between; label maps and masks keep th
 --method nearest); not a medical device"""
 
 
+def path_of(text: str) -> Path:
+    """A path that was given; an empty one, of a variable that is not set, would be the folder that one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("found an empty name, allowed is a path")
+    return Path(text)
+
+
 def add_upsample(commands: Any) -> None:
     """The command for a scan, or a folder of them; commands: of a parser, from add_subparsers."""
     command = commands.add_parser(
@@ -32,13 +39,13 @@ def add_upsample(commands: Any) -> None:
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     command.add_argument(
-        "source", type=Path, metavar="SCAN",
+        "source", type=path_of, metavar="SCAN",
         help="NIfTI, Analyze, MGH, NRRD or MetaImage file, DICOM series folder, or dataset",
     )  # fmt: skip
     command.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path_of,
         help=".nii.gz, .nii, .mgz, .nrrd, .mha or another; a folder for a dataset or a DICOM series",
     )
     add_choices(command)
@@ -48,7 +55,7 @@ def add_upsample(commands: Any) -> None:
     add("--list", action="store_true", help="list the series of a DICOM folder, and do nothing else")
     command.add_argument_group("how far to trust it").add_argument(
         "--uncertainty",
-        type=Path,
+        type=path_of,
         metavar="FILE",
         help="map of half the width of an interval that holds nine true values in ten",
     )
@@ -58,11 +65,11 @@ def add_upsample(commands: Any) -> None:
         action="store_true",
         help="let motion_spline (or --method cae, anew) train on this scan first",
     )
-    training("--also", type=Path, nargs="+", default=[], metavar="SCAN", help="train on these too")
+    training("--also", type=path_of, nargs="+", default=[], metavar="SCAN", help="train on these too")
     training("--minutes", type=float, default=10.0, help="time for the training (default: 10)")
     training("--loss", default="mse", help="synthesis loss of cae: mse (default) or lpips (the paper's)")
     training("--seed", type=int, default=0, help="of the training (default: 0)")
-    training("--save-model", type=Path, metavar="FILE.pt", help="keep the model for --model")
+    training("--save-model", type=path_of, metavar="FILE.pt", help="keep the model for --model")
     add_dataset(command, "a dataset: a folder of images or a BIDS tree")
     command.set_defaults(run=run_upsample)
 
@@ -74,8 +81,8 @@ def add_bids(commands: Any) -> None:
         description="Add slices to the images of a BIDS dataset; derivatives, and a page of the run, go to OUT. Not a medical "
         "device.",
     )  # fmt: skip
-    command.add_argument("source", type=Path, metavar="IN", help="the BIDS dataset")
-    command.add_argument("output", type=Path, metavar="OUT", help="folder of the derivatives")
+    command.add_argument("source", type=path_of, metavar="IN", help="the BIDS dataset")
+    command.add_argument("output", type=path_of, metavar="OUT", help="folder of the derivatives")
     command.add_argument("level", choices=("participant",), help="every image is worked on by itself")
     add_choices(command)
     add_dataset(command, "which images")
@@ -129,7 +136,7 @@ def add_choices(command: argparse.ArgumentParser) -> None:
     add("--check", action="store_true", help="hold out every second slice and predict it back")
     add(
         "--preview",
-        type=Path,
+        type=path_of,
         metavar="FILE",
         help="picture of before and after (.png); of a dataset a folder",
     )

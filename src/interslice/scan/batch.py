@@ -31,7 +31,7 @@ from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
 from interslice.scan.options import Options, check_choices, check_series, check_writable
 from interslice.scan.page import thumbnail, write_page
-from interslice.scan.scans import Scan, read_dicom, read_scan
+from interslice.scan.scans import Scan, check_no_nifti, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 ONE_SCAN_ONLY = ("train_here", "uncertainty")
@@ -47,6 +47,8 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     assert options.output is not None
     wanted = Wanted(options.include, options.exclude, options.participants)
     jobs = find_jobs(options.source, options.output, wanted)
+    if all(job.series for job in jobs):  # beside NIfTI files --trust and --nan are for these
+        check_no_nifti(str(options.source), options.trust, options.nan)
     if options.dicom:  # a folder for each
         jobs = [replace(job, target=job.target.with_name(job.sidecar.stem)) for job in jobs]
     phases = [path for path in walk(options.source) if "part-phase" in path.name.split("_")]

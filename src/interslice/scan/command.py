@@ -19,6 +19,8 @@ from interslice.scan.upsampling import check_fits, check_makes, label_reason, up
 if TYPE_CHECKING:
     from interslice.scan.own_training import Trained
 
+NOT_OF_LABELS = ("check", "train_here", "uncertainty", "preview", "deblur")
+
 Say = Callable[[str], None]
 
 
@@ -53,7 +55,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     asked = {"dicom": options.writes_dicom, "series": options.series, "fill-missing": options.fill_missing}
     check_series(scan, asked)
     reason = label_reason(scan, options.label, options.named)
-    if reason and (options.check or options.train_here or options.uncertainty or options.preview):
+    if reason and any(getattr(options, name) for name in NOT_OF_LABELS):
         raise InputError(
             f"{scan.name}: a label map ({reason}) is only interpolated; --no-label takes it for an image"
         )

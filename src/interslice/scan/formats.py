@@ -10,7 +10,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.files import NO_SPACE, folder_of, replacing
 from interslice.data.images import LPS_TO_RAS
-from interslice.data.itk import has_suffix, itk_format, itk_path
+from interslice.data.itk import META, has_suffix, itk_format, itk_path
 from interslice.scan.scans import Scan
 
 NIFTI, MGH, PAIR = (".nii", ".nii.gz"), (".mgz", ".mgh"), (".img", ".hdr")
@@ -66,7 +66,8 @@ def save(scan: Scan, path: Path) -> None:
     if has_suffix(path, NIFTI):
         nib.save(scan.nifti(), path)
     elif has_suffix(path, PAIR):
-        pair = nib.Nifti1Pair(scan.stored, scan.affine, scan.header)
+        kind = nib.Nifti2Pair if isinstance(scan.header, nib.Nifti2Header) else nib.Nifti1Pair
+        pair = kind(scan.stored, scan.affine, scan.header)
         pair.header.set_slope_inter(scan.slope, scan.inter)
         nib.save(pair, path)
     elif has_suffix(path, MGH):
@@ -83,22 +84,26 @@ def in_mm(scan: Scan) -> np.ndarray:
 
 
 def intensities(scan: Scan) -> np.ndarray:
-    """The values that a format without a scaling of its own holds: as stored where that is what they are, else float32."""
+    """The values that a format without a scaling of its own holds: as stored where that is what they are, else of
+    32 bits, or 64 where they are too large."""
     stored = scan.stored.astype(scan.stored.dtype.newbyteorder("="), copy=False)
     if (scan.slope, scan.inter) == (1, 0):
         return stored
-    return (stored * scan.slope + scan.inter).astype(np.float32)
+    values = stored * scan.slope + scan.inter
+    with np.errstate(over="ignore"):
+        small = values.astype(np.complex64 if values.dtype.kind == "c" else np.float32)
+    return values if np.isinf(small).any() else small
 
 
 def mgh_image(scan: Scan) -> nib.MGHImage:
     """MGH knows four types: the first that holds every value; InputError where none does."""
     values = intensities(scan)
     for kind in (values.dtype.type, *MGH_TYPES):
-        if kind in MGH_TYPES and np.array_equal(
-            values.astype(kind), values, equal_nan=values.dtype.kind == "f"
-        ):
-            image = nib.MGHImage(values.astype(kind), in_mm(scan))
-            image.header.set_zooms(tuple(scan.spacing_mm) + tuple(scan.header.get_zooms()[3 : values.ndim]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            held = values.astype(kind)
+        if kind in MGH_TYPES and np.array_equal(held, values, equal_nan=values.dtype.kind == "f"):
+            image = nib.MGHImage(held, in_mm(scan))
+            image.header.set_zooms(tuple(scan.spacing_mm) + tuple(1000 * time for time in scan.frame_seconds))
             return image
     raise InputError(f"{scan.name}: MGH files hold no {values.dtype} values; .nii.gz does")
 
@@ -108,13 +113,15 @@ def write_itk(scan: Scan, path: Path) -> None:
     import SimpleITK as sitk
 
     values = intensities(scan)
+    if values.dtype.kind == "c" and has_suffix(path, META):
+        raise InputError(f"{scan.name}: MetaImage files hold no {values.dtype} values; .nii.gz and .nrrd do")
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.T), isVector=False)
     extra = values.ndim - 3
     affine = LPS_TO_RAS @ in_mm(scan)
     sizes = nib.affines.voxel_sizes(affine)
     direction = np.eye(values.ndim)
     direction[:3, :3] = affine[:3, :3] / sizes
-    image.SetSpacing([*sizes.tolist(), *map(float, scan.header.get_zooms()[3 : values.ndim])])
+    image.SetSpacing([*sizes.tolist(), *scan.frame_seconds])
     image.SetOrigin([*affine[:3, 3].tolist(), *([0.0] * extra)])
     image.SetDirection(direction.ravel().tolist())
     compressed = not has_suffix(path, (".mhd",))

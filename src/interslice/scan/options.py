@@ -15,6 +15,7 @@ from interslice.scan.models import AUTO, DEBLURS, FAST, Model, chosen_model, deb
 from interslice.scan.motion import transform_path
 from interslice.scan.scans import Scan, check_there
 
+OF_TRAINING = ("minutes", "loss", "seed")
 NOT_WITH_DEBLUR = ("fast", "model", "check", "uncertainty", "train_here")
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
@@ -111,23 +112,31 @@ def check_choices(options: Options) -> None:
     if options.fast and (options.method or options.model or options.train_here):
         raise InputError("found --fast with another method, allowed is one of them: it is --method bspline")
     if options.deblur:
-        clashing = [name for name in NOT_WITH_DEBLUR if getattr(options, name)]
-        clashing += ["method"] if options.method not in (None, AUTO, DEBLURS) else []
-        if clashing:
-            raise InputError(
-                f"found --deblur with --{clashing[0].replace('_', '-')}, allowed is it with method {DEBLURS} alone: held-out "
-                "slices are averages too, and cannot tell what undoing that is worth"
-            )
+        check_deblur(vars(options), options.method)
     if options.factor is not None:
         parse_factor(options.factor)
     if options.train_here and options.model is not None:
         raise InputError("found both --model and --train-here, allowed is one of them")
     if options.also and not options.train_here:
         raise InputError("found --also without --train-here: further scans are only for training")
+    for name in OF_TRAINING:
+        if getattr(options, name) != getattr(Options, name) and not options.train_here:
+            raise InputError(f"found --{name} without --train-here, it is of a training")
     if options.save_model and not options.train_here:
         raise InputError("found --save-model without --train-here: there is no model to save")
     if not options.train_here and options.model is None:
         chosen_model(options.named, None)
+
+
+def check_deblur(options: Mapping[str, object], method: str | None) -> None:
+    """Refuse --deblur with another method, or with what scores on held-out slices."""
+    clashing = [name for name in NOT_WITH_DEBLUR if options.get(name)]
+    clashing += ["method"] if method not in (None, AUTO, DEBLURS) else []
+    if clashing:
+        raise InputError(
+            f"found --deblur with --{clashing[0].replace('_', '-')}, allowed is it with method {DEBLURS} alone: held-out "
+            "slices are averages too, and cannot tell what undoing that is worth"
+        )
 
 
 def check_outputs(options: Options) -> None:

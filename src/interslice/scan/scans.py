@@ -25,7 +25,7 @@ from interslice.data.images import (
     significant,
     voxel_affine,
 )
-from interslice.data.itk import ITK_SUFFIXES, has_suffix, read_itk
+from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_remarks, read_itk
 from interslice.data.volumes import ANATOMICAL_AXES
 from interslice.scan.bids import slice_facts
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
+SECONDS = {"msec": 1e-3, "usec": 1e-6}
 NAN = ("keep", "zero", "refuse")
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
 
@@ -80,11 +81,18 @@ class Scan:
     @property
     def gap_px(self) -> float:
         """The slice spacing in pixels, those of the mean size in the plane."""
-        return 2 * self.slice_spacing_mm / (sum(self.spacing_mm) - self.slice_spacing_mm)
+        in_plane = [size for axis, size in enumerate(self.spacing_mm) if axis != self.axis]
+        return 2 * self.slice_spacing_mm / sum(in_plane)
 
     @property
     def frames(self) -> int:
         return self.stored.shape[3] if self.stored.ndim == 4 else 1
+
+    @property
+    def frame_seconds(self) -> list[float]:
+        """From a frame to the next, of a 4-D scan; in the header's own unit where that is no time."""
+        seconds = SECONDS.get(self.header.get_xyzt_units()[1], 1.0)
+        return [float(size) * seconds for size in self.header.get_zooms()[3 : self.stored.ndim]]
 
     def parts(self) -> list["Scan"]:
         """The scans of real numbers that this one is made of: itself, or of complex voxels the real and the imaginary part."""
@@ -156,9 +164,12 @@ def read_scan(
     path = Path(path)
     check_there(path)
     if path.is_dir() or is_dicom(path):
+        check_no_nifti(str(path), trust, nan)
         return read_dicom(path, str(path), axis, series, fill)
     if has_suffix(path, ITK_SUFFIXES):
-        return scan_from_image(read_itk(path), str(path), axis, trust, nan)
+        return replace(
+            scan_from_image(read_itk(path), str(path), axis, trust, nan), remarks=itk_remarks(path)
+        )
     if has_suffix(path, (".bz2", ".zst")):  # of which nothing says how much they may hold
         raise InputError(f"{path}: found {path.suffix}, of compressed files .gz is allowed")
     image = open_image(path)
@@ -177,6 +188,16 @@ def check_there(path: Path) -> None:
     if not (path.is_file() or path.is_dir()):
         found = "is neither a file nor a folder" if path.exists() else "no such file or folder"
         raise InputError(f"{path}: {found}")
+
+
+def check_no_nifti(name: str, trust: str | None, nan: str) -> None:
+    """Refuse for DICOM what says how to take a NIfTI header, or values that DICOM has not."""
+    if trust is not None or nan != "keep":
+        option = "nan" if trust is None else "trust"
+        raise InputError(
+            f"{name}: found --{option} for DICOM, which has {'no NaN' if trust is None else 'one geometry'}; "
+            "allowed is it for other files"
+        )
 
 
 def read_dicom(
@@ -242,7 +263,10 @@ def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> n
     else:
         made = nib.Nifti1Image(np.broadcast_to(np.uint8(0), image.shape), image.affine).header.copy()
         made.set_xyzt_units("mm", "sec" if stored.ndim == 4 else None)
-        made.set_zooms((*made.get_zooms()[:3], *header.get_zooms()[3 : stored.ndim]))
+        times = [float(time) for time in header.get_zooms()[3 : stored.ndim]]
+        if isinstance(header, nib.freesurfer.mghformat.MGHHeader):  # ms
+            times = [time / 1000 for time in times]
+        made.set_zooms((*made.get_zooms()[:3], *times))
     made.set_data_dtype(stored.dtype.newbyteorder("="))
     return made
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.common.similarity import decibels, ssim
+from interslice.common.similarity import SSIM_RADIUS, decibels, ssim
 from interslice.methods.base import Method
 from interslice.scan.grid import Grid
 from interslice.scan.models import CONVENTIONAL, Model, conventional
@@ -15,6 +15,7 @@ from interslice.scan.scans import Scan, without_nan
 from interslice.scan.upsampling import limits_of, predict
 
 FRAMES_CHECKED = 5
+SMALLEST_SIDE = 2 * SSIM_RADIUS + 1  # pixels
 AS_IT_CAME = "as it came"  # the row of a finished model that a training went on from
 THICK = 0.9  # of the gap: the gain on held-out slices was six times the real one there (docs/results/own-scans.md)
 
@@ -42,6 +43,10 @@ def check_methods(
     count = scan.stored_frame(0).shape[0]
     if count < 4:
         raise InputError(f"{scan.name}: found {count} slices, --check needs at least 4")
+    if min(sides := scan.stored_frame(0).shape[1:]) < SMALLEST_SIDE:
+        raise InputError(
+            f"{scan.name}: found slices of {sides[0]} x {sides[1]} pixels, --check needs {SMALLEST_SIDE} a side"
+        )
     if held_out is None:
         held_out = range(1, count - 1, 2)
     errors: dict[str, list[float]] = {name: [] for name in methods}
