@@ -40,7 +40,7 @@ from interslice.data.volumes import open_volume, output_size
 from interslice.methods import build_method
 from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.training.loop import DRAWING_THREADS, Run, batches_of, compile_modules, take_step, train
-from interslice.training.lpips import load_lpips
+from interslice.training.lpips import lpips_itself
 from interslice.training.optimisers import build_optimisers
 from interslice.training.prefetch import drawn_ahead
 from interslice.training.validation import Pair
@@ -77,7 +77,7 @@ def prepare(train_files: Sequence[Path], validation: Path, backbones: Path, outp
         }
         np.savez_compressed(folder / "volumes.npz", **coded)
         for name in ("alex", "vgg"):
-            weights = load_lpips(name, backbones / f"{name}.pt").state_dict()
+            weights = lpips_itself(name, backbones / f"{name}.pt").state_dict()
             torch.save({key: tensor.half() for key, tensor in weights.items()}, folder / f"lpips_{name}.pt")
         mib = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
         if mib > MOST_INPUT_MIB:

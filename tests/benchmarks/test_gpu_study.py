@@ -51,7 +51,7 @@ def toy(monkeypatch):
 
     monkeypatch.setattr(gpu_study, "settings_of", timed)
     monkeypatch.setattr(gpu_study, "METHODS", METHODS)
-    monkeypatch.setattr(gpu_study, "load_lpips", lambda name, path: Distance())
+    monkeypatch.setattr(gpu_study, "lpips_itself", lambda name, path: Distance())
     monkeypatch.setattr(gpu_study, "load_perceptual", lambda given, name: Distance().requires_grad_(False))
     monkeypatch.setattr(gpu_study, "compile_modules", lambda method: None)  # minutes of a compiler
     monkeypatch.setattr(gpu_study, "VALIDATION_SLICES", 9)

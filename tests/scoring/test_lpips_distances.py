@@ -11,14 +11,24 @@ import torch
 from heads import head_volume
 from interslice.common.errors import InputError
 from interslice.scoring.lpips import SMALLEST_SIDE, lpips_distances
+from interslice.training.lpips import BACKBONES
+from interslice.training.lpips_network import LPIPSNetwork
 
 
 @pytest.fixture(scope="module")
-def network() -> lpips.LPIPS:
+def theirs() -> lpips.LPIPS:
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision's deprecated arguments, inside lpips
         return lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+
+
+@pytest.fixture(scope="module")
+def network(theirs: lpips.LPIPS) -> LPIPSNetwork:
+    convolutions = {
+        f"features.{name.split('.', 1)[1]}": tensor for name, tensor in theirs.net.state_dict().items()
+    }
+    return LPIPSNetwork(BACKBONES["alex"], convolutions, theirs.state_dict())
 
 
 def stacks() -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +38,7 @@ def stacks() -> tuple[np.ndarray, np.ndarray]:
     ), head
 
 
-def test_lpips_equals_the_module_called_by_hand(network: lpips.LPIPS) -> None:
+def test_lpips_equals_the_packages_module(network: LPIPSNetwork, theirs: lpips.LPIPS) -> None:
     images, references = stacks()
     distances = lpips_distances(images, references, network)
     assert distances.shape == (7,)
@@ -36,18 +46,18 @@ def test_lpips_equals_the_module_called_by_hand(network: lpips.LPIPS) -> None:
     for image, reference, distance in zip(images, references, distances, strict=True):
         rgb = [torch.from_numpy(np.stack([side] * 3))[None] for side in (image, reference)]
         with torch.no_grad():
-            expected = network(*rgb, normalize=True).item()  # lpips' own scaling of [0, 1] to [-1, 1]
+            expected = theirs(*rgb, normalize=True).item()  # lpips' own scaling of [0, 1] to [-1, 1]
         assert distance == pytest.approx(expected, rel=1e-5)
         assert distance > 1e-4
 
 
-def test_lpips_does_not_depend_on_the_batch(network: lpips.LPIPS) -> None:
+def test_lpips_does_not_depend_on_the_batch(network: LPIPSNetwork) -> None:
     images, references = stacks()
     in_three = lpips_distances(images, references, network, batch=3)
     np.testing.assert_allclose(in_three, lpips_distances(images, references, network), rtol=1e-4)
 
 
-def test_lpips_identity_symmetry_and_monotony(network: lpips.LPIPS) -> None:
+def test_lpips_identity_symmetry_and_monotony(network: LPIPSNetwork) -> None:
     images, references = stacks()
     assert (lpips_distances(references, references, network) == 0).all()
     distances = lpips_distances(images, references, network)
@@ -61,7 +71,7 @@ def test_lpips_identity_symmetry_and_monotony(network: lpips.LPIPS) -> None:
     assert (lpips_distances(halfway, references, network) < distances).all()
 
 
-def test_lpips_in_a_mask_is_the_mean_of_lpips_own_map(network: lpips.LPIPS) -> None:
+def test_lpips_in_a_mask_is_the_mean_of_lpips_own_map(network: LPIPSNetwork, theirs: lpips.LPIPS) -> None:
     images, references = stacks()
     mask = np.zeros(images.shape, bool)
     mask[1:, 10:50, 10:50] = True
@@ -70,16 +80,15 @@ def test_lpips_in_a_mask_is_the_mean_of_lpips_own_map(network: lpips.LPIPS) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         spatial = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False, spatial=True).eval()
-    spatial.load_state_dict(network.state_dict())
+    spatial.load_state_dict(theirs.state_dict())
     for index in range(1, len(images)):
         rgb = [torch.from_numpy(np.stack([side[index]] * 3))[None] for side in (images, references)]
         with torch.no_grad():
             expected = spatial(*rgb, normalize=True)[0, 0].numpy()[10:50, 10:50].mean()
         assert distances[index] == pytest.approx(expected, rel=1e-4)
-    assert not network.spatial, "the network is left as it was"
 
 
-def test_what_two_slices_share_outside_a_mask_is_no_agreement(network: lpips.LPIPS) -> None:
+def test_what_two_slices_share_outside_a_mask_is_no_agreement(network: LPIPSNetwork) -> None:
     """Two unrelated textures on one background are nearly as far apart as if they filled the slice."""
     textures = np.random.default_rng(0).random((2, 1, 96, 96)).astype(np.float32)
     mask = np.zeros((1, 96, 96), bool)
@@ -94,7 +103,7 @@ def test_what_two_slices_share_outside_a_mask_is_no_agreement(network: lpips.LPI
     )
 
 
-def test_lpips_refuses_training_mode_and_small_slices(network: lpips.LPIPS) -> None:
+def test_lpips_refuses_training_mode_and_small_slices(network: LPIPSNetwork) -> None:
     images, references = stacks()
     smallest = SMALLEST_SIDE
     fits = lpips_distances(images[:1, :smallest], references[:1, :smallest], network)

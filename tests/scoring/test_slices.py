@@ -1,11 +1,10 @@
 """Which slices of a volume are scored, and the table that comes out."""
 
-import warnings
 from pathlib import Path
 
-import lpips
 import numpy as np
 import pytest
+import torch
 
 from heads import head_volume
 from interslice.common.errors import InputError
@@ -14,13 +13,20 @@ from interslice.data.masks import foreground_mask
 from interslice.scoring.lpips import lpips_distances
 from interslice.scoring.registry import METRICS
 from interslice.scoring.slices import score_volume, scored_slices
+from interslice.training.lpips import BACKBONES
+from interslice.training.lpips_network import LPIPSNetwork
 
 
 @pytest.fixture(scope="module")
-def network() -> lpips.LPIPS:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchvision's deprecated arguments, inside lpips
-        return lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+def network() -> LPIPSNetwork:
+    alex, draw = BACKBONES["alex"], torch.Generator().manual_seed(0)
+    convolutions = {name: torch.randn(shape, generator=draw) / 20 for name, shape in alex.shapes().items()}
+    widths = [alex.channels[index] for index in alex.layers]
+    heads = {
+        f"lin{layer}.model.1.weight": torch.rand((1, width, 1, 1), generator=draw)
+        for layer, width in enumerate(widths)
+    }
+    return LPIPSNetwork(alex, convolutions, heads)
 
 
 def interpolated(factor: int, slices: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +39,7 @@ def interpolated(factor: int, slices: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_score_volume_holds_one_row_per_slice_region_and_metric(factor: int, network: lpips.LPIPS) -> None:
+def test_score_volume_holds_one_row_per_slice_region_and_metric(factor: int, network: LPIPSNetwork) -> None:
     result, reference = interpolated(factor, 13)
     mask = foreground_mask(reference)
     metrics = ["lpips", "vif", "psnr", "ssim"]

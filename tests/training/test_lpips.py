@@ -25,6 +25,7 @@ from interslice.training.lpips import (
     backbone_from_package,
     hub_file,
     load_lpips,
+    lpips_itself,
     save_backbone,
     tensor_digest,
 )
@@ -45,6 +46,30 @@ def alex(lpips_weights: dict[str, Path]) -> Tensors:
 def distances(network: Any, first: torch.Tensor, second: torch.Tensor, **options: bool) -> torch.Tensor:
     with torch.no_grad():
         return network(first, second, **options).flatten()
+
+
+@pytest.mark.parametrize("backbone", ["vgg", "alex"])
+def test_distances_and_gradients_are_lpips_own_to_the_bit(
+    networks: dict[str, Any], lpips_weights: dict[str, Path], backbone: str
+) -> None:
+    theirs, draw = lpips_itself(backbone, lpips_weights[backbone]), torch.Generator().manual_seed(0)
+    first, second = (torch.rand(2, 3, 70, 64, generator=draw) for _ in range(2))
+    first.requires_grad_(True)
+    found, expected = (network(first, second, normalize=True) for network in (networks[backbone], theirs))
+    assert torch.equal(found, expected)
+    assert torch.equal(*(torch.autograd.grad(distance.sum(), first)[0] for distance in (found, expected)))
+    assert not any(parameter.requires_grad or parameter.is_meta for parameter in theirs.parameters())
+
+
+def test_scoring_by_lpips_imports_no_compiler(lpips_weights: dict[str, Path]) -> None:
+    """Which takes longer than the scores of a subject."""
+    code = (
+        "import sys; from interslice.training.lpips import load_lpips\n"
+        f"load_lpips('alex', {str(lpips_weights['alex'])!r})\n"
+        "print([name for name in ('lpips', 'torchvision', 'torch._dynamo') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def numpy_images() -> list[torch.Tensor]:
@@ -120,14 +145,15 @@ def test_a_distance_is_symmetric_bounded_and_trains_its_input_only(
     assert not any(module.training for module in network.modules())
 
 
+@pytest.mark.parametrize("load", [load_lpips, lpips_itself])
 @pytest.mark.parametrize("backbone", ["vgg", "alex"])
 def test_loading_is_silent_and_draws_nothing(
-    lpips_weights: dict[str, Path], backbone: str, capfd: pytest.CaptureFixture[str]
+    lpips_weights: dict[str, Path], backbone: str, load: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_lpips(backbone, lpips_weights[backbone])
+        load(backbone, lpips_weights[backbone])
     assert torch.equal(torch.get_rng_state(), before)
     assert capfd.readouterr() == ("", "")
 

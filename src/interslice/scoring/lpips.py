@@ -1,7 +1,6 @@
 """LPIPS of stacks of slices."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def lpips_distances(
     """LPIPS of Zhang, Isola, Efros, Shechtman and Wang 2018 per pair of slices; 0 for identical ones.
 
     images, references: (n, rows, columns), values in [0, 1], sides of at least 31; the channel is repeated to
-    three and scaled to [-1, 1]. network: an lpips.LPIPS in evaluation mode; its device and precision are
+    three and scaled to [-1, 1]. network: of `training.lpips.load_lpips`; its device and precision are
     used, `batch` pairs at a time (VGG16 on a CPU is a fifth slower with 16 than with 4). Returns (n,)
     float64. With mask, boolean (n, rows, columns): the mean over the mask of the spatial map (lpips' `spatial`, the
     layers' maps enlarged to the slice and added), NaN for an empty one; what is in sight of a pixel beyond the mask
@@ -57,29 +56,22 @@ def lpips_regions(
 
     distances = np.zeros((len(masks), len(images)))
     scored = np.flatnonzero((images != references).any(axis=(1, 2)))  # what is passed through costs nothing
-    with torch.no_grad(), _layer_maps(network) as maps:
+    with torch.no_grad():
         for start in range(0, len(scored), batch):
             chosen = scored[start : start + batch]
-            maps.clear()
-            whole = network(rgb(images[chosen]), rgb(references[chosen]))[:, 0, 0, 0].double().cpu().numpy()
+            maps = network.maps(rgb(images[chosen]), rgb(references[chosen]))
             for region, mask in enumerate(masks):
-                distances[region, chosen] = whole if mask is None else _inside(maps, mask[chosen])
+                distances[region, chosen] = _mean(maps) if mask is None else _inside(maps, mask[chosen])
     for region, mask in enumerate(masks):
         if mask is not None:
             distances[region, ~mask.any(axis=(1, 2))] = np.nan
     return distances
 
 
-@contextmanager
-def _layer_maps(network: Any) -> Iterator[list[torch.Tensor]]:
-    """A list to which the network adds the map (b, 1, rows, columns) of each of its layers, which it averages itself."""
-    maps: list[torch.Tensor] = []
-    handles = [layer.register_forward_hook(lambda _, __, found: maps.append(found)) for layer in network.lins]
-    try:
-        yield maps
-    finally:
-        for handle in handles:
-            handle.remove()
+def _mean(maps: list[torch.Tensor]) -> np.ndarray:
+    """The sum of the layers' means over all pixels, of each image."""
+    means = [found.mean((1, 2, 3)) for found in maps]
+    return np.asarray(sum(means[1:], means[0]).double().cpu().numpy())
 
 
 def _inside(maps: list[torch.Tensor], mask: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from interslice.data.volumes import central, open_volume, reference_slices
 from interslice.scoring.longtable import read_scores
 from interslice.scoring.rescore import ALLOWED, LIBRARIES, deviation, rescore
 from interslice.steps.data import volumes_of
-from interslice.training.lpips import load_lpips
+from interslice.training.lpips import lpips_itself
 
 SLICES, SEED = 40, 1
 PLACE = ["dataset", "K", "method", "seed", "subject", "frame", "slice"]
@@ -35,7 +35,7 @@ def recheck_scores(
     square that is scored;
     backbone: name and weights of LPIPS where it is scored. Raises InputError for a score that is off by more than ALLOWED.
     """
-    network = load_lpips(*backbone) if backbone else None
+    network = lpips_itself(*backbone) if backbone else None
     sampled = sample(scores)
     files = {_run_of(path): json.loads(Path(path).read_text()) for path in sorted(places)}
     largest, counts = dict.fromkeys(LIBRARIES, 0.0), dict.fromkeys(LIBRARIES, 0)

