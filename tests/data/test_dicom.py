@@ -107,6 +107,33 @@ def test_an_image_that_is_there_twice_is_taken_once(tmp_path):
         read_series(tmp_path / "a")
 
 
+@pytest.mark.parametrize("left", [140, 300, 700])
+def test_a_file_that_is_cut_is_named(tmp_path, left):
+    """The last slice would be missed by nobody; cut in its header, where it says of which series it is or before."""
+    paths = write_dicom_series(tmp_path, cine(SHAPE, 1, seed=1))
+    paths[-1].write_bytes(paths[-1].read_bytes()[:left])
+    try:
+        said = read_own_series(tmp_path).remarks
+    except InputError as error:
+        said = [str(error)]
+    assert any(paths[-1].name in one for one in said)
+
+
+def test_pixels_that_are_more_than_the_header_says_are_refused(tmp_path):
+    """Of two bytes, where the header says one: the upper half of the image would be taken for it."""
+    paths = write_dicom_series(tmp_path, cine(SHAPE, 1, seed=1))
+    edit_dicom(paths[1], BitsAllocated=8, BitsStored=8, HighBit=7)
+    with pytest.raises(InputError, match=r"the pixels cannot be read \(\d+ bytes, the header says \d+\)"):
+        read_own_series(tmp_path)
+
+
+def test_a_series_that_does_not_fit_into_memory_is_named(tmp_path):
+    for path in write_dicom_series(tmp_path, cine(SHAPE, 1, seed=1)):
+        edit_dicom(path, Rows=60000, Columns=60000, InstanceNumber=1)
+    with pytest.raises(InputError, match=f"{tmp_path}: .* GiB of memory are needed"):
+        read_own_series(tmp_path)
+
+
 def test_a_screenshot_beside_the_series_is_skipped(tmp_path):
     paths = write_dicom_series(tmp_path / "a", cine(SHAPE, 1, seed=1))
     shot = pydicom.dcmread(paths[0])

@@ -126,6 +126,17 @@ def test_phase_beside_magnitude_is_a_series_of_its_own(tmp_path):
     np.testing.assert_array_equal(phase.data[..., 0], whole[..., 1])
 
 
+def test_magnitude_and_phase_of_other_places_are_no_volume_together(tmp_path):
+    paths = write_dicom_series(tmp_path / "a", cine((6, 12, 16), 1, seed=1), trigger=False)
+    edit_each(
+        paths, lambda image, index: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "MP"[index % 2]])
+    )
+    assert described(list_series(tmp_path)) == [
+        "1: CINESAX magnitude, 3 images",
+        "2: CINESAX phase, 3 images",
+    ]
+
+
 def test_kinds_that_only_their_image_type_sets_apart_can_be_chosen(tmp_path):
     """Water and fat of one Dixon series; neither is the main one."""
     paths = write_dicom_series(tmp_path / "a", cine((5, 12, 16), 2, seed=1), trigger=False)

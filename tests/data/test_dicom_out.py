@@ -103,6 +103,13 @@ def test_a_range_beyond_16_bits_is_spread_over_them(tmp_path, source):
     assert np.abs(read_own_series(tmp_path / "out").data - data).max() <= np.ptp(data) / 2**16
 
 
+def test_voxels_without_a_value_are_refused(tmp_path, source):
+    values, places = np.full((4, 3, 5), np.nan, np.float32), read_own_series(source).places
+    with pytest.raises(InputError, match="out: DICOM holds no NaN; --nan zero"):
+        write_series(values, np.eye(4), places, tmp_path / "out", "tried")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_tilted_and_a_cine_series_stay_so(tmp_path):
     paths = write_dicom_series(tmp_path / "in", cine((4, 12, 16), 3, seed=1))
 

@@ -5,6 +5,7 @@ import time
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 import interslice
@@ -272,6 +273,41 @@ def test_every_series_of_a_folder_becomes_a_series(tmp_path, capsys):
         assert stack.stored.shape[2] == 9
         np.testing.assert_array_equal(stack.stored[:, :, ::2], read_scan(tmp_path / "in" / name).stored)
     assert run(capsys, *arguments)[2].count("--force makes it again") == 2
+
+
+@pytest.mark.parametrize("kind", ["report", "cut", "screenshot"])
+def test_a_dicom_file_that_is_no_slice_stops_nothing_else(tmp_path, capsys, kind):
+    saved(nifti(), tmp_path / "scan.nii")
+    path, *others = write_dicom_series(tmp_path, ellipsoids((4, 20, 18))[..., None], trigger=False)
+    for other in others:
+        other.unlink()
+    header = pydicom.dcmread(path)
+    del header.PixelData, header.Rows, header.ImagePositionPatient
+    if kind == "report":
+        header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    elif kind == "screenshot":
+        header.SOPClassUID, header.Rows = "1.2.840.10008.5.1.4.1.1.7", 20
+    header.save_as(path)
+    code, _, err = run(capsys, tmp_path, "--factor", 2, "--fast", "-o", tmp_path / "out")
+    assert code == (0 if kind == "report" else 1)
+    assert f"1 written, 0 skipped, {code} failed" in err
+    assert kind == "report" or f"failed: {path}: found " in err
+
+
+def test_what_means_nothing_for_a_folder_is_refused(tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    saved(nifti(), source / "scan.nii")
+    for options, sentence in (
+        (["--series", "2", "-o", tmp_path / "out"], f"{source}: found --series for a folder of images"),
+        (["--fill-missing", "-o", tmp_path / "out"], f"{source}: holds no DICOM series, whose headers"),
+        (["-o", tmp_path], f"output: {tmp_path} holds the input, allowed is another folder"),
+    ):
+        code, _, err = run(capsys, source, *options)
+        assert (code, sentence in err) == (2, True), err
+    assert files(tmp_path) == ["in/scan.nii"]
+    assert main(["upsample", str(source), "--deblur", "-o", str(tmp_path / "out")]) == 1
+    assert f"failed: {source / 'scan.nii'}: deblur: found no slice thickness" in capsys.readouterr().err
 
 
 def test_a_file_is_made_of_the_series_beside_an_image(tmp_path, capsys):

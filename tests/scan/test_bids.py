@@ -210,7 +210,8 @@ def test_linked_folders_are_followed_once(tree, tmp_path, capsys, link):
     (tree / link).parent.mkdir(parents=True, exist_ok=True)
     os.symlink(tmp_path / "real" / link, tree / link)
     os.symlink(tmp_path / "real" / "sub-1", tmp_path / "real/sub-1/ses-1/circle")
-    assert run(capsys, tree, "-o", tmp_path / "out")[0] == 0
+    code, err = run(capsys, tree, "-o", tmp_path / "out")
+    assert (code, f"1 image(s) are behind links that lead out of {tree} ({tree / name})" in err) == (0, True)
     assert images(tmp_path / "out") == ["sub-1/ses-1/anat/sub-1_ses-1_desc-interslice_T2w.nii.gz"]
 
 
@@ -226,6 +227,7 @@ def test_ignored_files_and_phases_are_left_out_and_echoes_are_not(tree, tmp_path
         "sub-1/anat/sub-1_echo-2_part-mag_desc-interslice_T2starw.nii.gz",
     ]
     assert "left out: 2 phase image(s)" in err
+    assert "links" not in err
     assert run(capsys, tree, "--include", "**/*part-phase*", "-o", tmp_path / "phases")[0] == 0
     assert len(images(tmp_path / "phases")) == 2
 

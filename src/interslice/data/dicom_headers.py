@@ -106,6 +106,7 @@ class Unusable(InputError):
 
     def __init__(self, message: str, header: Dataset, path: Path) -> None:
         super().__init__(f"{path}: {message}")
+        self.path = path
         self.group, self.description, self.reason = group_of(header), description_of(header), message
         if message == SCREENSHOT_FOUND:  # it belongs to no series of slices, whatever its UID
             self.group = (*self.group, message)
@@ -134,19 +135,29 @@ def read_dataset(path: Path, **options: Any) -> pydicom.FileDataset:
 def read_header(path: Path) -> list[Slice]:
     """The images of a file; none for a file that is not DICOM or holds no image (a report, a DICOMDIR).
 
-    Raises Unusable for an image that is no slice of a volume, InputError for a header that cannot be read.
+    Raises Unusable for an image that is no slice of a volume, and for a header that cannot be read.
     """
     try:
         header = read_dataset(path, stop_before_pixels=True, specific_tags=HEADER)
         if "Rows" not in header or "Columns" not in header:
+            if is_image(header):
+                raise Unusable("found no image size, it may be cut", header, path)
             return []
         return list(slices_of(header, path))
-    except (InvalidDicomError, EOFError):
+    except InvalidDicomError:
         return []
+    except EOFError as error:
+        raise Unusable("it is cut", Dataset(), path) from error
     except (OSError, ValueError, AttributeError, TypeError, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: the DICOM header cannot be read ({error})") from error
+        raise Unusable(f"the DICOM header cannot be read ({error})", Dataset(), path) from error
+
+
+def is_image(header: pydicom.FileDataset) -> bool:
+    """Whether a file is of a class of images, or says no class, by what is left of its header."""
+    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    return not kind or "Image Storage" in pydicom.uid.UID(str(kind)).name
 
 
 def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:

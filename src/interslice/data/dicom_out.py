@@ -93,6 +93,8 @@ def write_series(
     thickness_mm: None for the source's own. The folder is new, empty, or holds an earlier series, see `check_folder`; it is
     written whole or not at all. Whole values that fit 16 bits come back exactly, others to half the source's rescale slope.
     """
+    if not np.isfinite(values).all():
+        raise InputError(f"{folder}: DICOM holds no NaN; --nan zero sets such voxels to 0")
     values = values[..., np.newaxis] if values.ndim == 3 else values
     headers = {
         path: read_dataset(path, stop_before_pixels=True)

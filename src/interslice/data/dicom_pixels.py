@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from interslice.common.errors import InputError
+from interslice.common.memory import check_memory
 from interslice.data.dicom_headers import Slice, read_dataset
 from interslice.data.itk import itk_path
 
@@ -17,6 +19,7 @@ UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyEr
 def read_data(places: Sequence[Sequence[Slice]]) -> np.ndarray:
     """The grey values (columns, rows, slices, volumes) float32 of sorted images; every file is read once."""
     rows, columns = places[0][0].size
+    check_memory(4 * rows * columns * len(places) * len(places[0]), str(places[0][0].path.parent))
     data = np.empty((columns, rows, len(places), len(places[0])), dtype=np.float32)
     files: dict[Path, list[tuple[int, int, Slice]]] = defaultdict(list)
     for index, place in enumerate(places):
@@ -28,6 +31,14 @@ def read_data(places: Sequence[Sequence[Slice]]) -> np.ndarray:
         ):
             data[:, :, index, volume] = pixels.T
     return data
+
+
+def check_length(dataset: Any) -> None:
+    """ValueError where there are more pixels than the header says: pydicom would take the first of them."""
+    frame = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    frames, held = int(dataset.get("NumberOfFrames") or 1), len(dataset.get("PixelData") or b"")
+    if held >= (frames + 1) * frame > 0:
+        raise ValueError(f"{held} bytes, the header says {frames * frame}")
 
 
 def pixels_of(image: Slice) -> np.ndarray:
@@ -45,6 +56,7 @@ def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
             # rescales itself.
             whole = sitk.GetArrayFromImage(sitk.ReadImage(itk_path(path)))
         else:
+            check_length(dataset)
             whole = dataset.pixel_array
             whole = whole[np.newaxis] if whole.ndim == 2 else whole
             if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # the largest value is black

@@ -48,22 +48,27 @@ class Series:
     @property
     def part(self) -> str:
         """magnitude, phase, real, imaginary or localizer; nothing where the header says none of them."""
-        kind = [value.upper().split("_")[0].split(" ")[0] for value in self.slices[0].kind]
-        if LOCALIZER in kind:
-            return LOCALIZER.lower()
-        return next((name for value in kind for key, name in (PARTS | MAGNITUDE).items() if value == key), "")
+        return part_of(self.slices[0])
 
     @property
     def places(self) -> int:
         return len({round(image.depth, 1) for image in self.slices})
 
 
+def part_of(image: Slice) -> str:
+    """magnitude, phase, real, imaginary or localizer; nothing where the header says none of them."""
+    kind = [value.upper().split("_")[0].split(" ")[0] for value in image.kind]
+    if LOCALIZER in kind:
+        return LOCALIZER.lower()
+    return next((name for value in kind for key, name in (PARTS | MAGNITUDE).items() if value == key), "")
+
+
 def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
     """The series of a folder, searched to any depth, or of files, from their headers alone; largest first.
 
-    A series is split where its images differ in orientation, size, pixel spacing or frame of reference, and where images of
-    one place differ in ImageType. Files that are not DICOM are skipped; images that are no slices are named in `remarks`.
-    Raises InputError where there is no DICOM image that is a slice of a volume.
+    A series is split where its images differ in orientation, size, pixel spacing or frame of reference, or in what part of
+    complex values they show, and where images of one place differ in ImageType. Files that are not DICOM are skipped; images
+    that are no slices are named in `remarks`. Raises InputError where there is no DICOM image that is a slice of a volume.
     """
     if isinstance(source, str | Path):
         place = str(source)
@@ -93,7 +98,7 @@ def list_series(source: str | Path | Iterable[str | Path]) -> list[Series]:
             f"{place}: found no DICOM image among {len(paths)} files, at least 2 slices are needed"
         )
     remarks = tuple(
-        f"left out: {errors[0].description}, {len(errors)} image(s): {errors[0].reason}"
+        f"left out: {errors[0].description}, {len(errors)} image(s): {errors[0].reason} ({errors[0].path.name})"
         for group, errors in unusable.items()
         if group not in groups
     )
@@ -115,6 +120,7 @@ def parts_of(images: Sequence[Slice]) -> list[list[Slice]]:
         kinds = grouped(rest, lambda one, other: one.kind == other.kind)
         places = [{round(image.depth, 1) for image in kind} for kind in kinds]
         apart = any(one & other for index, one in enumerate(places) for other in places[:index])
+        apart = apart or len({part_of(kind[0]).replace("magnitude", "") for kind in kinds}) > 1
         found += [part for part in (scouts, *(kinds if apart else [rest])) if part]
     return found
 

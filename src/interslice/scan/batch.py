@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError, NothingToDo
@@ -31,7 +32,7 @@ from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
 from interslice.scan.options import Options, check_choices, check_series, check_writable
 from interslice.scan.page import thumbnail, write_page
-from interslice.scan.scans import Scan, check_no_nifti, read_dicom, read_scan
+from interslice.scan.scans import Scan, check_one_geometry, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 ONE_SCAN_ONLY = ("train_here", "uncertainty")
@@ -47,13 +48,14 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     assert options.output is not None
     wanted = Wanted(options.include, options.exclude, options.participants)
     jobs = find_jobs(options.source, options.output, wanted)
-    if all(job.series for job in jobs):  # beside NIfTI files --trust and --nan are for these
-        check_no_nifti(str(options.source), options.trust, options.nan)
+    if all(job.series for job in jobs):  # beside NIfTI files --trust is for these
+        check_one_geometry(str(options.source), options.trust)
+    if options.fill_missing and not any(job.series for job in jobs):
+        raise InputError(f"{options.source}: holds no DICOM series, whose headers --fill-missing needs")
     if options.dicom:  # a folder for each
         jobs = [replace(job, target=job.target.with_name(job.sidecar.stem)) for job in jobs]
-    phases = [path for path in walk(options.source) if "part-phase" in path.name.split("_")]
-    if phases and options.include is None:
-        say(f"left out: {len(phases)} phase image(s), whose values wrap (part-phase); --include takes them")
+    for remark in tree_remarks(jobs, options, wanted):
+        say(remark)
     model = options.asked_model()
     write_folder_files(options.source, options.output)
 
@@ -68,6 +70,28 @@ def run_batch(options: Options, say: Say) -> list[Outcome]:
     except (InputError, OSError) as error:  # of a disk that is full, say: the images are there all the same
         say(f"{PAGE} was not written: {error}")
     return outcomes
+
+
+def tree_remarks(jobs: Sequence[Job], options: Options, wanted: Wanted) -> Iterator[str]:
+    """What is to be said of a tree before its images: phases that are left out, and links that lead elsewhere."""
+    subjects = [options.source / name for name in sorted(wanted.subjects(options.source))]
+    phases = [
+        path
+        for folder in subjects or [options.source]
+        for path in walk(folder)
+        if "part-phase" in path.name.split("_")
+    ]
+    if phases and options.include is None:
+        yield f"left out: {len(phases)} phase image(s), whose values wrap (part-phase); --include takes them"
+    root = os.path.realpath(options.source)
+    elsewhere = [
+        job.source
+        for job in jobs
+        if job.source.exists() and not Path(os.path.realpath(job.source)).is_relative_to(root)
+    ]
+    if elsewhere:
+        first = f"{elsewhere[0]}{', …' if len(elsewhere) > 1 else ''}"
+        yield f"{len(elsewhere)} image(s) are behind links that lead out of {options.source} ({first})"
 
 
 def check_batch(options: Options) -> None:
@@ -86,8 +110,13 @@ def check_batch(options: Options) -> None:
     for name, path in (("output", output), ("preview", options.preview)):
         if path is not None and path.exists() and not path.is_dir():
             raise InputError(f"{name}: found the file {path}, allowed is a folder")
-    if output.resolve() == options.source.resolve():
-        raise InputError(f"output: {output} is the input, allowed is another folder")
+    if options.source.resolve().is_relative_to(output.resolve()):
+        found = "is" if output.resolve() == options.source.resolve() else "holds"
+        raise InputError(f"output: {output} {found} the input, allowed is another folder")
+    if options.series is not None:
+        raise InputError(
+            f"{options.source}: found --series for a folder of images, allowed is it for DICOM alone"
+        )
     check_own(output)
     check_writable(output / DESCRIPTION)
 
@@ -132,7 +161,8 @@ def run_job(job: Job, asked: Model | None, options: Options) -> Outcome:
     except NothingToDo as error:
         return Outcome(job, "skipped", str(error))
     except InputError as error:
-        return Outcome(job, "failed", str(error))
+        named = str(job.source) in str(error)
+        return Outcome(job, "failed", str(error) if named else f"{job.source}: {error}")
     except OSError as error:
         return Outcome(job, "failed", f"{job.source}: {error.filename}: {error.strerror or error}")
     except Exception as error:
@@ -177,7 +207,9 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
 
 def read_job(job: Job, options: Options) -> Scan:
     if job.series is not None:
-        return read_dicom(job.series, str(job.source), options.axis, fill=options.fill_missing)
+        return read_dicom(
+            job.series, str(job.source), options.axis, fill=options.fill_missing, nan=options.nan
+        )
     return read_scan(job.source, options.axis, trust=options.trust, nan=options.nan)
 
 

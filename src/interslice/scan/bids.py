@@ -13,7 +13,7 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 
 # Of the acquired slices: not true of slices that are computed.
-DROPPED = ("SliceTiming", "SliceEncodingDirection")
+DROPPED = ("SliceTiming", "SliceEncodingDirection", "NumberOfSlices", "dcmmeta_shape", "dcmmeta_affine")
 SUFFIX = re.compile(r"\.(nii|hdr|img|mgh|mgz|nrrd|nhdr|mha|mhd)(\.gz)?$")  # of the images that are read
 GRADIENTS = (".bval", ".bvec")  # one entry a volume, which interpolation along slices does not change
 EVENTS = ("_events.tsv", "_events.json")

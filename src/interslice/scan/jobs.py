@@ -15,6 +15,7 @@ from interslice.scan.bids import ignored_patterns, is_ignored, matcher
 from interslice.scan.formats import OUTPUT_SUFFIXES
 
 if TYPE_CHECKING:
+    from interslice.data.dicom_headers import Unusable
     from interslice.data.dicom_series import Series
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".mgz", ".mgh", *ITK_SUFFIXES)
@@ -74,22 +75,37 @@ def is_batch(source: Path, output: Path | None = None, series: str | None = None
 
 def dicom_series(source: Path, output: Path | None = None) -> list["Series"]:
     """The DICOM series of a folder that `dicom_series.choose` would take, without what is below `output`."""
+    return dicom_found(source, output)[0]
+
+
+def dicom_found(source: Path, output: Path | None) -> tuple[list["Series"], "Unusable | None"]:
+    """The same, and where there is none but an image that is no slice of a volume, what is wrong with that."""
     paths = [
         path
         for path in walk(source)
         if path.is_file() and is_dicom(path) and not (output and path.is_relative_to(output))
     ]
     if not paths:
-        return []
+        return [], None
+    from interslice.data.dicom_headers import Unusable
     from interslice.data.dicom_series import is_main, list_series
 
-    found = list_series(paths)
-    return [one for one in found if is_main(one, found)]
+    try:
+        found = list_series(paths)
+    except Unusable as error:
+        return [], error
+    except InputError:  # reports and the like, without an image
+        return [], None
+    return [one for one in found if is_main(one, found)], None
 
 
 def dicom_jobs(source: Path, output: Path) -> list[Job]:
     """A job for each series, named by its folder where it is alone there, else also by number and description."""
-    series = sorted(dicom_series(source, output), key=lambda one: one.slices[0].group)
+    series, problem = dicom_found(source, output)
+    if problem:
+        target = output / problem.path.relative_to(source).with_name(derivative_name(problem.path.name))
+        return [Job(problem.path, target, problem=str(problem))]
+    series = sorted(series, key=lambda one: one.slices[0].group)
     folders = [Path(os.path.commonpath([image.path.parent for image in one.slices])) for one in series]
     jobs = []
     for number, (one, folder) in enumerate(zip(series, folders, strict=True), 1):

@@ -164,8 +164,8 @@ def read_scan(
     path = Path(path)
     check_there(path)
     if path.is_dir() or is_dicom(path):
-        check_no_nifti(str(path), trust, nan)
-        return read_dicom(path, str(path), axis, series, fill)
+        check_one_geometry(str(path), trust)
+        return read_dicom(path, str(path), axis, series, fill, nan)
     if has_suffix(path, ITK_SUFFIXES):
         return replace(
             scan_from_image(read_itk(path), str(path), axis, trust, nan), remarks=itk_remarks(path)
@@ -190,25 +190,28 @@ def check_there(path: Path) -> None:
         raise InputError(f"{path}: {found}")
 
 
-def check_no_nifti(name: str, trust: str | None, nan: str) -> None:
-    """Refuse for DICOM what says how to take a NIfTI header, or values that DICOM has not."""
-    if trust is not None or nan != "keep":
-        option = "nan" if trust is None else "trust"
+def check_one_geometry(name: str, trust: str | None) -> None:
+    """Refuse for DICOM what chooses between the geometries of a NIfTI header."""
+    if trust is not None:
         raise InputError(
-            f"{name}: found --{option} for DICOM, which has {'no NaN' if trust is None else 'one geometry'}; "
-            "allowed is it for other files"
+            f"{name}: found --trust for DICOM, whose headers say one geometry; allowed is it for NIfTI"
         )
 
 
 def read_dicom(
-    source: "Path | Series", name: str, axis: str | None, series: str | None = None, fill: bool = False
+    source: "Path | Series",
+    name: str,
+    axis: str | None,
+    series: str | None = None,
+    fill: bool = False,
+    nan: str = "keep",
 ) -> Scan:
     """The Scan of a DICOM series, whose gaps may differ along its own slice axis; raises InputError as `check_scan`."""
     from interslice.data.dicom import read_own_series
 
     stack = read_own_series(source, series, unequal=True, fill=fill)
     uneven = stack.positions is not None
-    scan = scan_from_image(stack.to_scanner(), name, "k" if uneven and axis is None else axis)
+    scan = scan_from_image(stack.to_scanner(), name, "k" if uneven and axis is None else axis, nan=nan)
     if uneven and scan.axis != 2:
         raise InputError(f"{name}: its slices lie at unequal distances, allowed is --axis k, across them")
     return replace(
