@@ -47,21 +47,13 @@ def score_volume(
     values that are not finite, slices too small for a metric, and a metric that is unknown, repeated or without its network.
     """
     _check_metrics(metrics, lpips_network)
-    for metric in metrics:
-        side = METRICS[metric].smallest_side
-        check_pair(result, reference, mask, name=metric, smallest_side=side, axes=VOLUME_AXES)
-    if factor < 2 or len(result) <= factor or (len(result) - 1) % factor:
-        raise InputError(
-            f"score: {len(result)} slices at factor {factor} found, allowed are (n - 1) * factor + 1 with "
-            "n and factor of at least 2"
-        )
+    _check_shapes(result, reference, mask, factor, metrics)
     index = scored_slices(len(result), factor, gap_step)
     result, reference = result[index], reference[index]
     for name, volume in (("result", result), ("reference", reference)):
         bad = volume.size - np.count_nonzero(np.isfinite(volume))
         if bad:
             raise InputError(f"score: {bad} voxels of the {name} are NaN or infinite, all must be finite")
-    kind = np.where(index % factor == 0, "kept", "synthesised")
     masks: list[np.ndarray | None] = [None] if mask is None else [None, mask[index]]
     values = {}
     for metric in metrics:
@@ -69,9 +61,9 @@ def score_volume(
             values[metric] = METRICS[metric].load_regions()(result, reference, lpips_network, masks)
         else:
             own = (measures or {}).get(metric)
-            values[metric] = _scores(
-                one_by_one(own) if own else METRICS[metric].load_regions(), result, reference, masks
-            )
+            measure = one_by_one(own) if own else METRICS[metric].load_regions()
+            values[metric] = _scores(measure, result, reference, masks)
+    kind = np.where(index % factor == 0, "kept", "synthesised")
     tables = []
     for region, (name, inside) in enumerate(zip(("whole", "foreground"), masks, strict=False)):
         chosen = np.full(len(index), True) if inside is None else inside.any(axis=(1, 2))
@@ -81,6 +73,19 @@ def score_volume(
                 pd.DataFrame({**columns, "metric": metric, "value": values[metric][region][chosen]})
             )
     return pd.concat(tables, ignore_index=True)
+
+
+def _check_shapes(
+    result: np.ndarray, reference: np.ndarray, mask: np.ndarray | None, factor: int, metrics: Sequence[str]
+) -> None:
+    for metric in metrics:
+        side = METRICS[metric].smallest_side
+        check_pair(result, reference, mask, name=metric, smallest_side=side, axes=VOLUME_AXES)
+    if factor < 2 or len(result) <= factor or (len(result) - 1) % factor:
+        raise InputError(
+            f"score: {len(result)} slices at factor {factor} found, allowed are (n - 1) * factor + 1 with "
+            "n and factor of at least 2"
+        )
 
 
 def _scores(
