@@ -15,7 +15,9 @@ from interslice.analysis.audit import (
     claim,
     switched_scores,
 )
+from interslice.analysis.published import beside, read_published
 from interslice.common.errors import InputError
+from interslice.common.files import write_csv
 from interslice.report.audit_figure import audit_figure
 from interslice.report.audit_tables import (
     ITEMS_TEXT,
@@ -29,6 +31,8 @@ from interslice.report.audit_tables import (
 from interslice.report.formatting import markdown
 from interslice.scoring.longtable import COLUMNS, check_scores
 from interslice.scoring.released_protocol import AS_PUBLISHED, ITEMS, PROTOCOLS, SCORED
+from interslice.steps.audit import plot_audit, write_audit_page
+from settings import ROOT
 
 SETTINGS = {"brain": ["heads"], "confidence": 0.95}
 LABELS = {"bspline": "Cubic B-spline", "cae": "CAE"}
@@ -268,3 +272,21 @@ def test_the_figure_marks_flips_and_claims(table):
     assert marks.count("holds") == (table["claim"] == HOLDS).sum() > 0
     with pytest.raises(InputError, match="no row of dataset 'hearts'"):
         audit_figure(table, dataset="hearts", method="cae", labels=LABELS)
+
+
+@pytest.mark.page
+def test_the_page_is_for_everybody(check_page, table, tmp_path):
+    strict, config = scores(), {"config": {"factors": [2]}, "datasets": {}, "methods": {}}
+    files = {name: str(tmp_path / f"{name}.csv") for name in ("table", "published", "budgets")}
+    write_csv(table, files["table"])
+    write_csv(
+        beside(read_published(ROOT / "config/published.csv"), strict, rescored(strict), config),
+        files["published"],
+    )
+    write_csv(pd.DataFrame([{"method": "cae", "ended": "budget"}]), files["budgets"])
+    plot_audit(files["table"], files["budgets"], "heads", "cae", LABELS, [str(tmp_path / "flips.png")])
+    write_audit_page(
+        *files.values(), {str(tmp_path / "flips.png"): "Where CAE is ahead of B-spline"}, labels=LABELS,
+        datasets={"heads": "Heads"}, own=[], study="a", page=str(tmp_path / "a.html"), prose=str(tmp_path / "a.md"),
+    )  # fmt: skip
+    check_page(tmp_path / "a.html")
