@@ -60,30 +60,25 @@ def interpolate_volumes(
     set_threads(threads)
 
     def work(subject: str, folder: Path) -> None:
+        volume = open_volume(lows[subject])
         frames, seconds = interpolate_subject(
             method, subject, references[subject], lows[subject], factor, lesions
         )
-        exact = method.needs_reference
         write_interpolated(
-            frames, open_volume(lows[subject]), factor, folder / f"{subject}{ENDING}", exact=exact
+            frames, volume, factor, folder / f"{subject}{ENDING}", exact=method.needs_reference
         )
-        record = {
-            "subject": subject,
-            "frames": len(frames),
-            "voxels": int(frames[0].size),
-            "seconds": seconds,
-            "training": training,
-        }
-        (folder / COST).write_text(json.dumps(record | {"peak_mib": peak_mib(), "threads": threads}))
+        cost = {"subject": subject, "frames": len(frames), "voxels": int(frames[0].size), "seconds": seconds}
+        cost |= {"training": training, "peak_mib": peak_mib(), "threads": threads}
+        (folder / COST).write_text(json.dumps(cost))
 
     run = [digest, factor, settings, lesions, *([sha256_of(checkpoint)] if checkpoint else [])]
     files = {subject: [references[subject], path] for subject, path in lows.items()}
-    costs = []
     with replacing(output) as to:
         to.mkdir(parents=True)
-        for subject, folder in done_subjects(files, work, resume=resume, run=run):
+        done = dict(done_subjects(files, work, resume=resume, run=run))
+        for subject, folder in done.items():
             shutil.copyfile(folder / f"{subject}{ENDING}", to / f"{subject}{ENDING}")
-            costs.append(json.loads((folder / COST).read_text()))
+        costs = [json.loads((folder / COST).read_text()) for folder in done.values()]
         (to / COSTS).write_text(json.dumps(costs, indent=2) + "\n")
         write_record(to, read_record(low))
     shutil.rmtree(resume)

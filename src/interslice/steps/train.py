@@ -1,6 +1,6 @@
 """Training step: normalised and low-resolution folders in, checkpoint, history and provenance out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -61,29 +61,24 @@ def train_method(
     label = f"{settings['method']}, {dataset}, K={factor}, seed {repetition}"
     run = Run(label, settings, seed, factor, digest, list(training_files), list(validation_files))
     volumes = [open_volume(path) for path in training_files.values()]
-    references = None
-    if method_class(settings["method"]).supervised:
-        sharp = volumes_of(normalised)
-        references = [reference_slices(open_volume(sharp[name]).data, factor) for name in training_files]
-    pairs = validation_pairs(volumes_of(validation_normalised), validation_files, factor, validation_frames)
+    supervised = method_class(settings["method"]).supervised
     with interruptions(budget_of(minutes) if minutes else None) as interrupted:
         state = train(
             run,
             [volume.data for volume in volumes],
-            pairs,
+            validation_pairs(volumes_of(validation_normalised), validation_files, factor, validation_frames),
             resume=resume,
             gaps=[round(volume.spacing[0] / np.mean(volume.spacing[1:])) for volume in volumes],
-            references=references,
+            references=list(references_of(training_files, volumes_of(normalised), factor))
+            if supervised
+            else None,
             perceptual=load_lpips(settings["synthesis"]["backbone"], backbone) if backbone else None,
             progress=progress,
             interrupted=interrupted,
         )
     write_checkpoint(state, model)
     write_csv(pd.DataFrame(state["history"]), history)
-    write_json(
-        {**facts_of(run, state), "digest": digest, "environment": environment_record()},
-        provenance,
-    )
+    write_json({**facts_of(run, state), "digest": digest, "environment": environment_record()}, provenance)
     resume.unlink(missing_ok=True)
     remove_abandoned(resume)
 
@@ -105,21 +100,22 @@ def facts_of(run: Run, state: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def references_of(
+    subjects: Iterable[str], normalised: Mapping[str, Path], factor: int
+) -> Iterator[np.ndarray]:
+    """The high-resolution slices of subjects that scores at K are about, memory-mapped."""
+    return (reference_slices(open_volume(normalised[name]).data, factor) for name in subjects)
+
+
 def validation_pairs(
     references: Mapping[str, Path], lows: Mapping[str, Path], factor: int, frames: Sequence[int] | None
 ) -> list[Pair]:
     """The frames of every validation volume that it has of `frames`, or all, memory-mapped; InputError if there is none."""
     pairs = []
-    for subject, path in lows.items():
-        low, reference = (
-            open_volume(path).data,
-            reference_slices(open_volume(references[subject]).data, factor),
-        )
-        pairs += [
-            Pair(low[frame], reference[frame])
-            for frame in range(low.shape[0])
-            if frames is None or frame in frames
-        ]
+    for path, reference in zip(lows.values(), references_of(lows, references, factor), strict=True):
+        low = open_volume(path).data
+        chosen = [frame for frame in range(len(low)) if frames is None or frame in frames]
+        pairs += [Pair(low[frame], reference[frame]) for frame in chosen]
     if frames is not None and not pairs:
         raise InputError(
             f"validation_frames: found {list(frames)}, no validation volume has that many frames"

@@ -8,9 +8,10 @@ the best weights so far. With a budget of seconds the step at which a training e
 import copy
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -93,51 +94,37 @@ def train(
     call goes on from there. Raises InputError for volumes without triplets or a loss that is not finite (naming the step).
     """
     device = select_device(run.settings["training"]["device"])
-    precision = select_precision(run.settings["training"]["precision"], device)
-    training = {**run.settings["training"], "precision": precision}
-    torch.manual_seed(run.seed)
-    method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
-    method.precision = precision
-    draw = draw or batches_of(run, method, volumes, references, gaps)
-    if start is not None:
-        method.network.load_state_dict(start)
-    method.network.to(device).train()
-    method.perceptual = perceptual.to(device) if perceptual is not None else None
-    if training["compile"]:
-        compile_modules(method)
+    training = dict(run.settings["training"])
+    training["precision"] = select_precision(training["precision"], device)
+    method = prepared_method(run, training, device, start, perceptual)
+    batch_of = draw or batches_of(run, method, volumes, references, gaps)
     optimisers = build_optimisers(method, training)
     state = restore(resume, run, method, optimisers)
-    if state.step:
-        print(f"{run.label}: goes on after step {state.step} of {training['steps']} from {resume}")
-    slabs = [
-        slab
-        for pair in validation
-        for slab in validation_slabs(pair, run.factor, method.neighbours, training)
-    ]
-
     clock = Clock(state, device)
+    slabs = [
+        one for pair in validation for one in validation_slabs(pair, run.factor, method.neighbours, training)
+    ]
+    validate_now = partial(record, state, method, slabs, run.factor, training["select"])
     if start is not None and not state.step:
-        record(state, method, slabs, run.factor, training["select"])
+        validate_now()
     with (
         progress_bar(run.label, training["steps"], state.step, progress) as bar,
-        closing(drawn_ahead(draw, state.step, DRAWING_THREADS if device.type == "cuda" else 0)) as batches,
+        closing(
+            drawn_ahead(batch_of, state.step, DRAWING_THREADS if device.type == "cuda" else 0)
+        ) as batches,
     ):
         while not state.over:
-            torch.manual_seed(run.seed * 1_000_003 + state.step)
-            share = rate_share(training, state)
-            terms = take_step(method, optimisers, next(batches), training, state.step, share)
-            state.add(terms)
-            update_average(state.average, method.network, training["average"], state.step)
+            loss = update(run, method, optimisers, batches, training, state)
             bar.update()
-            bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             clock.read(state)
             if state.step % training["validate_every"] == 0:
-                record(state, method, slabs, run.factor, training["select"])
+                validate_now()
             stopped = stop(state) if stop else None
             state.over = advance(state, training) or bool(stopped)
             state.ended = stopped or state.ended
             if state.over and not state.validated:
-                record(state, method, slabs, run.factor, training["select"])
+                validate_now()
             clock.read(state)
             reason = interrupted() if interrupted and not state.over else None
             if state.step % training["checkpoint_every"] == 0 or reason:
@@ -148,6 +135,26 @@ def train(
                     f"saved as {resume}, the next attempt goes on from it"
                 )
     return run.identity() | state.result()
+
+
+def prepared_method(
+    run: Run,
+    training: Mapping[str, Any],
+    device: torch.device,
+    start: Mapping[str, torch.Tensor] | None,
+    perceptual: nn.Module | None,
+) -> TrainedMethod:
+    """The method of a run on its device: with the weights `start`, or those that the seed gives."""
+    torch.manual_seed(run.seed)
+    method: TrainedMethod = build_method(run.settings)  # type: ignore[assignment]
+    method.precision = training["precision"]
+    if start is not None:
+        method.network.load_state_dict(start)
+    method.network.to(device).train()
+    method.perceptual = perceptual.to(device) if perceptual is not None else None
+    if training["compile"]:
+        compile_modules(method)
+    return method
 
 
 def progress_bar(label: str, steps: int, done: int, stream: TextIO | None) -> tqdm:
@@ -182,6 +189,23 @@ def compile_modules(method: TrainedMethod, **options: Any) -> None:
     """torch.compile, in place, of what the losses of a method call."""
     for module in [*method.compiled(), *([method.perceptual] if method.perceptual is not None else [])]:
         module.compile(**options)
+
+
+def update(
+    run: Run,
+    method: TrainedMethod,
+    optimisers: Optimisers,
+    batches: Iterator[Batch],
+    training: Mapping[str, Any],
+    state: State,
+) -> float:
+    """The update at the step of a state, counted in it; returns the loss."""
+    torch.manual_seed(run.seed * 1_000_003 + state.step)
+    share = rate_share(training, state)
+    terms = take_step(method, optimisers, next(batches), training, state.step, share)
+    state.add(terms)
+    update_average(state.average, method.network, training["average"], state.step)
+    return terms["loss"]
 
 
 def take_step(
@@ -278,4 +302,8 @@ def restore(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimiser
         for optimiser, moments in zip(several, saved["optimisers"][name], strict=True):
             optimiser.load_state_dict(copy.deepcopy(moments))
     average = {name: weight.to(method.device) for name, weight in saved["state"]["average"].items()}
-    return State(**(saved["state"] | {"average": average}))
+    state = State(**(saved["state"] | {"average": average}))
+    print(
+        f"{run.label}: goes on after step {state.step} of {run.settings['training']['steps']} from {resume}"
+    )
+    return state
