@@ -115,6 +115,10 @@ def test_check_of_a_perfect_prediction_is_infinite_and_of_few_slices_refused():
     slices[3] = slices[4]  # half-way, nearest takes the slice above
     scores = check_methods(scan_of(slices), {"nearest": conventional("nearest").method}, held_out=[3])
     assert scores["nearest"] == S(1, np.inf)
+    with pytest.raises(InputError, match="found no contrast in what is held out"):
+        check_methods(scan_of(np.ones((7, 24, 24))), {"linear": conventional("linear").method})
+    with pytest.raises(InputError, match="found slices of 24 x 9 pixels, --check needs 11 a side"):
+        check_methods(scan_of(slices[:, :, :9]), {"linear": conventional("linear").method})
     with pytest.raises(InputError, match="found 3 slices, --check needs at least 4"):
         check_methods(scan_of(ellipsoids((3, 24, 24))), {"linear": conventional("linear").method})
 

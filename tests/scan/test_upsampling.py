@@ -252,6 +252,16 @@ def test_python_api_refuses_with_the_same_sentences():
         interslice.upsample(nifti(), factor=2, method="cae")
 
 
+def test_python_api_refuses_what_only_memory_can_hold(tmp_path):
+    image = nib.load(saved(nifti(), tmp_path / "gone.nii.gz"))
+    (tmp_path / "gone.nii.gz").unlink()
+    with pytest.raises(InputError, match="gone.nii.gz: the voxels cannot be read"):
+        interslice.upsample(image, factor=2)
+    wide = nib.spatialimages.SpatialImage(np.zeros((6, 6, 4), np.longdouble), PLAIN)
+    with pytest.raises(InputError, match="image: found voxels of type .*, allowed are those of NIfTI"):
+        interslice.upsample(wide, factor=2)
+
+
 def test_the_documented_example_runs():
     import doctest
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 
 from interslice.common.errors import InputError, NothingToDo
+from interslice.data.images import readable
 from interslice.data.itk import image_from_itk
 from interslice.scan.acquired import with_thickness
 from interslice.scan.auto import choose_best
@@ -29,7 +30,9 @@ def scan_of(image: Image | str | Path, axis: str | None, trust: str | None, nan:
             f"image: found {type(image).__name__}, allowed is a nibabel or SimpleITK image, or the path of an image file or a "
             "DICOM folder; for an array nibabel.Nifti1Image(array, affine) says where its voxels are"
         )
-    return scan_from_image(image, image.get_filename() or "image", axis, trust, nan)
+    name = image.get_filename() or "image"
+    with readable(name, "the voxels cannot be read"):  # the file may be gone
+        return scan_from_image(image, name, axis, trust, nan)
 
 
 def upsample_image(

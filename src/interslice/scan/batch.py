@@ -15,6 +15,7 @@ from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
 from interslice.scan.bids import copy_companions, source_metadata
+from interslice.scan.checks import check_one_geometry
 from interslice.scan.command import Say, labels_said, save_series
 from interslice.scan.derivatives import (
     DESCRIPTION,
@@ -32,7 +33,7 @@ from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
 from interslice.scan.options import Options, check_choices, check_series, check_writable
 from interslice.scan.page import thumbnail, write_page
-from interslice.scan.scans import Scan, check_one_geometry, read_dicom, read_scan
+from interslice.scan.scans import Scan, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
 
 ONE_SCAN_ONLY = ("train_here", "uncertainty")

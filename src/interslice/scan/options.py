@@ -9,11 +9,12 @@ from interslice.common.errors import InputError
 from interslice.data.images import is_dicom
 from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_path
 from interslice.scan.bids import companions
+from interslice.scan.checks import check_there
 from interslice.scan.formats import OUTPUT_SUFFIXES, parts_of
 from interslice.scan.grid import Grid, grid_for, parse_factor
 from interslice.scan.models import AUTO, DEBLURS, FAST, Model, chosen_model, deblurring
 from interslice.scan.motion import transform_path
-from interslice.scan.scans import Scan, check_there
+from interslice.scan.scans import Scan
 
 OF_TRAINING = ("minutes", "loss", "seed")
 NOT_WITH_DEBLUR = ("fast", "model", "check", "uncertainty", "train_here")

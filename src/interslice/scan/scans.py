@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 import scipy
+from nibabel.spatialimages import HeaderDataError
 
 from interslice.common.errors import InputError
 from interslice.common.memory import check_memory
@@ -28,6 +29,7 @@ from interslice.data.images import (
 from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_remarks, read_itk
 from interslice.data.volumes import ANATOMICAL_AXES
 from interslice.scan.bids import slice_facts
+from interslice.scan.checks import check_one_geometry, check_scan, check_there
 
 if TYPE_CHECKING:
     from interslice.data.dicom import Places
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 ARRAY_AXES = {"i": 0, "j": 1, "k": 2}
 UNWRITABLE_TYPES = {"bool": np.uint8, "float16": np.float32}  # NIfTI has none of these
 SECONDS = {"msec": 1e-3, "usec": 1e-6}
-NAN = ("keep", "zero", "refuse")
 AFNI_EXTENSION = 4  # repeats the grid of the image in its own words, which would be wrong for the output
 
 
@@ -183,21 +184,6 @@ def read_scan(
     return replace(scan, thickness_mm=thickness, remarks=remarks)
 
 
-def check_there(path: Path) -> None:
-    """Refuse a path to nothing, or to a pipe or device."""
-    if not (path.is_file() or path.is_dir()):
-        found = "is neither a file nor a folder" if path.exists() else "no such file or folder"
-        raise InputError(f"{path}: {found}")
-
-
-def check_one_geometry(name: str, trust: str | None) -> None:
-    """Refuse for DICOM what chooses between the geometries of a NIfTI header."""
-    if trust is not None:
-        raise InputError(
-            f"{name}: found --trust for DICOM, whose headers say one geometry; allowed is it for NIfTI"
-        )
-
-
 def read_dicom(
     source: "Path | Series",
     name: str,
@@ -242,7 +228,7 @@ def scan_from_image(
         UNWRITABLE_TYPES.get(stored.dtype.name, stored.dtype), copy=False
     )
     affine = voxel_affine(image, name, trust)
-    header = nifti_header(image, stored)
+    header = nifti_header(image, stored, name)
     if trust is not None:  # the file that is written contradicts itself no more
         header.set_qform(affine, int(header["qform_code"]))
         header.set_sform(affine, int(header["sform_code"]))
@@ -256,8 +242,11 @@ def scan_from_image(
     return scan
 
 
-def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> nib.Nifti1Header:
-    """A NIfTI header for the stored values: the image's own, or one made from another format's."""
+def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray, name: str) -> nib.Nifti1Header:
+    """A NIfTI header for the stored values: the image's own, or one made from another format's.
+
+    Raises InputError for a type that NIfTI has not.
+    """
     header = image.header
     if isinstance(header, nib.Nifti1Header):
         single = nib.Nifti2Header if isinstance(header, nib.Nifti2Header) else nib.Nifti1Header
@@ -270,46 +259,13 @@ def nifti_header(image: nib.spatialimages.SpatialImage, stored: np.ndarray) -> n
         if isinstance(header, nib.freesurfer.mghformat.MGHHeader):  # ms
             times = [time / 1000 for time in times]
         made.set_zooms((*made.get_zooms()[:3], *times))
-    made.set_data_dtype(stored.dtype.newbyteorder("="))
-    return made
-
-
-def check_scan(scan: Scan, nan: str = "keep") -> None:
-    """Refuse values that cannot be interpolated, each with one sentence."""
-    name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
     try:
-        scan.header.get_xyzt_units()
-    except KeyError as error:
+        made.set_data_dtype(stored.dtype.newbyteorder("="))
+    except HeaderDataError as error:
         raise InputError(
-            f"{name}: found code {error.args[0]} of a unit in the header, which NIfTI has not"
+            f"{name}: found voxels of type {stored.dtype}, allowed are those of NIfTI"
         ) from error
-    if nan not in NAN:
-        raise InputError(f"nan: found {nan!r}, allowed are {', '.join(NAN)}")
-    if stored.dtype.fields:
-        raise InputError(
-            f"{name}: found colour voxels ({', '.join(stored.dtype.fields)}), allowed are real numbers"
-        )
-    if kind not in "iufbc":
-        raise InputError(f"{name}: found voxels of type {stored.dtype}, allowed are numbers")
-    if stored.size == 0:
-        raise InputError(
-            f"{name}: found an empty image of shape {stored.shape}, allowed are images with voxels"
-        )
-    if kind in "fc":
-        check_finite(stored, name, nan)
-
-
-def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
-    """Refuse infinite voxels, nothing but NaN, and with nan "refuse" any NaN."""
-    infinite, absent = int(np.isinf(stored).sum()), int(np.isnan(stored).sum())
-    if infinite:
-        raise InputError(f"{name}: found {infinite} infinite voxels, allowed are none")
-    if absent == stored.size:
-        raise InputError(f"{name}: every voxel is NaN, allowed are images with values")
-    if absent and nan == "refuse":
-        raise InputError(
-            f"{name}: found {absent} voxels that are NaN; --nan keep leaves them, --nan zero sets them to 0"
-        )
+    return made
 
 
 def without_nan(frame: np.ndarray) -> np.ndarray:

@@ -69,6 +69,8 @@ def check_methods(
                     guess, truth = result[held - start], data[held]
                     errors[name].append(float(np.mean((guess.astype(np.float64) - truth) ** 2)))
                     similarities[name].append(ssim(guess, truth, data_range=1.0))
+    if not all(errors.values()):
+        raise InputError(f"{scan.name}: found no contrast in what is held out, --check needs some")
     return {
         name: Score(
             float(np.mean(similarities[name])), decibels(float(np.mean(errors[name])), data_range=1.0)
