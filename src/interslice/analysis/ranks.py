@@ -76,7 +76,8 @@ def _rankings(means: pd.DataFrame) -> Iterator[tuple[tuple[str, int, str], Ranki
             if min(values.shape) >= 2:
                 draws = _draws(list(values.index))
                 with np.errstate(invalid="ignore"):
-                    drawn = values.to_numpy()[draws].mean(axis=1)
+                    # One by one: all draws of many subjects together would take gigabytes.
+                    drawn = np.array([values.to_numpy()[draw].mean(axis=0) for draw in draws])
                 ranks = scipy.stats.rankdata(
                     np.nan_to_num(drawn, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1
                 )

@@ -144,9 +144,9 @@ def _boxes(
         )["boxes"][0]  # fmt: skip
         box.set(facecolor=mpl.colors.to_rgba(style.colour, 0.25), edgecolor=style.colour, hatch=style.hatch)
         at = x + shown["subject"].map(places)
-        spans = ends(shown["value"], shown["seed_sd"])
-        pixels = len(shown) > MANY
-        axes.vlines(at, spans[:, 0], spans[:, 1], color="0.2", linewidth=0.6, rasterized=pixels)
+        pixels, spread = len(shown) > MANY, shown["seed_sd"] > 0
+        spans = ends(shown["value"], shown["seed_sd"])[spread]
+        axes.vlines(at[spread], *spans.T, color="0.2", linewidth=0.6, rasterized=pixels)
         axes.plot(
             at, shown["value"], linestyle="", marker=style.marker, color=style.colour, markersize=4,
             markeredgecolor="black", markeredgewidth=0.4, zorder=3, gid=f"subjects-{method}", rasterized=pixels,
