@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from interslice.common.errors import InputError
 from interslice.methods.parts.autoencoder import Autoencoder, cubic
+from interslice.methods.parts.displacement import displaced
 from interslice.methods.parts.networks import build_decoder
 
 PLACES = (-1, 0, 1, 2)  # of the four slices, in gaps from the one before
@@ -53,7 +54,8 @@ class CAEResidual(Autoencoder):
         features = torch.cat([mixed, before - after, outer - before, beyond - after], dim=1)
         motion = self.decoder(features).float()  # bfloat16 cannot count pixels
         moved = [
-            displaced(image, (place - alpha) * motion) for place, image in zip(PLACES, images, strict=True)
+            displaced(image, (place - alpha)[:, None] * motion[:, None], "bicubic")
+            for place, image in zip(PLACES, images, strict=True)
         ]
         return cubic(moved, alpha)
 
@@ -66,16 +68,6 @@ class CAEResidual(Autoencoder):
             f"synthesis_{name}": term for name, term in self.synthesis_terms(middle, windows[:, 2:3]).items()
         }
         return {"autoencoder": torch.stack(list(terms.values())).sum()}, terms
-
-
-def displaced(images: Tensor, shift: Tensor) -> Tensor:
-    """Images (batch, 1, H, W) sampled `shift` pixels (batch, 2, H, W; along columns, rows) beside every pixel: bicubic,
-    edges repeated, in float32."""
-    height, width = images.shape[-2:]
-    columns = torch.arange(width, device=images.device) + shift[:, 0]
-    rows = torch.arange(height, device=images.device)[:, None] + shift[:, 1]
-    grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
-    return nn.functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=True)
 
 
 CLASSES = {"cae_residual": CAEResidual}

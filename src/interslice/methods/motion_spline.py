@@ -23,6 +23,7 @@ from interslice.common.errors import InputError
 from interslice.data.spline import bspline_weights
 from interslice.data.volumes import SLAB, output_size, profile_blur
 from interslice.methods.parts.autoencoder import TrainedMethod, crop_to
+from interslice.methods.parts.displacement import displaced
 from interslice.methods.parts.networks import pad_to_multiple
 from interslice.methods.parts.noise import spared
 from interslice.methods.parts.reversible import ReversibleUNet
@@ -235,23 +236,6 @@ def distances(alpha: Tensor) -> Tensor:
 def places(moves: Tensor, alpha: Tensor) -> Tensor:
     """Displacements per gap (batch, 4, 2, H, W) times the distances of the slices."""
     return distances(alpha)[:, :, None] * moves
-
-
-def displaced(images: Tensor, shift: Tensor, mode: str) -> Tensor:
-    """Images (batch, n, H, W) sampled `shift` pixels (batch, n, 2, H, W; along columns, rows) beside every pixel: edges
-    repeated, in float32."""
-    batch, count, height, width = images.shape
-    columns = torch.arange(width, device=images.device) + shift[:, :, 0]
-    rows = torch.arange(height, device=images.device)[:, None] + shift[:, :, 1]
-    grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
-    flat = nn.functional.grid_sample(
-        images.reshape(batch * count, 1, height, width),
-        grid.reshape(batch * count, height, width, 2),
-        mode=mode,
-        padding_mode="border",
-        align_corners=True,
-    )
-    return flat.view(batch, count, height, width)
 
 
 def kernel(name: str, alpha: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interslice.methods.motion_spline import displaced
 from interslice.methods.parts.autoencoder import Autoencoder
+from interslice.methods.parts.displacement import displaced
 from interslice.methods.parts.networks import convolutions, initialise
 
 
