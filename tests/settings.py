@@ -127,3 +127,8 @@ def study_of(*files: str, **changes: Any) -> Study:
     for name in ("config.yaml", *files):
         config = merged(config, yaml.safe_load((ROOT / "config" / name).read_text()))
     return load_study(merged(config, changes), ROOT)
+
+
+def parameter_count(module):
+    """Trainable parameters of a network."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -8,7 +8,7 @@ from reference_step import compare, our_step, plain_autoencoder, plain_step
 from torch import nn
 
 from interslice.common.errors import InputError
-from interslice.methods.parts.networks import parameter_count
+from settings import parameter_count
 
 
 class Distance(nn.Module):

@@ -7,11 +7,16 @@ from pydicom.uid import RLELossless
 
 from generators import cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
-from interslice.data.dicom import read_own_series, read_series, read_stack
+from interslice.data.dicom import read_own_series, read_stack
 from interslice.data.dicom_series import list_series, only_series
 from interslice.scan.scans import read_scan
 
 SHAPE = (5, 12, 16)
+
+
+def read_series(folder):
+    """Every series of a folder."""
+    return [read_stack(series) for series in list_series(folder)]
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import torch
 from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.methods import build_method
-from interslice.methods.parts.networks import parameter_count
 from interslice.methods.vae import divergence
 from interslice.training.loop import take_step
 from interslice.training.optimisers import build_optimisers
 from phantoms import ellipsoids
-from settings import ROOT, small_settings
+from settings import ROOT, parameter_count, small_settings
 
 HALF = torch.full((1, 1, 1, 1), 0.5)
 NO_SYNTHESIS = {"lpips": 0.0, "mse": 0.0, "l1": 0.0, "backbone": "alex"}

@@ -13,12 +13,11 @@ from interslice.config import load_method_settings
 from interslice.data.volumes import output_positions, output_size
 from interslice.methods import build_method, load_method
 from interslice.methods.conventional import lanczos_weights, linear_weights
-from interslice.methods.parts.networks import parameter_count
 from interslice.methods.registry import METHODS, SUPERVISED, interpolation_settings
 from interslice.training.loop import Run, train
 from interslice.training.validation import Pair
 from phantoms import ellipsoids, ramp
-from settings import ROOT, small_settings
+from settings import ROOT, parameter_count, small_settings
 
 COMPUTED = [name for name in METHODS if name != "precomputed"]  # that one reads a study's results
 CONVENTIONAL = ["nearest", "linear", "bspline", "lanczos"]

@@ -11,10 +11,9 @@ from interslice.common.errors import InputError
 from interslice.data.volumes import profile_blur
 from interslice.methods import build_method, load_method
 from interslice.methods.motion_spline import agreement, dissimilarity, kernel
-from interslice.methods.parts.networks import parameter_count
 from interslice.methods.parts.reversible import ReversibleConv
 from phantoms import ellipsoids, ramp
-from settings import small_settings
+from settings import parameter_count, small_settings
 
 
 def network(**changes):

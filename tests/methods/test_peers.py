@@ -11,11 +11,10 @@ from interslice.common.errors import InputError
 from interslice.data.volumes import FWHM_PER_SIGMA, Volume, decimate
 from interslice.methods import build_method
 from interslice.methods.coupled_dictionary import matching_pursuit
-from interslice.methods.parts.networks import parameter_count
 from interslice.methods.parts.self_supervised import degrade, fourier_burst, turn
 from interslice.methods.self_sr import EDSR
 from phantoms import ellipsoids, shells
-from settings import small_settings
+from settings import parameter_count, small_settings
 
 
 def interpolate(name, volume, factor, **changes):

@@ -8,14 +8,13 @@ from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.methods import build_method
 from interslice.methods.parts import supervised
-from interslice.methods.parts.networks import parameter_count
 from interslice.methods.registry import METHODS, SUPERVISED
 from interslice.training.loop import Run, take_step, train
 from interslice.training.optimisers import build_optimisers
 from interslice.training.validation import Pair
 from interslice.training.volume_patches import draw_pairs
 from phantoms import ellipsoids, shells
-from settings import ROOT, small_settings
+from settings import ROOT, parameter_count, small_settings
 
 # Parameters, counted by hand from the layers of Pham et al. 2019.
 PUBLISHED = {"srrecnn3d_10": 888_769, "srrecnn3d_20": 1_995_329}

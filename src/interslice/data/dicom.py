@@ -7,7 +7,7 @@ apart: echo time, b-value and their like, then TriggerTime, TemporalPositionIden
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from interslice.common.errors import InputError
 from interslice.data.dicom_headers import CONTRAST, TIME_ORDER, Slice
 from interslice.data.dicom_order import SAME_PLACE_MM, sort_slices
 from interslice.data.dicom_pixels import pixels_of, read_data
-from interslice.data.dicom_series import Series, list_series, only_series, same_grid, series_of_slice
+from interslice.data.dicom_series import Series, only_series, same_grid, series_of_slice
 from interslice.data.images import LPS_TO_RAS
 
 GAP_TOLERANCE = 0.02  # of the usual gap
@@ -68,14 +68,6 @@ class Stack:
         whole.set_qform(image.affine, code="scanner" if square else "unknown")
         whole.set_sform(image.affine, code="scanner")
         return whole
-
-
-def read_series(source: str | Path | Iterable[str | Path]) -> list[Stack]:
-    """Read every series of a folder (searched to any depth) or of a list of files; one stack per series.
-
-    Raises InputError where there is no DICOM image, or a series is not a regular stack: see `read_stack`.
-    """
-    return [read_stack(series) for series in list_series(source)]
 
 
 def read_own_series(

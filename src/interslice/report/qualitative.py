@@ -37,7 +37,6 @@ def qualitative_panel(
     index: int,
     labels: Mapping[str, str],
     crop: Crop | None = None,
-    error_max: float | None = None,
 ) -> Figure:
     """One slice and one through-plane reformat of the reference and of every method, with |error| maps.
 
@@ -45,9 +44,9 @@ def qualitative_panel(
     (slice, row, column); the figure's columns follow `labels`. `slice_index` picks the slice; `reformat`
     ("row" or "column") says which in-plane index is held at `index`. Both count in the uncropped volume;
     `crop` is what is shown, and what the PSNR under an image is of. Images are turned so that for slice, row,
-    column = superior, right, anterior the top is anterior or superior. All error maps share the scale 0 to
-    `error_max` (default: 99.5th percentile of the errors shown). Raises InputError for shapes that differ, a
-    missing label or an index outside what is shown.
+    column = superior, right, anterior the top is anterior or superior. All error maps share the scale 0 to the
+    99.5th percentile of the errors shown. Raises InputError for shapes that differ, a missing label or an index outside
+    what is shown.
     """
     check_labels(pd.Series(list(volumes)), labels)
     methods = [method for method in labels if method in volumes]
@@ -73,7 +72,7 @@ def qualitative_panel(
         for view, images in views.items()
     }
     everything = np.concatenate([error.ravel() for maps in errors.values() for error in maps.values()])
-    scale = Normalize(0, error_max or max(float(np.percentile(everything, 99.5)), 1e-3))
+    scale = Normalize(0, max(float(np.percentile(everything, 99.5)), 1e-3))
     return _lay_out(views, errors, aspects, scale, clipped=bool(everything.max() > scale.vmax))
 
 

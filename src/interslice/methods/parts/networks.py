@@ -100,8 +100,3 @@ def pad_to_multiple(images: torch.Tensor, multiple: int) -> torch.Tensor:
     """Replicate the last rows and columns of (..., H, W) until both are multiples of `multiple`."""
     height, width = images.shape[-2:]
     return nn.functional.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(parameter.numel() for parameter in module.parameters())
