@@ -223,7 +223,9 @@ def from_scores_to_page(made: dict[str, Any]) -> dict[str, str]:
     rows = [
         [f"`{name}`", f"{one['cpu_s']:.0f} s", f"{one['peak_mib']:,.0f} MiB"] for name, one in steps.items()
     ]
+    way = ("collect_means", "compare_methods", "plot_boxes", "write_page")
     return {
+        "made_way": f"{sum(made['steps'][name]['cpu_s'] for name in way):.0f}",
         "made_subjects": f"{made['subjects']:,}",
         "made_rows": f"{made['rows'] / 1e6:.1f}",
         "made_mb": f"{made['bytes'] / 1e6:.0f}",
