@@ -51,6 +51,13 @@ def test_a_multi_frame_file_without_places_is_refused_with_a_way_out(tmp_path):
         read_own_series(path)
 
 
+def test_frames_without_a_place_are_not_left_out_silently(tmp_path):
+    path = enhanced(tmp_path / "a.dcm", np.zeros((5, 8, 8, 1)))
+    edit_dicom(path, NumberOfFrames=6)
+    with pytest.raises(InputError, match="a.dcm: found 6 frames and places of 5"):
+        read_own_series(tmp_path)
+
+
 @pytest.mark.parametrize("slices", [5, 9])
 def test_a_mosaic_is_its_slices(tmp_path, slices):
     """Two time points: each file is a volume; the corner is that of the first tile, not of the mosaic."""

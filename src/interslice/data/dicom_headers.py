@@ -33,31 +33,11 @@ B_VALUES = {"SIEMENS": 0x0019100C, "GE": 0x00431039, "PHILIPS": 0x20011003}  # p
 GE_PART, GE_PARTS = 0x0043102F, ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY")  # its ImageType says none of them
 CREATORS = [tag & 0xFFFF0000 | 0x10 for tag in B_VALUES.values()]
 GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
-HEADER: list[Any] = [
-    "SOPClassUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "SeriesDescription",
-]
-HEADER += [
-    "PatientID",
-    "FrameOfReferenceUID",
-    "Manufacturer",
-    "ImageType",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-]
-HEADER += [
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-]
-HEADER += ["SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
+HEADER: list[Any] = ["SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "PatientID"]
+HEADER += ["SeriesDescription", "FrameOfReferenceUID", "Manufacturer", "ImageType", "Rows", "Columns"]
+HEADER += ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness"]
+HEADER += ["SamplesPerPixel", "PhotometricInterpretation", "SpacingBetweenSlices", "NumberOfFrames"]
+HEADER += ["RescaleSlope", "RescaleIntercept", *CONTRAST, *TIME_ORDER, *GROUPS]
 HEADER += [*B_VALUES.values(), GE_PART, *CREATORS]
 SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-frame kinds below it
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"  # and what is stored like it: labels on the grid of other images
@@ -170,10 +150,13 @@ def slices_of(header: Dataset, path: Path) -> Iterator[Slice]:
     colour = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
     if int(header.get("SamplesPerPixel") or 1) != 1 or not colour.startswith("MONOCHROME"):
         raise Unusable("found a colour image, allowed are grey values", header, path)
-    if header.get("PerFrameFunctionalGroupsSequence"):
+    frames = int(header.get("NumberOfFrames") or 1)
+    if described := len(header.get("PerFrameFunctionalGroupsSequence") or ()):
+        if described != frames:
+            raise Unusable(f"found {frames} frames and places of {described}", header, path)
         for index, frame in enumerate(frame_headers(header)):
             yield slice_of(frame, path, frame=index)
-    elif int(header.get("NumberOfFrames") or 1) > 1:
+    elif frames > 1:
         message = f"found a multi-frame DICOM that does not say where its frames lie; {CONVERT}"
         raise Unusable(message, header, path)
     elif "MOSAIC" in image_type(header):
