@@ -71,6 +71,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(small_disk, write
 def test_other_failures_are_not_called_a_full_disk(tmp_path):
     with pytest.raises(PermissionError), replacing(tmp_path / "a"):
         raise PermissionError("no")
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "a") as temporary:
+        temporary.read_text()
+    assert caught.value.filename == str(tmp_path / "a"), "not the temporary name"
     assert not list(tmp_path.iterdir())
 
 

@@ -45,6 +45,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 raise InputError(
                     f"{path}: not written, its file system is full or a quota is reached"
                 ) from error
+            if isinstance(error, OSError) and str(error.filename) == str(temporary):
+                error.filename = str(path)  # the name that a person knows
             raise
         finally:
             remove(temporary)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from interslice.common.errors import InputError, NothingToDo
-from interslice.common.files import walk
+from interslice.common.files import walk, write_json
 from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
@@ -24,7 +24,6 @@ from interslice.scan.derivatives import (
     credit,
     sidecar,
     write_folder_files,
-    write_json,
 )
 from interslice.scan.formats import OUTPUT_SUFFIXES, write_scan
 from interslice.scan.grid import Grid

@@ -7,7 +7,7 @@ from typing import Any
 
 from interslice import __version__
 from interslice.common.errors import InputError
-from interslice.common.files import replacing
+from interslice.common.files import replacing, write_json
 from interslice.scan.auto import Choice
 from interslice.scan.grid import Grid
 from interslice.scan.scans import Scan
@@ -81,12 +81,3 @@ def description(source: Path, output: Path) -> dict[str, Any]:
         "SourceDatasets": [{"URL": link}],
         "DatasetLinks": {"raw": link},
     }
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write JSON, whole or not at all; InputError where it cannot be written."""
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
