@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from interslice.common.errors import InputError
-from interslice.training.windows import blobs, check_windows, disturbed, draw_windows, other_contrast
+from interslice.training.triplets import check_volumes
+from interslice.training.windows import blobs, disturbed, draw_windows, other_contrast
 
 SHARES = ("in_plane", "thick", "contrast", "noise", "moved")
 PLAIN = {"batch": 16, "crop": 16} | dict.fromkeys(SHARES, 0.0)
@@ -91,11 +92,11 @@ def test_contrasts_of_either_sign_come_up_and_stay_in_range():
 
 def test_volumes_without_a_window_are_refused():
     with pytest.raises(InputError, match=r"training.crop: found 16, the smallest slice is 12x40"):
-        check_windows([np.zeros((1, 9, 12, 40))], PLAIN, [2])
+        check_volumes([np.zeros((1, 9, 12, 40))], PLAIN["crop"])
     with pytest.raises(InputError, match="found a volume of 2 slices"):
-        check_windows([np.zeros((1, 2, 40, 40))], PLAIN, [2])
+        check_volumes([np.zeros((1, 2, 40, 40))], PLAIN["crop"])
     with pytest.raises(InputError, match="found no training volumes"):
-        check_windows([], PLAIN, [])
+        check_volumes([], PLAIN["crop"])
     windows, told = draw_windows([np.zeros((1, 3, 16, 16), np.float32)], PLAIN | {"in_plane": 1.0}, 1, 0, [4])
     assert windows.shape == (16, 10, 16, 16)  # too thin for a view across: all through the plane
     np.testing.assert_array_equal(told[:, 0], 0.5)

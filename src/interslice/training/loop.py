@@ -5,12 +5,10 @@ seeded from them at every step, and the resume file holds the weights, the optim
 the best weights so far. With a budget of seconds the step at which a training ends is the machine's; all up to it is not.
 """
 
-import copy
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,7 +18,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from interslice.common.checkpoints import read_checkpoint, write_checkpoint
 from interslice.common.devices import select_device, select_precision
 from interslice.common.errors import InputError
 from interslice.common.interruption import Interrupted
@@ -29,40 +26,14 @@ from interslice.methods.parts.autoencoder import TrainedMethod
 from interslice.training.average import averaged, update_average
 from interslice.training.optimisers import Optimisers, build_optimisers
 from interslice.training.prefetch import Batch, drawn_ahead
+from interslice.training.resume import Run, restore, save
 from interslice.training.schedule import Clock, State, advance, rate_share
-from interslice.training.triplets import check_volumes, draw_batch
+from interslice.training.triplets import check_in_plane, check_volumes, draw_batch
 from interslice.training.validation import Pair, validate, validation_slabs
 from interslice.training.volume_patches import check_pairs, draw_pairs
-from interslice.training.windows import check_windows, draw_windows
+from interslice.training.windows import draw_windows
 
 DRAWING_THREADS = 4  # while a GPU computes; on a CPU they would take its time
-
-
-@dataclass(frozen=True)
-class Run:
-    """What identifies a training: a resume file of another run is not gone on from. `label` is for people only.
-
-    subjects: those that it trains on; validation: those that pick the step.
-    """
-
-    label: str
-    settings: Mapping[str, Any]
-    seed: int
-    factor: int
-    digest: str
-    subjects: Sequence[str]
-    validation: Sequence[str] = ()
-
-    def identity(self) -> dict[str, Any]:
-        """The record that a checkpoint carries."""
-        return {
-            "settings": dict(self.settings),
-            "seed": self.seed,
-            "K": self.factor,
-            "digest": self.digest,
-            "subjects": list(self.subjects),
-            "validation_subjects": list(self.validation),
-        }
 
 
 def train(
@@ -174,10 +145,12 @@ def batches_of(
     """The batch of a step, drawn from checked volumes."""
     training, spacings = run.settings["training"], gaps or [run.factor] * len(volumes)
     if method.any_gap:
-        check_windows(volumes, training, spacings)
+        check_volumes(volumes, training["crop"])
         return lambda step: draw_windows(volumes, training, run.seed, step, spacings)
     if not method.supervised:
-        check_volumes(volumes, training, spacings, method.neighbours)
+        check_volumes(volumes, training["crop"])
+        if training.get("in_plane", 0):
+            check_in_plane(volumes, training["crop"], spacings, method.neighbours)
         return lambda step: draw_batch(volumes, training, run.seed, step, method.neighbours, spacings)
     check_pairs(volumes, references, training)
     sharp = references or []
@@ -272,38 +245,3 @@ def record(state: State, method: TrainedMethod, slabs: Sequence[Pair], factor: i
         }
     )
     state.sums = {}
-
-
-def save(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers, state: State) -> None:
-    """Write the resume file."""
-    moments = {name: [one.state_dict() for one in several] for name, several in optimisers.items()}
-    write_checkpoint(
-        {
-            "run": run.identity(),
-            "network": method.network.state_dict(),
-            "optimisers": moments,
-            "state": vars(state),
-        },
-        resume,
-    )
-
-
-def restore(resume: Path, run: Run, method: TrainedMethod, optimisers: Optimisers) -> State:
-    """The state of `resume` if it is there and of this run, its weights and moments put back in place; else a fresh state."""
-    if not resume.exists():
-        return State()
-    saved = read_checkpoint(resume)
-    differing = [key for key, value in run.identity().items() if saved["run"].get(key) != value]
-    if differing:
-        print(f"{run.label}: starts anew, {resume} is of another run ({', '.join(differing)} differ)")
-        return State()
-    method.network.load_state_dict(saved["network"])
-    for name, several in optimisers.items():
-        for optimiser, moments in zip(several, saved["optimisers"][name], strict=True):
-            optimiser.load_state_dict(copy.deepcopy(moments))
-    average = {name: weight.to(method.device) for name, weight in saved["state"]["average"].items()}
-    state = State(**(saved["state"] | {"average": average}))
-    print(
-        f"{run.label}: goes on after step {state.step} of {run.settings['training']['steps']} from {resume}"
-    )
-    return state

@@ -19,14 +19,8 @@ SIGMOID_CENTRE = (0.25, 0.75)
 SPLINE_MARGIN = 2  # slices beyond either end of an in-plane crop: a cubic B-spline's far taps are negligible
 
 
-def check_volumes(
-    volumes: Sequence[np.ndarray], training: Mapping[str, Any], gaps: Sequence[int], neighbours: int
-) -> None:
-    """Refuse training volumes, each (frames, slices, rows, columns), that have no triplet or no room for the crop.
-
-    gaps: slice spacing of each volume in pixels, rounded, for `in_plane` windows.
-    """
-    crop = training["crop"]
+def check_volumes(volumes: Sequence[np.ndarray], crop: int) -> None:
+    """Refuse training volumes, each (frames, slices, rows, columns), that have no triplet or no room for the crop."""
     if not volumes:
         raise InputError("training: found no training volumes, at least 1 is needed")
     for volume in volumes:
@@ -38,15 +32,18 @@ def check_volumes(
             raise InputError(
                 f"training.crop: found {crop}, the smallest slice is {volume.shape[2]}x{volume.shape[3]} pixels"
             )
-    if training.get("in_plane", 0):
-        for volume, gap in zip(volumes, gaps, strict=True):
-            needed = spline_slices(crop, gap)
-            if gap < 2 or volume.shape[1] < needed or min(volume.shape[2:]) <= neighbours * gap:
-                raise InputError(
-                    f"training.in_plane: found a volume of {volume.shape[1]} slices, {gap} pixels apart; "
-                    f"views across the plane need slices at least 2 pixels apart, {needed} slices and more than "
-                    f"{neighbours * gap} pixels a side; set in_plane to 0 or take a smaller crop"
-                )
+
+
+def check_in_plane(volumes: Sequence[np.ndarray], crop: int, gaps: Sequence[int], neighbours: int) -> None:
+    """Refuse volumes without a window across the plane; gaps: their slice spacing in pixels, rounded."""
+    for volume, gap in zip(volumes, gaps, strict=True):
+        needed = spline_slices(crop, gap)
+        if gap < 2 or volume.shape[1] < needed or min(volume.shape[2:]) <= neighbours * gap:
+            raise InputError(
+                f"training.in_plane: found a volume of {volume.shape[1]} slices, {gap} pixels apart; "
+                f"views across the plane need slices at least 2 pixels apart, {needed} slices and more than "
+                f"{neighbours * gap} pixels a side; set in_plane to 0 or take a smaller crop"
+            )
 
 
 def draw_batch(
@@ -103,11 +100,7 @@ def draw_in_plane(
     Neighbouring planes are `gap` pixels apart. A plane is square in mm: its other axis runs through the slices, which
     cubic B-spline interpolation brings to the pixel size.
     """
-    needed, reach = spline_slices(crop, gap), neighbours // 2
-    frame, first = rng.integers(volume.shape[0]), rng.integers(volume.shape[1] - needed + 1)
-    slab = volume[frame, first : first + needed]
-    if rng.random() < 0.5:
-        slab = slab.transpose(0, 2, 1)
+    slab, reach = draw_slab(volume, spline_slices(crop, gap), rng), neighbours // 2
     inside = int(rng.integers(1, gap))
     start = int(rng.integers(slab.shape[1] - (2 * reach - 1) * gap))
     planes = [start + step * gap for step in range(2 * reach)]
@@ -116,6 +109,13 @@ def draw_in_plane(
     stack = np.array(slab[:, planes, side : side + crop], dtype=np.float32)
     window = np.tensordot(spline_matrix(crop, gap), stack, 1).transpose(1, 0, 2)
     return np.clip(window, 0, 1), inside / gap
+
+
+def draw_slab(volume: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """So many slices (count, rows, columns) of one frame, half of the time with rows and columns exchanged."""
+    frame, first = rng.integers(volume.shape[0]), rng.integers(volume.shape[1] - count + 1)
+    slab = volume[frame, first : first + count]
+    return slab.transpose(0, 2, 1) if rng.random() < 0.5 else slab
 
 
 def spline_slices(crop: int, gap: int) -> int:

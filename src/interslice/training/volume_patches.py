@@ -1,6 +1,6 @@
 """Training batches of supervised methods: patches of high-resolution volumes and what interpolation makes of their low ones.
 
-A batch is a pure function of (seed, step), as in `sampling`.
+A batch is a pure function of (seed, step), as in `triplets`.
 """
 
 from collections.abc import Mapping, Sequence

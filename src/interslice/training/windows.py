@@ -12,8 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from interslice.common.errors import InputError
-from interslice.training.triplets import adjust_contrast, draw_contrast, spline_matrix, spline_slices
+from interslice.training.triplets import (
+    adjust_contrast,
+    draw_contrast,
+    draw_slab,
+    spline_matrix,
+    spline_slices,
+)
 
 GAPS_PX = (2, 8)  # the narrowest and the widest gap that is drawn
 CURVE_KNOTS = 5  # of a random tone curve
@@ -22,22 +27,6 @@ MOVED_PX = 2  # the farthest that a slice is moved
 RADIUS_PX, STRETCH, BLOB_CONTRAST = (1.0, 6.5), (0.75, 1.3), (0.05, 0.4)  # of blobs
 THICKNESS = (0.5, 1.2)  # full width at half maximum, in gaps
 FWHM_PER_SIGMA = 2.355
-
-
-def check_windows(volumes: Sequence[np.ndarray], training: Mapping[str, Any], gaps: Sequence[int]) -> None:
-    """Refuse volumes (frames, slices, rows, columns) that have no window; gaps: their slice spacing in pixels, rounded."""
-    crop = training["crop"]
-    if not volumes:
-        raise InputError("training: found no training volumes, at least 1 is needed")
-    for volume in volumes:
-        if min(volume.shape[2:]) < crop:
-            raise InputError(
-                f"training.crop: found {crop}, the smallest slice is {volume.shape[2]}x{volume.shape[3]} pixels"
-            )
-        if volume.shape[1] < 3:
-            raise InputError(
-                f"training: found a volume of {volume.shape[1]} slices, a triplet needs at least 3"
-            )
 
 
 def draw_windows(
@@ -87,11 +76,7 @@ def draw_across(
 
     thick: the share of windows whose planes, the target too, are averaged over a thickness.
     """
-    needed = spline_slices(crop, apart)
-    frame, first = rng.integers(volume.shape[0]), rng.integers(volume.shape[1] - needed + 1)
-    slab = volume[frame, first : first + needed]
-    if rng.random() < 0.5:
-        slab = slab.transpose(0, 2, 1)
+    slab = draw_slab(volume, spline_slices(crop, apart), rng)
     length, side = slab.shape[1], int(rng.integers(slab.shape[2] - crop + 1))
     gap = int(rng.integers(GAPS_PX[0], min(GAPS_PX[1], length - 1) + 1))
     inside = int(rng.integers(1, gap))
