@@ -21,10 +21,7 @@ UNTRAINED = (FAST, "linear", "registration")
 HELD_OUT = 6  # slices that are predicted back, over all frames
 FRAMES = 3  # of a series that they are taken from
 SIDE = 128  # pixels of the central square that is predicted
-SLOW, WORTH_DB = (
-    "registration",
-    0.25,
-)  # it takes a hundred times as long as a spline: it must be so far ahead of one
+SLOW, WORTH_DB = "registration", 0.25  # it takes a hundred times as long as a spline: so far ahead it must be
 REACH = 4  # slices on either side of a held-out one that it is predicted from
 MOST_REGISTERED = (
     4e6  # voxels of a scan, some 10 CPU seconds a million; above, registration is left out of the choice
@@ -71,8 +68,7 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
 
 
 def worthwhile(ranked: Mapping[str, float]) -> str:
-    """The first of the candidates, best first; registration only where it is ahead of a trained model, which
-    takes as long, or well ahead of the next."""
+    """The first of the candidates, best first; registration before a trained model, which takes as long, or well ahead."""
     first, *others = ranked
     if first == SLOW and others and others[0] in UNTRAINED and ranked[SLOW] - ranked[others[0]] < WORTH_DB:
         return others[0]
