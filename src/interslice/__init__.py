@@ -99,11 +99,11 @@ def check(
 def read(path: str | Path, series: str | None = None, *, trust: str | None = None) -> "Nifti1Image":
     """A scan as `upsample` reads it, as a NIfTI image: NIfTI, Analyze, MGH, NRRD or MetaImage, or as of `read_dicom`."""
     from interslice.scan.api import image_of
-    from interslice.scan.options import check_series
+    from interslice.scan.checks import check_series
     from interslice.scan.scans import read_scan
 
     scan = read_scan(path, trust=trust, series=series)
-    check_series(scan, {"series": series})
+    check_series(scan.name, scan.places is not None, {"series": series})
     return image_of(scan)
 
 

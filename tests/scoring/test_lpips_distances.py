@@ -11,7 +11,7 @@ import torch
 from heads import head_volume
 from interslice.common.errors import InputError
 from interslice.scoring.lpips import SMALLEST_SIDE, lpips_distances
-from interslice.training.lpips import BACKBONES
+from interslice.training.lpips_backbones import BACKBONES
 from interslice.training.lpips_network import LPIPSNetwork
 
 

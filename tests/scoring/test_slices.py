@@ -13,7 +13,7 @@ from interslice.data.masks import foreground_mask
 from interslice.scoring.lpips import lpips_distances
 from interslice.scoring.registry import METRICS
 from interslice.scoring.slices import score_volume, scored_slices
-from interslice.training.lpips import BACKBONES
+from interslice.training.lpips_backbones import BACKBONES
 from interslice.training.lpips_network import LPIPSNetwork
 
 

@@ -19,7 +19,6 @@ from interslice.common.files import sha256_of
 from interslice.training import lpips as perceptual
 from interslice.training.backbone import prepare_backbone, unpack_backbone
 from interslice.training.lpips import (
-    BACKBONES,
     TENSOR_DIGESTS,
     backbone_from_hub,
     backbone_from_package,
@@ -29,6 +28,7 @@ from interslice.training.lpips import (
     save_backbone,
     tensor_digest,
 )
+from interslice.training.lpips_backbones import BACKBONES
 
 Tensors = dict[str, torch.Tensor]
 

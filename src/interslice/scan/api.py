@@ -10,8 +10,7 @@ from interslice.data.itk import image_from_itk
 from interslice.scan.acquired import with_thickness
 from interslice.scan.auto import choose_best
 from interslice.scan.grid import grid_for
-from interslice.scan.models import FAST, chosen_model, conventional, deblurring
-from interslice.scan.options import check_deblur
+from interslice.scan.models import FAST, check_deblur, chosen_model, conventional, deblurring
 from interslice.scan.scans import Scan, read_scan, scan_from_image
 from interslice.scan.trust import Score, check_methods
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan

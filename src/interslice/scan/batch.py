@@ -15,7 +15,7 @@ from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
 from interslice.scan.bids import copy_companions, source_metadata
-from interslice.scan.checks import check_one_geometry
+from interslice.scan.checks import check_one_geometry, check_series
 from interslice.scan.command import Say, labels_said, save_series
 from interslice.scan.derivatives import (
     DESCRIPTION,
@@ -30,7 +30,7 @@ from interslice.scan.grid import Grid
 from interslice.scan.jobs import Job, Outcome, Wanted, find_jobs
 from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
-from interslice.scan.options import Options, check_choices, check_series, check_writable
+from interslice.scan.options import Options, check_choices, check_writable
 from interslice.scan.page import thumbnail, write_page
 from interslice.scan.scans import Scan, read_dicom, read_scan
 from interslice.scan.upsampling import check_makes, label_reason, upsample_labels, upsample_scan
@@ -173,7 +173,7 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     """Interpolate one image and write it, with its JSON last: it says that all is there."""
     assert options.output is not None
     scan = read_job(job, options)
-    check_series(scan, {"dicom": options.dicom})
+    check_series(scan.name, scan.places is not None, {"dicom": options.dicom})
     check_even(scan, options)
     reason = label_reason(scan, options.label, options.named)
     scan, transform = (scan, None) if reason else prepared(scan, options)

@@ -1,14 +1,12 @@
 """What is no scan to interpolate: each refused with one sentence that names it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-
-if TYPE_CHECKING:
-    from interslice.scan.scans import Scan
 
 NAN = ("keep", "zero", "refuse")
 
@@ -28,11 +26,11 @@ def check_one_geometry(name: str, trust: str | None) -> None:
         )
 
 
-def check_scan(scan: "Scan", nan: str = "keep") -> None:
+def check_voxels(name: str, stored: np.ndarray, header: nib.Nifti1Header, nan: str = "keep") -> None:
     """Refuse values that cannot be interpolated, each with one sentence."""
-    name, stored, kind = scan.name, scan.stored, scan.stored.dtype.kind
+    kind = stored.dtype.kind
     try:
-        scan.header.get_xyzt_units()
+        header.get_xyzt_units()
     except KeyError as error:
         raise InputError(
             f"{name}: found code {error.args[0]} of a unit in the header, which NIfTI has not"
@@ -64,3 +62,10 @@ def check_finite(stored: np.ndarray, name: str, nan: str) -> None:
         raise InputError(
             f"{name}: found {absent} voxels that are NaN; --nan keep leaves them, --nan zero sets them to 0"
         )
+
+
+def check_series(name: str, dicom: bool, asked: Mapping[str, object]) -> None:
+    """Refuse options, and what they are, that have a meaning for DICOM alone."""
+    for option, value in asked.items():
+        if value and not dicom:
+            raise InputError(f"{name}: is no DICOM series, whose headers --{option} needs")

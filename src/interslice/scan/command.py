@@ -8,11 +8,12 @@ from interslice import __version__
 from interslice.common.errors import InputError
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.bids import copy_companions
+from interslice.scan.checks import check_series
 from interslice.scan.formats import write_scan
 from interslice.scan.grid import Grid, described
 from interslice.scan.models import Model
 from interslice.scan.motion import write_transform
-from interslice.scan.options import Options, check_choices, check_one, check_outputs, check_series
+from interslice.scan.options import Options, check_choices, check_one, check_outputs
 from interslice.scan.scans import Scan, read_scan
 from interslice.scan.upsampling import check_fits, check_makes, label_reason, upsample_labels, upsample_scan
 
@@ -53,7 +54,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     )  # fmt: skip
     check_even(scan, options)
     asked = {"dicom": options.writes_dicom, "series": options.series, "fill-missing": options.fill_missing}
-    check_series(scan, asked)
+    check_series(scan.name, scan.places is not None, asked)
     reason = label_reason(scan, options.label, options.named)
     if reason and any(getattr(options, name) for name in NOT_OF_LABELS):
         raise InputError(

@@ -27,6 +27,7 @@ STUDIES_ONLY = (
 TRAINED_HERE = ", trained here"  # ends the label of a method that was trained by --train-here
 FAST = "bspline"  # for --fast, and where nothing can be compared
 DEBLURS = "motion_spline"  # the method of --deblur
+NOT_WITH_DEBLUR = ("fast", "model", "check", "uncertainty", "train_here")
 AUTO = "auto"  # as --method: what is best on held-out slices of the scan
 
 
@@ -113,6 +114,17 @@ def limits_of_model(path: Path, state: Mapping[str, Any]) -> Finished | None:
     if "K" not in state or str(state["settings"].get("label", "")).endswith(TRAINED_HERE):
         return None
     return Finished((state["K"], state["K"]))
+
+
+def check_deblur(options: Mapping[str, object], method: str | None) -> None:
+    """Refuse --deblur with another method, or with what scores on held-out slices."""
+    clashing = [name for name in NOT_WITH_DEBLUR if options.get(name)]
+    clashing += ["method"] if method not in (None, AUTO, DEBLURS) else []
+    if clashing:
+        raise InputError(
+            f"found --deblur with --{clashing[0].replace('_', '-')}, allowed is it with method {DEBLURS} alone: held-out "
+            "slices are averages too, and cannot tell what undoing that is worth"
+        )
 
 
 def deblurring() -> Model:

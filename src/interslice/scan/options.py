@@ -1,7 +1,7 @@
 """What the command line asks for, and what of it is refused before any work is done."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,11 @@ from interslice.scan.bids import companions
 from interslice.scan.checks import check_there
 from interslice.scan.formats import OUTPUT_SUFFIXES, parts_of
 from interslice.scan.grid import Grid, grid_for, parse_factor
-from interslice.scan.models import AUTO, DEBLURS, FAST, Model, chosen_model, deblurring
+from interslice.scan.models import FAST, Model, check_deblur, chosen_model, deblurring
 from interslice.scan.motion import transform_path
 from interslice.scan.scans import Scan
 
 OF_TRAINING = ("minutes", "loss", "seed")
-NOT_WITH_DEBLUR = ("fast", "model", "check", "uncertainty", "train_here")
 
 PREVIEW_SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -129,17 +128,6 @@ def check_choices(options: Options) -> None:
         chosen_model(options.named, None)
 
 
-def check_deblur(options: Mapping[str, object], method: str | None) -> None:
-    """Refuse --deblur with another method, or with what scores on held-out slices."""
-    clashing = [name for name in NOT_WITH_DEBLUR if options.get(name)]
-    clashing += ["method"] if method not in (None, AUTO, DEBLURS) else []
-    if clashing:
-        raise InputError(
-            f"found --deblur with --{clashing[0].replace('_', '-')}, allowed is it with method {DEBLURS} alone: held-out "
-            "slices are averages too, and cannot tell what undoing that is worth"
-        )
-
-
 def check_outputs(options: Options) -> None:
     """Refuse paths that cannot or must not be written, before any work is done."""
     if options.writes_dicom and options.output is not None:
@@ -190,10 +178,3 @@ def check_one(options: Options) -> None:
         if getattr(options, option):
             name = option.replace("participants", "participant-label")
             raise InputError(f"found --{name} with one scan, allowed is it for a folder of scans")
-
-
-def check_series(scan: Scan, asked: Mapping[str, object]) -> None:
-    """Refuse options, and what they are, that have a meaning for DICOM alone."""
-    for name, value in asked.items():
-        if value and scan.places is None:
-            raise InputError(f"{scan.name}: is no DICOM series, whose headers --{name} needs")

@@ -29,7 +29,7 @@ from interslice.data.images import (
 from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_remarks, read_itk
 from interslice.data.volumes import ANATOMICAL_AXES
 from interslice.scan.bids import slice_facts
-from interslice.scan.checks import check_one_geometry, check_scan, check_there
+from interslice.scan.checks import check_one_geometry, check_there, check_voxels
 
 if TYPE_CHECKING:
     from interslice.data.dicom import Places
@@ -160,7 +160,7 @@ def read_scan(
     axis: None (the axis of largest spacing), i, j, k (of the array), or sagittal, coronal, axial. trust: what says the voxel
     sizes where the header contradicts itself, see `images.voxel_affine`. nan: keep (NaN stays where it is and is not spread),
     zero or refuse. series: which of a DICOM folder's, by number, description or UID; fill: slices may be missing from it.
-    Raises InputError for what cannot be interpolated; see `check_scan`.
+    Raises InputError for what cannot be interpolated; see `check_voxels`.
     """
     path = Path(path)
     check_there(path)
@@ -192,7 +192,7 @@ def read_dicom(
     fill: bool = False,
     nan: str = "keep",
 ) -> Scan:
-    """The Scan of a DICOM series, whose gaps may differ along its own slice axis; raises InputError as `check_scan`."""
+    """The Scan of a DICOM series, whose gaps may differ along its own slice axis; raises InputError as `check_voxels`."""
     from interslice.data.dicom import read_own_series
 
     stack = read_own_series(source, series, unequal=True, fill=fill)
@@ -213,7 +213,7 @@ def scan_from_image(
     trust: str | None = None,
     nan: str = "keep",
 ) -> Scan:
-    """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_scan`."""
+    """The Scan of a nibabel image, in memory or on disk; raises InputError as `check_voxels`."""
     shape = significant(image.shape)
     if len(shape) not in (3, 4):
         raise InputError(
@@ -233,7 +233,7 @@ def scan_from_image(
         header.set_qform(affine, int(header["qform_code"]))
         header.set_sform(affine, int(header["sform_code"]))
     scan = Scan(name, np.asarray(stored), slope, inter, header, affine, 0)
-    check_scan(scan, nan)
+    check_voxels(scan.name, scan.stored, scan.header, nan)
     if nan == "zero" and scan.stored.dtype.kind in "fc":
         scan = replace(scan, stored=np.nan_to_num(scan.stored, nan=0.0))
     scan = replace(scan, axis=choose_axis(scan, axis))

@@ -10,7 +10,6 @@ import os
 import pickle
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.files import replacing
+from interslice.training.lpips_backbones import BACKBONES, Backbone
 
 # torch, lpips and torchvision are imported where they are used: the workflow calls hub_file while it is
 # parsed.
@@ -50,59 +50,6 @@ LPIPS_MEMBERS = {
 TENSOR_DIGESTS = {
     "vgg": "40acdda7c6b05249f81637b2571671ce938507c5f986db17af374cf62a2f42a6",
     "alex": "2b566cc3a4d6f0a7343701af22f461f1ac3dcd03a3ac28cce10968a1d3c85fdc",
-}
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A torchvision classifier's convolutions: position in `features`, output channels, kernel side and stride."""
-
-    scope: str
-    hub_name: str
-    positions: tuple[int, ...]
-    channels: tuple[int, ...]
-    sides: tuple[int, ...]
-    strides: tuple[int, ...]
-    paddings: tuple[int, ...]
-    pooled: tuple[int, ...]  # indices of the convolutions that maximum pooling comes before,
-    pool: int  # of windows of so many pixels a side
-    layers: tuple[int, ...]  # indices of the convolutions whose output is compared
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """torchvision's tensor names and their shapes, (out, in, row, column) and (out,), in digest order."""
-        layers = zip(self.positions, (3, *self.channels), self.channels, self.sides, strict=False)
-        return {
-            f"features.{position}.{kind}": shape
-            for position, inputs, outputs, side in layers
-            for kind, shape in (("weight", (outputs, inputs, side, side)), ("bias", (outputs,)))
-        }
-
-
-BACKBONES = {
-    "vgg": Backbone(
-        "VGG16_0",
-        "vgg16-397923af.pth",
-        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
-        (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
-        (3,) * 13,
-        strides=(1,) * 13,
-        paddings=(1,) * 13,
-        pooled=(2, 4, 7, 10),
-        pool=2,
-        layers=(1, 3, 6, 9, 12),
-    ),
-    "alex": Backbone(
-        "AlexNet_0",
-        "alexnet-owt-7be5be79.pth",
-        (0, 3, 6, 8, 10),
-        (64, 192, 384, 256, 256),
-        (11, 5, 3, 3, 3),
-        strides=(4, 1, 1, 1, 1),
-        paddings=(2, 2, 1, 1, 1),
-        pooled=(1, 2),
-        pool=3,
-        layers=(0, 1, 2, 3, 4),
-    ),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from interslice.training.lpips import Backbone
+from interslice.training.lpips_backbones import Backbone
 
 # Of the channels of ImageNet in [-1, 1], which version 0.1 standardises first.
 MEANS = (-0.030, -0.088, -0.188)
