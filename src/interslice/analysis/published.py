@@ -174,5 +174,5 @@ def _ours(
 def read_beside(path: Path) -> pd.DataFrame:
     """The table of `beside` as it was written to a file; an empty cell of text is ""."""
     texts = ["ours", "kind", "variant", "split", "protocol", "remark"]
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
     return table.assign(**{name: table[name].fillna("") for name in texts})
