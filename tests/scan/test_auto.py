@@ -94,7 +94,7 @@ def test_a_held_out_slice_is_predicted_as_the_whole_scan_would_predict_it(tmp_pa
     [
         ({"registration": 30.3, "linear": 30.0, "bspline": 29.0}, "registration"),
         ({"registration": 30.2, "linear": 30.0, "bspline": 29.0}, "linear"),
-        ({"registration": 30.1, "motion_spline": 30.0, "linear": 29.0}, "registration"),  # takes as long
+        ({"registration": 30.1, "motion_spline": 30.0, "linear": 29.0}, "registration"),  # slow too
         ({"cae_residual_K4": 30.2, "registration": 30.1, "linear": 28.0}, "cae_residual_K4"),
         ({"registration": 30.0}, "registration"),
     ],

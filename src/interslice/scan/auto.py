@@ -68,7 +68,7 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
 
 
 def worthwhile(ranked: Mapping[str, float]) -> str:
-    """The first of the candidates, best first; registration before a trained model, which takes as long, or well ahead."""
+    """The first of the candidates, best first; registration before a trained model, which is slow too, or well ahead."""
     first, *others = ranked
     if first == SLOW and others and others[0] in UNTRAINED and ranked[SLOW] - ranked[others[0]] < WORTH_DB:
         return others[0]
