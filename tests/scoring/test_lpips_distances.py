@@ -10,7 +10,7 @@ import torch
 
 from heads import head_volume
 from interslice.common.errors import InputError
-from interslice.scoring.lpips import SMALLEST_SIDE, lpips_distances
+from interslice.scoring.lpips import SMALLEST_SIDE, lpips_regions
 from interslice.training.lpips_backbones import BACKBONES
 from interslice.training.lpips_network import LPIPSNetwork
 
@@ -29,6 +29,10 @@ def network(theirs: lpips.LPIPS) -> LPIPSNetwork:
         f"features.{name.split('.', 1)[1]}": tensor for name, tensor in theirs.net.state_dict().items()
     }
     return LPIPSNetwork(BACKBONES["alex"], convolutions, theirs.state_dict())
+
+
+def lpips_distances(images, references, network, mask=None, batch=4) -> np.ndarray:
+    return lpips_regions(images, references, network, [mask], batch=batch)[0]
 
 
 def stacks() -> tuple[np.ndarray, np.ndarray]:

@@ -29,11 +29,11 @@ def test_every_entry_names_a_function_and_says_what_it_is(name: str) -> None:
 def test_a_metric_of_slices_works_from_its_smallest_side_on(name: str) -> None:
     side = METRICS[name].smallest_side
     reference = np.random.default_rng(0).random((side, side + 3))
-    value = METRICS[name].load()(0.9 * reference, reference, data_range=1.0)
-    assert math.isfinite(value)
+    measure = METRICS[name].load_regions()
+    assert math.isfinite(measure(0.9 * reference, reference, [None], data_range=1.0)[0])
     if side > 3:
         with pytest.raises(InputError, match=f"{name}: .* sides must be at least {side}"):
-            METRICS[name].load()(reference[1:], reference[1:], data_range=1.0)
+            measure(reference[1:], reference[1:], [None], data_range=1.0)
 
 
 @pytest.mark.parametrize("name", [name for name in SLICE_METRICS if not METRICS[name].needs])
@@ -41,9 +41,9 @@ def test_a_worse_image_falls_short_by_more(name: str) -> None:
     draw = np.random.default_rng(0)
     reference = np.kron(draw.random((6, 6)), np.ones((8, 8)))
     noise = draw.normal(size=reference.shape)
-    measure = METRICS[name].load()
+    measure = METRICS[name].load_regions()
     falls = [
-        shortfall(name, measure(reference + sigma * noise, reference, data_range=1.0))
+        shortfall(name, measure(reference + sigma * noise, reference, [None], data_range=1.0)[0])
         for sigma in (0.02, 0.1, 0.3)
     ]
     assert falls == sorted(falls)

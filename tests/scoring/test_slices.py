@@ -10,7 +10,7 @@ from heads import head_volume
 from interslice.common.errors import InputError
 from interslice.common.similarity import psnr, ssim, vif
 from interslice.data.masks import foreground_mask
-from interslice.scoring.lpips import lpips_distances
+from interslice.scoring.lpips import lpips_regions
 from interslice.scoring.registry import METRICS
 from interslice.scoring.slices import score_volume, scored_slices
 from interslice.training.lpips_backbones import BACKBONES
@@ -58,7 +58,7 @@ def test_score_volume_holds_one_row_per_slice_region_and_metric(factor: int, net
             assert scores["whole", name, i] == measure(result[i], reference[i], data_range=1.0)
             inside = measure(result[i], reference[i], data_range=1.0, mask=mask[i])
             assert scores["foreground", name, i] == inside
-    expected = lpips_distances(result, reference, network, mask=mask)
+    expected = lpips_regions(result, reference, network, [mask])[0]
     np.testing.assert_allclose(scores["foreground", "lpips"], expected, rtol=1e-4)
 
 

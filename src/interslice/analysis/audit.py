@@ -74,21 +74,21 @@ def audit(
     Raises InputError for scores that the audit needs and does not have.
     """
     tables = []
-    for protocol, switched in PROTOCOLS.items():
+    for protocol, items in PROTOCOLS.items():
         scores, dropped = without_nonfinite(switched_scores(strict, published, protocol), protocol)
-        if switched.separate_scaling and protocol != AS_PUBLISHED:
+        if "separate_scaling" in items and protocol != AS_PUBLISHED:
             scores = scores[scores["dataset"].isin(brain)]
         if scores.empty:
             continue
-        if switched.frames_as_samples:
+        if "frames_as_samples" in items:
             scores = frames_as_subjects(scores)
-        kind = "all" if switched.all_slices else "synthesised"
-        alternative = "greater" if switched.bonferroni else "two-sided"
+        kind = "all" if "all_slices" in items else "synthesised"
+        alternative = "greater" if "bonferroni" in items else "two-sided"
         frames = frame_means(scores)
         tests = compare(unit_values(frames, kind=kind), pairs, confidence=confidence, alternative=alternative)
-        correction = BONFERRONI if switched.bonferroni else FALSE_DISCOVERY
+        correction = BONFERRONI if "bonferroni" in items else FALSE_DISCOVERY
         tests = corrected(tests, correction).assign(correction=correction)
-        tests["unit"] = "frame" if switched.frames_as_samples else "subject"
+        tests["unit"] = "frame" if "frames_as_samples" in items else "subject"
         means = subject_means(frames, kind=kind).groupby(["dataset", "K", "metric", "method"])["value"].mean()
         for who in ("method", "baseline"):
             place = pd.MultiIndex.from_frame(tests[["dataset", "K", "metric", who]])
@@ -136,10 +136,10 @@ def without_nonfinite(scores: pd.DataFrame, protocol: str) -> tuple[pd.DataFrame
     linear interpolation gives the first slice back, and yet its published means are finite. A subject that would lose
     every score of a metric keeps them.
     """
-    switched = PROTOCOLS[protocol]
-    metrics = (["vif"] if switched.wrapping_vif else []) + (["psnr"] if protocol == AS_PUBLISHED else [])
+    items = PROTOCOLS[protocol]
+    metrics = (["vif"] if "wrapping_vif" in items else []) + (["psnr"] if protocol == AS_PUBLISHED else [])
     finite = np.isfinite(scores["value"])
-    kept = scores["kind"].eq("synthesised") | switched.all_slices  # what is tested
+    kept = scores["kind"].eq("synthesised") | ("all_slices" in items)  # what is tested
     groups = [scores[key] for key in ("dataset", "K", "metric", "method", "seed", "subject", "frame")]
     some = (finite & kept).groupby(groups).transform("any")
     out = ~finite & kept & scores["metric"].isin(metrics) & some

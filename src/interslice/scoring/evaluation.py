@@ -103,10 +103,5 @@ def score_frame(
             )
         )
     if of_volumes:
-
-        def stored(low: np.ndarray, target: np.ndarray) -> np.ndarray:
-            assert with_lesions is not None, "metrics of lesions need the volume with lesions"
-            return with_lesions
-
-        tables.append(score_whole(result, frame, of_volumes, stored))
+        tables.append(score_whole(result, with_lesions, frame, of_volumes))
     return tables

@@ -1,6 +1,6 @@
 """A frame that is interpolated to be scored. Without pandas, which interpolation does not need."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +55,15 @@ def interpolate_frame(
     return np.clip(method.interpolate(np.ascontiguousarray(low), factor, gaps), 0, 1)
 
 
-def insert_and_interpolate(
-    frame: Frame, interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> tuple[list[Lesion], np.ndarray]:
-    """Insert lesions, drop the slices again and interpolate: the lesions, and the interpolated frame that has them."""
+def lesions_of(frame: Frame) -> list[Lesion]:
+    """The lesions of a frame, the same whenever it is asked: in its foreground, within what is scored."""
     scored = np.zeros_like(frame.mask)
     scored[central_box(scored.shape, frame.score_px)] = True
-    lesions = place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.factor, frame.name)
+    return place_lesions(frame.target, frame.mask & scored, frame.spacing_mm, frame.factor, frame.name)
+
+
+def with_inserted(frame: Frame, lesions: Sequence[Lesion]) -> tuple[np.ndarray, np.ndarray]:
+    """A frame with lesions in it: its low-resolution slices, made again, and its reference."""
     changed = insert(frame.target, lesions)
     volume = Volume(changed[np.newaxis], np.diag([*frame.spacing_mm, 1.0]), 0)
-    low = decimate(volume, frame.factor, frame.slice_profile)
-    return lesions, interpolate(low.data[0], changed)
+    return decimate(volume, frame.factor, frame.slice_profile).data[0], changed

@@ -132,35 +132,24 @@ def recover(
     with_lesions, without: the interpolated volume (slices, rows, columns) with lesions and without, so that the anatomy
     and the method's error there cancel. A cubic B-spline still rings two gaps away.
     """
-    return [_recover_one(with_lesions, without, lesions, own, factor, spacing_mm) for own in lesions]
-
-
-def _recover_one(
-    with_lesions: np.ndarray,
-    without: np.ndarray,
-    lesions: Sequence[Lesion],
-    own: Lesion,
-    factor: int,
-    spacing_mm: Sequence[float],
-) -> Recovered:
-    in_plane = (math.ceil(PAD_MM / size) for size in spacing_mm[1:])
-    pads = (2 * factor, *in_plane)
-    box = tuple(
-        slice(max(side.start - pad, 0), min(side.stop + pad, length))
-        for side, pad, length in zip(own.box, pads, without.shape, strict=True)
-    )
-    axes = np.ogrid[box]
-    counted = np.broadcast_to(axes[0] % factor > 0, [side.stop - side.start for side in box]).copy()
-    nearest = own.distance_mm(axes, spacing_mm)
-    for other in lesions:
-        if other is not own:
+    pads = (2 * factor, *(math.ceil(PAD_MM / size) for size in spacing_mm[1:]))
+    recovered = []
+    for own in lesions:
+        box = tuple(
+            slice(max(side.start - pad, 0), min(side.stop + pad, length))
+            for side, pad, length in zip(own.box, pads, without.shape, strict=True)
+        )
+        axes = np.ogrid[box]
+        counted = np.broadcast_to(axes[0] % factor > 0, [side.stop - side.start for side in box]).copy()
+        nearest = own.distance_mm(axes, spacing_mm)
+        for other in lesions:
             counted &= nearest <= other.distance_mm(axes, spacing_mm)
-    share = np.zeros(counted.shape)
-    share[tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(own.box, box, strict=True))] = (
-        own.share
-    )
-    found = with_lesions[box].astype(np.float64) - without[box]
-    return Recovered(CONTRAST * share[counted], found[counted], share[counted] > 0)
+        within = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(own.box, box, strict=True))
+        share = np.zeros(counted.shape)
+        share[within] = own.share
+        found = with_lesions[box].astype(np.float64) - without[box]
+        recovered.append(Recovered(CONTRAST * share[counted], found[counted], share[counted] > 0))
+    return recovered
 
 
 def relative_error(recovered: Sequence[Recovered]) -> float:

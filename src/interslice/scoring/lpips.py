@@ -12,28 +12,6 @@ from interslice.common.similarity import check_pair
 SMALLEST_SIDE = 31  # of the backbones AlexNet needs most
 
 
-def lpips_distances(
-    images: np.ndarray,
-    references: np.ndarray,
-    network: Any,
-    *,
-    mask: np.ndarray | None = None,
-    batch: int = 4,
-) -> np.ndarray:
-    """LPIPS of Zhang, Isola, Efros, Shechtman and Wang 2018 per pair of slices; 0 for identical ones.
-
-    images, references: (n, rows, columns), values in [0, 1], sides of at least 31; the channel is repeated to
-    three and scaled to [-1, 1]. network: of `training.lpips.load_lpips`; its device and precision are
-    used, `batch` pairs at a time (VGG16 on a CPU is a fifth slower with 16 than with 4). Returns (n,)
-    float64. With mask, boolean (n, rows, columns): the mean over the mask of the spatial map (lpips' `spatial`, the
-    layers' maps enlarged to the slice and added), NaN for an empty one; what is in sight of a pixel beyond the mask
-    counts. Raises InputError for other shapes, or a network in training mode, whose dropout would make
-    the distance random.
-    """
-    found: np.ndarray = lpips_regions(images, references, network, [mask], batch=batch)[0]
-    return found
-
-
 def lpips_regions(
     images: np.ndarray,
     references: np.ndarray,
@@ -42,7 +20,16 @@ def lpips_regions(
     *,
     batch: int = 4,
 ) -> np.ndarray:
-    """`lpips_distances` with each of the masks (None: whole slices), (masks, n), of one pass."""
+    """LPIPS of Zhang, Isola, Efros, Shechtman and Wang 2018 per pair of slices; 0 for identical ones.
+
+    images, references: (n, rows, columns), values in [0, 1], sides of at least 31; the channel is repeated to
+    three and scaled to [-1, 1]. network: of `training.lpips.load_lpips`; its device and precision are
+    used, `batch` pairs at a time (VGG16 on a CPU is a fifth slower with 16 than with 4). Returns (masks, n)
+    float64, of one pass. None as mask: whole slices. With a mask, boolean (n, rows, columns): the mean over the mask of
+    the spatial map (lpips' `spatial`, the layers' maps enlarged to the slice and added), NaN for an empty one; what is in
+    sight of a pixel beyond the mask counts. Raises InputError for other shapes, or a network in training mode, whose
+    dropout would make the distance random.
+    """
     axes = ("slices", "rows", "columns")
     for mask in masks:
         check_pair(images, references, mask, name="lpips", smallest_side=SMALLEST_SIDE, axes=axes)

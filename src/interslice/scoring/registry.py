@@ -5,8 +5,8 @@ needs a metric's label does not wait for torch, and a new or edited metric rerun
 volumes are made with (the sizes of lesions) lies with the code that makes them: nobody follows this table.
 """
 
-import importlib
 import math
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,10 +20,10 @@ class Metric:
 
     label: its name for people, without the `unit`. function: "module:name", called for each slice, volume or image of
     a line, as `per` says; `needs` says what it is given besides the pair that is compared (`slices.score_volume`,
-    `volumes.score_whole`); regions: the same for several masks at once, where these share a map. best: as large or as
-    small as can be (inf, -inf), or one value from which both sides are worse. smallest_side: of a slice, in pixels.
-    diameter_mm: of the lesions, 0 where there are none. citation and
-    text: who defined it and what it is, for the methods text of a paper.
+    `volumes.score_whole`); several: it takes a list of masks, which share a map, and returns as many values. best: as large
+    or as small as can be (inf, -inf), or one value from which both sides are worse. smallest_side: of a slice, in pixels.
+    diameter_mm: of the lesions, 0 where there are none. citation and text: who defined it and what it is, for the methods
+    text of a paper.
     """
 
     label: str
@@ -37,15 +37,15 @@ class Metric:
     needs: Literal["", "lpips_network", "lesions", "labels"] = ""
     smallest_side: int = 1
     diameter_mm: int = 0
-    regions: str = ""
+    several: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function itself."""
-        return _imported(self.function)
+        return pkgutil.resolve_name(self.function)
 
     def load_regions(self) -> Callable[..., Any]:
         """(image, reference, masks, data_range) to a value per mask."""
-        return _imported(self.regions) if self.regions else one_by_one(self.load())
+        return self.load() if self.several else one_by_one(self.load())
 
     @property
     def better(self) -> str:
@@ -68,12 +68,6 @@ def one_by_one(measure: Callable[..., float]) -> Callable[..., list[float]]:
         return [measure(image, reference, data_range=data_range, mask=mask) for mask in masks]
 
     return of_all
-
-
-def _imported(place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
 
 
 SIMILARITY = "interslice.common.similarity"
@@ -116,32 +110,32 @@ LESION_MEASURES = (
 METRICS = {
     "ssim": Metric(
         "SSIM",
-        f"{SIMILARITY}:ssim",
+        f"{SIMILARITY}:ssim_regions",
         math.inf,
         "Gaussian window of 1.5 pixels, data range 1",
         "Wang et al. 2004",
         smallest_side=11,
-        regions=f"{SIMILARITY}:ssim_regions",
+        several=True,
     ),
     "psnr": Metric("PSNR", f"{SIMILARITY}:psnr", math.inf, "data range 1", unit="dB", decimals=2),
     "vif": Metric(
         "VIF",
-        f"{SIMILARITY}:vif",
+        f"{SIMILARITY}:vif_regions",
         math.inf,
         "pixel domain, float64 on a 0–255 scale",
         "Sheikh and Bovik 2006",
         smallest_side=41,
-        regions=f"{SIMILARITY}:vif_regions",
+        several=True,
     ),
     "lpips": Metric(
         "LPIPS",
-        "interslice.scoring.lpips:lpips_distances",
+        "interslice.scoring.lpips:lpips_regions",
         -math.inf,
         "version 0.1, grey values in three channels",
         "Zhang et al. 2018",
         needs="lpips_network",
         smallest_side=31,  # of the backbones AlexNet needs most
-        regions="interslice.scoring.lpips:lpips_regions",
+        several=True,
     ),
     "edge_error": Metric(
         "Error at edges",

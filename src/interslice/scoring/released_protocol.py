@@ -5,7 +5,7 @@ change a score. Three change the test on those scores; `audit` switches them. Th
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -25,26 +25,14 @@ STRICT, AS_PUBLISHED = "strict", "as_published"
 AUDITED_METRICS = ("ssim", "psnr", "vif")  # those of the released evaluation
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """Which items of the released evaluation are switched on."""
-
-    shifted_baselines: bool = False
-    legacy_ssim: bool = False
-    wrapping_vif: bool = False
-    separate_scaling: bool = False
-    all_slices: bool = False
-    frames_as_samples: bool = False
-    bonferroni: bool = False
-
-
 SCORE_ITEMS = ("shifted_baselines", "legacy_ssim", "wrapping_vif", "separate_scaling")
 TEST_ITEMS = ("all_slices", "frames_as_samples", "bonferroni")
 ITEMS = (*SCORE_ITEMS, *TEST_ITEMS)
-PROTOCOLS = {
-    STRICT: Protocol(),
-    **{item: Protocol(**{item: True}) for item in ITEMS},
-    AS_PUBLISHED: Protocol(**dict.fromkeys(ITEMS, True)),
+# To the items that are switched on.
+PROTOCOLS: dict[str, frozenset[str]] = {
+    STRICT: frozenset(),
+    **{item: frozenset({item}) for item in ITEMS},
+    AS_PUBLISHED: frozenset(ITEMS),
 }
 SCORED = (*SCORE_ITEMS, AS_PUBLISHED)  # the protocols that have rows in the long table besides strict
 
@@ -136,18 +124,24 @@ def evaluate_as_published(
     rescaled.
     """
     audited = [metric for metric in metrics if metric in AUDITED_METRICS]
-    tables = []
     low, reference = open_volume(case.low), open_volume(case.reference)
-    targets, results = (
-        reference_slices(reference.data, factor),
-        read_interpolated(case.interpolated, case.low).data,
-    )
-    for frame in range(low.data.shape[0]):
-        pair = np.ascontiguousarray(low.data[frame]), np.ascontiguousarray(targets[frame])
-        scorer = FrameScorer(
-            method, *pair, results[frame], factor, gap_step, score_px, case.subject, separate_scaling
+    targets = reference_slices(reference.data, factor)
+    results = read_interpolated(case.interpolated, case.low).data
+    tables = []
+    for frame in range(len(low.data)):
+        scored = frame_scores(
+            method,
+            np.ascontiguousarray(low.data[frame]),
+            np.ascontiguousarray(targets[frame]),
+            results[frame],
+            factor,
+            metrics=audited,
+            gap_step=gap_step,
+            score_px=score_px,
+            name=case.subject,
+            separate_scaling=separate_scaling,
         )
-        for protocol, scores in scorer.scored(audited):
+        for protocol, scores in scored:
             tables.append(scores.assign(protocol=protocol, subject=case.subject, frame=frame))
     if not tables:
         return pd.DataFrame(
@@ -156,66 +150,44 @@ def evaluate_as_published(
     return pd.concat(tables, ignore_index=True)
 
 
-class FrameScorer:
-    """One frame under every protocol; what several protocols share is interpolated and scored once.
+def frame_scores(
+    method: Method,
+    low: np.ndarray,
+    target: np.ndarray,
+    result: np.ndarray,
+    factor: int,
+    *,
+    metrics: Sequence[str],
+    gap_step: int,
+    score_px: int | None,
+    name: str,
+    separate_scaling: bool,
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(protocol, scores of one metric) of a frame, wherever the protocol can change them; what several share is made once.
 
     result: `low` interpolated as it is; the method is asked for what is on a shifted grid, or scaled apart.
     """
+    pairs = {False: (low, target), True: (own_extremes(low, name), own_extremes(target, name))}
+    rescaled = separate_scaling and not all(map(np.array_equal, *pairs.values()))
+    gaps = {int(index) // factor for index in scored_slices(len(target), factor, gap_step)}
 
-    def __init__(
-        self,
-        method: Method,
-        low: np.ndarray,
-        target: np.ndarray,
-        result: np.ndarray,
-        factor: int,
-        gap_step: int,
-        score_px: int | None,
-        name: str,
-        separate_scaling: bool,
-    ) -> None:
-        self.method, self.factor, self.gap_step, self.score_px = method, factor, gap_step, score_px
-        self.pairs = {False: (low, target), True: (own_extremes(low, name), own_extremes(target, name))}
-        self.rescaled = separate_scaling and not all(
-            np.array_equal(a, b) for a, b in zip(*self.pairs.values(), strict=True)
-        )
-        self.results = {(False, False): result}  # by shifted grid, separate scaling
-        self.tables: dict[tuple[str, bool, bool, bool], pd.DataFrame] = {}
+    @cache
+    def interpolated(shifted: bool, scaled: bool) -> np.ndarray:
+        if shifted and isinstance(method, Conventional):
+            return interpolate_shifted(method, pairs[scaled][0], factor)
+        return interpolate_frame(method, *pairs[scaled], factor, gaps) if scaled else result
 
-    def scored(self, metrics: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-        """(protocol, scores of one metric) wherever the protocol can change them."""
-        for protocol in SCORED:
-            switched = PROTOCOLS[protocol]
-            shifted = switched.shifted_baselines and isinstance(self.method, Conventional)
-            scaled = switched.separate_scaling and self.rescaled
-            for metric in metrics:
-                published = {"ssim": switched.legacy_ssim, "vif": switched.wrapping_vif}.get(metric, False)
-                if published or shifted or scaled:
-                    yield protocol, self._table(metric, published, shifted, scaled)
+    @cache
+    def scores(metric: str, published: bool, shifted: bool, scaled: bool) -> pd.DataFrame:
+        pair = (central(one, score_px) for one in (interpolated(shifted, scaled), pairs[scaled][1]))
+        measures = PUBLISHED_METRICS if published else None
+        return score_volume(*pair, factor, metrics=[metric], mask=None, gap_step=gap_step, measures=measures)
 
-    def _table(self, metric: str, published: bool, shifted: bool, scaled: bool) -> pd.DataFrame:
-        key = metric, published, shifted, scaled
-        if key not in self.tables:
-            self.tables[key] = score_volume(
-                central(self._result(shifted, scaled), self.score_px),
-                central(self.pairs[scaled][1], self.score_px),
-                self.factor,
-                metrics=[metric],
-                mask=None,
-                gap_step=self.gap_step,
-                measures=PUBLISHED_METRICS if published else None,
-            )
-        return self.tables[key]
-
-    def _result(self, shifted: bool, scaled: bool) -> np.ndarray:
-        key, (low, target) = (shifted, scaled), self.pairs[scaled]
-        if key not in self.results:
-            if shifted and isinstance(self.method, Conventional):
-                self.results[key] = interpolate_shifted(self.method, low, self.factor)
-            else:
-                gaps = {
-                    int(index) // self.factor
-                    for index in scored_slices(len(target), self.factor, self.gap_step)
-                }
-                self.results[key] = interpolate_frame(self.method, low, target, self.factor, gaps)
-        return self.results[key]
+    for protocol in SCORED:
+        items = PROTOCOLS[protocol]
+        shifted = "shifted_baselines" in items and isinstance(method, Conventional)
+        scaled = "separate_scaling" in items and rescaled
+        for metric in metrics:
+            published = {"ssim": "legacy_ssim" in items, "vif": "wrapping_vif" in items}.get(metric, False)
+            if published or shifted or scaled:
+                yield protocol, scores(metric, published, shifted, scaled)

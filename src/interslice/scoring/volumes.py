@@ -4,7 +4,7 @@ That kind because they are about what was synthesised: tables, figures and tests
 them without knowing of them. They need every gap of a volume, not only the scored ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from interslice.data.volumes import central
 from interslice.scoring.edges_and_tissue import tissue_agreement
-from interslice.scoring.frames import Frame, insert_and_interpolate
+from interslice.scoring.frames import Frame, lesions_of
 from interslice.scoring.lesions import recover
 from interslice.scoring.longtable import REGIONS
 from interslice.scoring.registry import METRICS
@@ -22,16 +22,13 @@ WHOLE_VOLUME = -1
 
 
 def score_whole(
-    result: np.ndarray,
-    frame: Frame,
-    metrics: Sequence[str],
-    interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    result: np.ndarray, with_lesions: np.ndarray | None, frame: Frame, metrics: Sequence[str]
 ) -> pd.DataFrame:
     """The values of `metrics`, some of VOLUME_METRICS, whole image and foreground, in the columns of `slices.score_volume`.
 
-    result: the interpolated frame. interpolate: the method, from a low-resolution frame and its reference to
-    the interpolated one, for lesions. Values of lesions and of an expert's labels are the same in both regions: they lie in the
-    foreground. A frame without labels has no row of what needs them.
+    result: the interpolated frame; with_lesions: the frame `frames.with_inserted` interpolated, for metrics of lesions. Values
+    of lesions and of an expert's labels are the same in both regions: they lie in the foreground. A frame without labels has
+    no row of what needs them.
     """
     shown, target, mask = (central(one, frame.score_px) for one in (result, frame.target, frame.mask))
     seen = replace(frame, target=target, mask=mask)
@@ -47,7 +44,8 @@ def score_whole(
             values |= {("whole", metric): value, ("foreground", metric): value}
     of_lesions = [metric for metric in metrics if METRICS[metric].needs == "lesions"]
     if of_lesions:
-        lesions, with_lesions = insert_and_interpolate(frame, interpolate)
+        assert with_lesions is not None, "metrics of lesions need the volume with lesions"
+        lesions = lesions_of(frame)
         recovered = recover(with_lesions, result, lesions, frame.factor, frame.spacing_mm)
         for metric in of_lesions:
             size = METRICS[metric].diameter_mm

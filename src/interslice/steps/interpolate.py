@@ -19,7 +19,7 @@ from interslice.data.volumes import in_frame_order, open_volume, reference_slice
 from interslice.methods import load_method
 from interslice.methods.base import Method, Scan
 from interslice.methods.registry import self_trained
-from interslice.scoring.frames import frame_of, insert_and_interpolate, interpolate_frame
+from interslice.scoring.frames import frame_of, interpolate_frame, lesions_of, with_inserted
 from interslice.steps.data import volumes_of
 from interslice.steps.subjects import COSTS, done_subjects
 from interslice.training.record import training_record
@@ -45,7 +45,7 @@ def interpolate_volumes(
     """Write SUBJECT.nii.gz for every subject of the shard (`data.interpolated`), and what each took as COSTS.
 
     lesions: `slice_profile` and `score_px` of the dataset, to interpolate the volumes with lesions in them
-    (`frames.insert_and_interpolate`); None for the volumes as they are. told: settings that change no volume. unseen_of: the
+    (`frames.with_inserted`); None for the volumes as they are. told: settings that change no volume. unseen_of: the
     dataset whose test subjects a finished model must not have seen; None for any other method. What is done is kept in the
     folder `resume`, subject by subject, and not done again after a stop, unless the files it is made from, the settings or
     the code (`digest`) are others.
@@ -126,7 +126,7 @@ def interpolate_subject(
             results.append(timed(volume[index], target))
         else:
             frame = frame_of(target, sharp.spacing, factor, f"{subject} {index}", **lesions)
-            results.append(insert_and_interpolate(frame, timed)[1])
+            results.append(timed(*with_inserted(frame, lesions_of(frame))))
     return np.stack(results), seconds
 
 
