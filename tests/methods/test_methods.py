@@ -12,7 +12,7 @@ from interslice.common.errors import InputError
 from interslice.config import load_method_settings
 from interslice.data.volumes import output_positions, output_size
 from interslice.methods import build_method, load_method
-from interslice.methods.conventional import lanczos_weights, linear_weights
+from interslice.methods.conventional import Lanczos, Linear
 from interslice.methods.registry import METHODS, SUPERVISED, interpolation_settings
 from interslice.training.loop import Run, train
 from interslice.training.validation import Pair
@@ -95,7 +95,7 @@ def test_a_shifted_grid_misses_the_tolerances_of_the_ramp_test():
     """The test of the test: a field-of-view grid, position (k + 1/2) / K - 1/2, fails for every kind of method."""
     low, expected = ramp(25), ramp(output_size(25, 2))
     step = float(low[1, 0, 0] - low[0, 0, 0])
-    shifted = np.einsum("os,src->orc", linear_weights(25, (np.arange(49) + 0.5) / 2 - 0.5), low)
+    shifted = np.einsum("os,src->orc", Linear({}).weights(25, (np.arange(49) + 0.5) / 2 - 0.5), low)
     error = (shifted - expected)[18:-18]
     assert np.abs(error).min() > 0.2 * step
     assert abs(error.mean()) > 0.2 * step
@@ -121,13 +121,13 @@ def test_bspline_is_scipys_interpolating_spline(factor):
 
 def test_lanczos_weights_are_the_normalised_windowed_sinc():
     positions = np.array([7.25])
-    weights = lanczos_weights(16, positions, 3)[0]
+    weights = Lanczos({"lobes": 3}).weights(16, positions)[0]
     offsets = 7.25 - np.arange(16)
     inside = np.abs(offsets) < 3
     expected = np.where(inside, np.sinc(offsets) * np.sinc(offsets / 3), 0)
     np.testing.assert_allclose(weights, expected / expected.sum())
     assert (weights != 0).sum() == 6
-    np.testing.assert_allclose(lanczos_weights(16, output_positions(16, 4), 4).sum(axis=1), 1)
+    np.testing.assert_allclose(Lanczos({"lobes": 4}).weights(16, output_positions(16, 4)).sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("name", CONVENTIONAL)

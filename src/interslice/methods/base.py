@@ -4,7 +4,7 @@ import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -35,10 +35,10 @@ class Scan:
 class Method:
     """Interpolates along the slice axis on the aligned grid: output slice i * K lies on input slice i.
 
-    Subclasses write `_interpolate`, and `_interpolate_at` where they can, and set the flags: trained (needs a checkpoint),
-    supervised (has seen high-resolution training volumes), needs_reference (a control that is given the answer), needs_scan (is
-    told in `scan` what is not in the voxels, where it is known). thickness: of a slice in units of the slice spacing, None
-    where it is not known; see `given`.
+    Subclasses write `_interpolate_at`, or `_interpolate` where they know whole factors alone, and set the flags: trained (needs
+    a checkpoint), supervised (has seen high-resolution training volumes), needs_reference (a control that is given the
+    answer), needs_scan (is told in `scan` what is not in the voxels, where it is known). thickness: of a slice in units of the
+    slice spacing, None where it is not known; see `given`.
     """
 
     trained: ClassVar[bool] = False
@@ -53,13 +53,13 @@ class Method:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 
-    def at_gap(self, gap_px: float) -> "Method":
+    def at_gap(self, gap_px: float) -> Self:
         """This method, told the gap; a copy, since scans of other gaps may be under way with the same weights."""
         told = copy.copy(self)
         told.gap_px = gap_px
         return told
 
-    def given(self, thickness: float | None) -> "Method":
+    def given(self, thickness: float | None) -> Self:
         """This method for slices of a thickness, which is above 1 where they overlap; others may use it at the same time."""
         method = copy.copy(self)
         method.thickness = thickness
@@ -81,11 +81,10 @@ class Method:
         if not np.isfinite(volume).all():
             raise InputError("volume: found NaN or infinite voxels, allowed are finite ones")
         volume = np.asarray(volume, dtype=np.float32)
-        result = (
-            self._interpolate(volume, int(factor))
-            if gaps is None
-            else self._interpolate_gaps(volume, int(factor), sorted(gaps))
-        )
+        if gaps is None:
+            result = self._interpolate(volume, int(factor))
+        else:
+            result = self._interpolate_gaps(volume, int(factor), sorted(gaps))
         expected = (output_size(volume.shape[0], factor), *volume.shape[1:])
         if result.shape != expected:
             raise ValueError(
@@ -97,10 +96,18 @@ class Method:
         """Told once, before anything is interpolated, what will come; InputError where it cannot be done."""
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} has no _interpolate: a method must write one")
+        if not self.anywhere:
+            raise TypeError(f"{type(self).__name__} has no _interpolate: a method must write one")
+        return self._interpolate_gaps(volume, factor, range(len(volume)))
 
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        return self._interpolate(volume, factor)
+        """The slices of some gaps, by `_interpolate_at`, the others NaN; gap n - 1 is the last slice alone."""
+        if type(self)._interpolate is not Method._interpolate:
+            return self._interpolate(volume, factor)
+        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
+        asked = np.flatnonzero(np.isin(np.arange(len(result)) // factor, gaps))
+        result[asked] = self._interpolate_at(volume, asked / factor)
+        return result
 
     def interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """(n, rows, columns) float32 in [0, 1] to (len(positions), rows, columns), for grids that are no whole factor.

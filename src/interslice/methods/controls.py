@@ -10,9 +10,8 @@ class Oracle(Method):
     """Returns the reference that it was given: a test of the evaluation, not of a method."""
 
     needs_reference = True
-    reference: np.ndarray | None = (
-        None  # ((n - 1) K + 1, rows, columns), set by the evaluation before each volume
-    )
+    # ((n - 1) K + 1, rows, columns), set by the evaluation before each volume.
+    reference: np.ndarray | None = None
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         if self.reference is None:

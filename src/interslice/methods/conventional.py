@@ -13,25 +13,6 @@ from interslice.data.volumes import output_positions
 from interslice.methods.base import Method
 
 
-def nearest_weights(slices: int, positions: np.ndarray) -> np.ndarray:
-    """The closest slice; half-way the one above."""
-    index = np.clip(np.floor(positions + 0.5).astype(int), 0, slices - 1)
-    return np.eye(slices)[index]
-
-
-def linear_weights(slices: int, positions: np.ndarray) -> np.ndarray:
-    """Triangle weights; beyond the ends the end slices."""
-    distance = np.abs(np.clip(positions, 0, slices - 1)[:, np.newaxis] - np.arange(slices))
-    return np.clip(1 - distance, 0, None)
-
-
-def lanczos_weights(slices: int, positions: np.ndarray, lobes: int) -> np.ndarray:
-    """Windowed sinc with `lobes` lobes (3 to 5), normalised to sum 1; slices beyond the ends are left out."""
-    distance = positions[:, np.newaxis] - np.arange(slices)
-    weights = np.where(np.abs(distance) < lobes, np.sinc(distance) * np.sinc(distance / lobes), 0)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
 class Conventional(Method):
     """A method that is a weight matrix along the slice axis."""
 
@@ -45,20 +26,22 @@ class Conventional(Method):
 
     def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
         result = self.interpolate_at(volume, output_positions(volume.shape[0], factor))
-        result[::factor] = (
-            volume  # the weights are 0 and 1 there up to rounding: give the samples back exactly
-        )
+        result[::factor] = volume  # exactly: the weights are 0 and 1 there only up to rounding
         return result
 
 
 class Nearest(Conventional):
     def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
-        return nearest_weights(slices, positions)
+        """The closest slice; half-way the one above."""
+        index = np.clip(np.floor(positions + 0.5).astype(int), 0, slices - 1)
+        return np.eye(slices)[index]
 
 
 class Linear(Conventional):
     def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
-        return linear_weights(slices, positions)
+        """Triangle weights; beyond the ends the end slices."""
+        distance = np.abs(np.clip(positions, 0, slices - 1)[:, np.newaxis] - np.arange(slices))
+        return np.clip(1 - distance, 0, None)
 
 
 class BSpline(Conventional):
@@ -75,7 +58,10 @@ class BSpline(Conventional):
 
 class Lanczos(Conventional):
     def weights(self, slices: int, positions: np.ndarray) -> np.ndarray:
-        return lanczos_weights(slices, positions, self.settings["lobes"])
+        """Windowed sinc with `lobes` lobes (3 to 5), normalised to sum 1; slices beyond the ends are left out."""
+        distance, lobes = positions[:, np.newaxis] - np.arange(slices), self.settings["lobes"]
+        weights = np.where(np.abs(distance) < lobes, np.sinc(distance) * np.sinc(distance / lobes), 0)
+        return weights / weights.sum(axis=1, keepdims=True)
 
 
 CLASSES = {"nearest": Nearest, "linear": Linear, "bspline": BSpline, "lanczos": Lanczos}

@@ -65,10 +65,9 @@ def parsed(module: str) -> ast.Module:
 def classes_of(module: str) -> dict[str, str]:
     """Method to the name of its class, as the module's CLASSES has them; nothing where there is no such table."""
     for node in parsed(module).body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            if names == ["CLASSES"]:
-                pairs = zip(node.value.keys, node.value.values, strict=True)
+        match node:
+            case ast.Assign([ast.Name("CLASSES")], ast.Dict(keys, values)):
+                pairs = zip(keys, values, strict=True)
                 return {ast.literal_eval(key): ast.unparse(value) for key, value in pairs if key is not None}
     return {}
 
@@ -86,13 +85,7 @@ def has_flag(module: str, name: str, flag: str) -> bool:
         }
         return name in sources and has_flag(*sources[name], flag)
     for node in found.body:
-        targets = (
-            node.targets
-            if isinstance(node, ast.Assign)
-            else [node.target]
-            if isinstance(node, ast.AnnAssign)
-            else []
-        )
-        if any(isinstance(target, ast.Name) and target.id == flag for target in targets):
-            return bool(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+        match node:
+            case ast.Assign([ast.Name(id=bound)]) | ast.AnnAssign(ast.Name(id=bound)) if bound == flag:
+                return bool(ast.literal_eval(node.value or "None"))
     return any(has_flag(module, ast.unparse(base), flag) for base in found.bases)

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,7 @@ from interslice.data.volumes import SLAB, output_positions
 from interslice.methods.base import Method, Scan
 from interslice.methods.conventional import BSpline
 
-THICKNESS = {
-    "gaussian": 1,
-    "slab": SLAB,
-}  # of input slices as a share of their distance; else that of an output slice
+THICKNESS = {"gaussian": 1, "slab": SLAB}  # of input slices, of their distance; else that of an output slice
 PLACEHOLDERS = ("input", "output", "folder", "factor", "spacing", "thickness")
 NEEDED = ("{input}", "{output}")
 LOOK_EVERY = 0.2  # seconds, for time and memory
@@ -162,10 +160,8 @@ def memory_of(process: subprocess.Popen) -> float:
     """MiB that a command and all that it has started have in memory."""
     total = 0
     for one in family(process):
-        try:
+        with suppress(psutil.NoSuchProcess):
             total += one.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
     return total / 1024**2
 
 
@@ -173,10 +169,8 @@ def end(process: subprocess.Popen) -> None:
     """Kill what is left of a command."""
     if process.poll() is None:
         for one in family(process):
-            try:
+            with suppress(psutil.NoSuchProcess):
                 one.kill()
-            except psutil.NoSuchProcess:
-                continue
         process.wait()
 
 

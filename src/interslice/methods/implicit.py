@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interslice.data.volumes import output_size
 from interslice.methods.base import Method
+from interslice.methods.parts.networks import minimise
 
 PLACES_AT_ONCE = 65_536  # bounds the memory of reading a slice
 
@@ -51,15 +51,6 @@ class GridNetwork(nn.Module):
 class Implicit(Method):
     """Settings: `network`, `training`, `seed`. Input slices come back as they were."""
 
-    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        return self._interpolate_gaps(volume, factor, range(len(volume)))
-
-    def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
-        asked = np.flatnonzero(np.isin(np.arange(len(result)) // factor, gaps))
-        result[asked] = self._interpolate_at(volume, asked / factor)
-        return result
-
     def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         network, result = self.fitted(volume), np.empty((len(positions), *volume.shape[1:]), np.float32)
         device = next(network.parameters()).device
@@ -84,20 +75,15 @@ class Implicit(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings["seed"])
             network = GridNetwork(volume.shape, **self.settings["network"]).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=training["learning_rate"])
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training["steps"])
         rng = np.random.default_rng(self.settings["seed"])
-        with torch.enable_grad():
-            for _ in range(training["steps"]):
-                places = rng.integers(volume.shape, size=(training["batch"], 3))
-                wanted = torch.from_numpy(volume[tuple(places.T)]).to(device)
-                loss = nn.functional.mse_loss(
-                    network(torch.from_numpy(places.astype(np.float32)).to(device)), wanted
-                )
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
+
+        def loss() -> Tensor:
+            places = rng.integers(volume.shape, size=(training["batch"], 3))
+            wanted = torch.from_numpy(volume[tuple(places.T)]).to(device)
+            found = network(torch.from_numpy(places.astype(np.float32)).to(device))
+            return nn.functional.mse_loss(found, wanted)
+
+        minimise(network, training, loss)
         return network
 
 

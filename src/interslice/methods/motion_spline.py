@@ -149,18 +149,12 @@ class MotionSpline(TrainedMethod):
             terms["roughness"] = weights["roughness"] * rough
         return {"network": torch.stack(list(terms.values())).sum()}, terms
 
-    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        return self._interpolate_gaps(volume, factor, range(len(volume)))
-
     def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        """Gap n - 1 is the last slice alone."""
+        """A slice profile is undone in all gaps together; without one a gap that nobody told is taken to be K pixels wide."""
         if self.settings["slice_profile"] != "none":
             return self.deblurred(volume, factor)
-        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
-        places = np.arange(len(result)) / factor
-        asked = np.isin(np.arange(len(result)) // factor, gaps)
-        result[asked] = self.along_motion(volume, places[asked], self.gap_px or float(factor))
-        return result
+        told = self if self.gap_px else self.at_gap(float(factor))
+        return super(MotionSpline, told)._interpolate_gaps(volume, factor, gaps)
 
     def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         if self.settings["slice_profile"] != "none":

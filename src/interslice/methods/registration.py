@@ -5,13 +5,10 @@ Registration by SimpleITK's symmetric-forces demons (Vercauteren et al. 2009, ad
 follow a structure only where it overlaps with itself, and at K = 4 thin ones no longer do.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import SimpleITK
 from scipy import ndimage
 
-from interslice.data.volumes import output_size
 from interslice.methods.base import Method
 
 SMALLEST_SIDE = 8  # pixels of an image that is still worth a level of its own
@@ -23,16 +20,6 @@ class Registration(Method):
     v is half the difference of the displacements found in both directions, so that the result does not depend on the
     direction in which the slices are counted. Input slices come back as they were.
     """
-
-    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        return self._interpolate_gaps(volume, factor, range(len(volume)))
-
-    def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
-        result[::factor] = volume
-        inner = [gap * factor + step for gap in gaps if gap < len(volume) - 1 for step in range(1, factor)]
-        result[inner] = self._interpolate_at(volume, np.array(inner) / factor)
-        return result
 
     def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:
         places = np.mgrid[: volume.shape[1], : volume.shape[2]].astype(np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interslice.methods.parts.networks import minimise
 from interslice.methods.parts.self_supervised import Restore, SelfSupervised
 
 IMAGES_AT_ONCE = 8  # bounds the memory of inference
@@ -69,19 +70,13 @@ class SelfSuperResolution(SelfSupervised):
             torch.manual_seed(self.settings["seed"])
             network = EDSR(**self.settings["network"])
         network.to(device).train()
-        optimiser = torch.optim.Adam(network.parameters(), lr=training["learning_rate"])
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training["steps"])
         rng = np.random.default_rng(self.settings["seed"])
-        with torch.enable_grad():
-            for _ in range(training["steps"]):
-                degraded, sharp = (
-                    torch.from_numpy(draw_crops(pairs, training, rng)).to(device).split(1, dim=1)
-                )
-                loss = nn.functional.mse_loss(network(degraded), sharp)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
+
+        def loss() -> Tensor:
+            degraded, sharp = torch.from_numpy(draw_crops(pairs, training, rng)).to(device).split(1, dim=1)
+            return nn.functional.mse_loss(network(degraded), sharp)
+
+        minimise(network, training, loss)
         network.eval()
 
         @torch.no_grad()

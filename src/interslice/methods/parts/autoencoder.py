@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from interslice.common.checkpoints import load_weights
 from interslice.common.devices import select_precision
-from interslice.data.volumes import output_size
 from interslice.methods.base import Method
 from interslice.methods.parts.networks import build_decoder, build_encoder, pad_to_multiple
 
@@ -138,18 +137,6 @@ class Autoencoder(TrainedMethod):
         """The slice at `alpha` in (0, 1), a tensor that broadcasts to (batch, 1, 1, 1), between the middle two of
         `neighbours` slices (batch, 1, H, W) with latents (batch, C, h, w)."""
         return self.decode(self.mix(latents, alpha))
-
-    def _interpolate(self, volume: np.ndarray, factor: int) -> np.ndarray:
-        return self._interpolate_gaps(volume, factor, range(len(volume)))
-
-    def _interpolate_gaps(self, volume: np.ndarray, factor: int, gaps: Sequence[int]) -> np.ndarray:
-        """Gap n - 1 is the last slice alone."""
-        result = np.full((output_size(len(volume), factor), *volume.shape[1:]), np.nan, dtype=np.float32)
-        asked = [
-            gap * factor + step for gap in gaps for step in range(factor) if gap * factor + step < len(result)
-        ]
-        result[asked] = self._interpolate_at(volume, np.array(asked) / factor)
-        return result
 
     @torch.no_grad()
     def _interpolate_at(self, volume: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ one divides by the wrong fan and draws batch-norm gains around zero.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -94,6 +94,18 @@ def build_decoder(
     decoder = nn.Sequential(*layers)
     initialise(decoder)
     return decoder
+
+
+def minimise(network: nn.Module, training: Mapping[str, Any], loss: Callable[[], torch.Tensor]) -> None:
+    """As many updates as configured, by Adam at a rate that falls along a cosine; loss: of the next batch."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=training["learning_rate"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training["steps"])
+    with torch.enable_grad():
+        for _ in range(training["steps"]):
+            optimiser.zero_grad(set_to_none=True)
+            loss().backward()
+            optimiser.step()
+            schedule.step()
 
 
 def pad_to_multiple(images: torch.Tensor, multiple: int) -> torch.Tensor:

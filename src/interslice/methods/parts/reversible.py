@@ -71,6 +71,3 @@ def block(before: int, after: int, layers: int = 2) -> nn.Sequential:
     for inputs in [before, *[after] * (layers - 1)]:
         stack += [ReversibleConv(inputs, after), nn.LeakyReLU(SLOPE, inplace=True)]
     return nn.Sequential(*stack)
-
-
-__all__ = ["ReversibleConv", "ReversibleUNet"]
