@@ -184,7 +184,7 @@ def test_styles_differ_by_more_than_colour_and_controls_are_grey():
     for name in ("colour", "marker", "line", "hatch"):
         assert len({str(getattr(style, name)) for style in compared}) == len(compared), name
     assert {styles[method].colour for method in CONTROLS} == {"0.55"}
-    many = method_styles([f"m{i}" for i in range(30)])
+    many = method_styles({f"m{i}": "" for i in range(30)})
     assert len({(s.colour, s.marker, str(s.line)) for s in many.values()}) == 30
 
 

@@ -18,6 +18,7 @@ from interslice.report.style import (
     MethodStyle,
     legend_below,
     method_styles,
+    names_of,
     styled,
     title_above,
 )
@@ -41,7 +42,7 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
     check_labels(pd.concat([own["method"], own["baseline"]]), labels)
     metrics, factors = metric_order(list(own["metric"].unique())), sorted(own["K"].unique())
     baselines = [name for name in labels if name in set(own["baseline"])]
-    styles = method_styles([name for name in labels if name in {method, *baselines}])
+    styles = method_styles({name: label for name, label in labels.items() if name in {method, *baselines}})
     height = ROW_INCHES * len(PROTOCOLS) + AROUND_INCHES
     figure = Figure(figsize=(WIDTH_INCHES, height * len(factors) + 0.6))
     grid = figure.subplots(len(factors), len(metrics), squeeze=False, sharey=True)
@@ -51,13 +52,13 @@ def audit_figure(table: pd.DataFrame, *, dataset: str, method: str, labels: Mapp
             _panel(axes, part, baselines, styles)
             axes.set_title(f"{metric_name(metric)}, K = {factor}")
             axes.set_xlabel(f"{metric_name(metric)}: difference")
-    for handle in _legend(baselines, styles, labels):
+    for handle in _legend([styles[name] for name in baselines]):
         grid[0, 0].add_line(handle)
     legend_below(figure)
     n = own[own["protocol"] == STRICT]["n"].max()
     who = labels[method]
     title = f"{dataset}: {who} minus baseline, n = {n} subjects under strict; right (shaded): {who} ahead"
-    title_above(figure, title, [labels[name] for name in (method, *baselines)], fontsize=8)
+    title_above(figure, title, names_of(styles), fontsize=8)
     return figure
 
 
@@ -110,10 +111,10 @@ def _point(axes: Axes, row: pd.Series, y: float, style: MethodStyle, limits: tup
         axes.plot(x, y, "o", markersize=10, markerfacecolor="none", color="black", gid="holds", zorder=4)
 
 
-def _legend(baselines: list[str], styles: dict[str, MethodStyle], labels: Mapping[str, str]) -> list[Line2D]:
+def _legend(baselines: list[MethodStyle]) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=styles[name].colour, marker=styles[name].marker, label=f"against {labels[name]}")
-        for name in baselines
+        Line2D([], [], color=style.colour, marker=style.marker, label=f"against {style.name}")
+        for style in baselines
     ]
     star = Line2D(
         [], [], linestyle="", marker="*", markersize=9, color="0.6", markeredgecolor="black", label="ranking flipped"

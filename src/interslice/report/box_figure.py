@@ -18,7 +18,7 @@ from interslice.report.style import (
     hidden_note,
     inside,
     method_styles,
-    shown_names,
+    names_of,
     styled,
     title_above,
     value_label,
@@ -67,18 +67,18 @@ def metric_boxplots(
     )
     most = max(len(_tests_of(tests, key)) for key, _ in groups)
     share = BRACKET_INCHES * most / (DATA_INCHES + BRACKET_INCHES * most)
-    names, styles = shown_names(labels, supervised), method_styles(labels, controls)
+    styles = method_styles(labels, controls, supervised)
     figure, panels, rows = _panels(len(groups))
     for axes, (key, part) in zip(panels, groups, strict=True):
         limits = _shared_limits(subjects[subjects["dataset"] == key[0]], controls)
-        axes.set_xlabel(hidden_note(_boxes(axes, part, methods, styles, names, limits)).strip())
+        axes.set_xlabel(hidden_note(_boxes(axes, part, methods, styles, limits)).strip())
         axes.set_ylabel(value_label(metric), y=(1 - share) / 2)  # beside the data, not the brackets
         axes.set_title(f"{key[0]}, K = {key[1]} (n = {part['subject'].nunique()})")
         _value_axis(axes, limits, share)
         _draw_brackets(axes, _tests_of(tests, key), methods, share)
     what = describe(wanted).capitalize() + _what_brackets_are(len(every), len(tests))
-    title = title_above(figure, what, names.values())
-    under = LETTER_INCHES * max(map(len, names.values()))
+    title = title_above(figure, what, names_of(styles))
+    under = LETTER_INCHES * max(map(len, names_of(styles)))
     under += LINE_INCHES * max(axes.get_xlabel().count("\n") + 1 for axes in panels)
     height = DATA_INCHES + BRACKET_INCHES * most + AROUND_INCHES + under
     figure.set_figheight(rows * height + LINE_INCHES * title)
@@ -119,7 +119,6 @@ def _boxes(
     subjects: pd.DataFrame,
     methods: list[str],
     styles: dict[str, MethodStyle],
-    names: dict[str, str],
     limits: tuple[float, float],
 ) -> list[tuple[str, str]]:
     """Draw a box and its points per method; return what is not drawn, and why."""
@@ -134,7 +133,7 @@ def _boxes(
             values = " to ".join(
                 dict.fromkeys(format_value(value, decimals) for value in (away.min(), away.max()))
             )
-            hidden.append((names[method], f"{len(away)} of {len(own)}: {values}"))
+            hidden.append((style.name, f"{len(away)} of {len(own)}: {values}"))
         if len(shown) == 0:
             continue
         lines = {"color": style.colour}
@@ -152,7 +151,11 @@ def _boxes(
             markeredgecolor="black", markeredgewidth=0.4, zorder=3, gid=f"subjects-{method}", rasterized=pixels,
         )  # fmt: skip
     axes.set_xticks(
-        range(len(methods)), [names[m] for m in methods], rotation=35, ha="right", rotation_mode="anchor"
+        range(len(methods)),
+        [styles[m].name for m in methods],
+        rotation=35,
+        ha="right",
+        rotation_mode="anchor",
     )
     axes.set_xlim(-0.6, len(methods) - 0.4)
     return hidden

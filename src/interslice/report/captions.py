@@ -53,34 +53,24 @@ def figure_captions(
     words; environment: `provenance.environment_record`; lenders: dataset to the one whose models it has, where that is another;
     finished: methods that come with a finished model, to their label and where its budget is written; datasets: their labels.
     """
-    commit = commit_of(environment)
     lines = ["# Captions\n"]
     for number, (name, about) in enumerate(figures.items(), start=1):
-        extent = _extent(about, means, trainings, lenders, finished, datasets)
-        lines.append(f"**Figure {number}** (`{name}`). {about['title']}. {extent} Made at {commit}.\n")
+        own = means[means["method"].isin(about["methods"])]
+        for column in ("dataset", "K"):
+            own = own[own[column] == about[column]] if about[column] is not None else own
+        sizes = own.groupby("dataset")["subject"].nunique()
+        tested = listed(f"{datasets[str(dataset)]} (n = {n} test subjects)" for dataset, n in sizes.items())
+        shown = own[["dataset", "K", "method"]].drop_duplicates().replace({"dataset": dict(lenders)})
+        used = sorted(set(trainings.merge(shown, on=["dataset", "K", "method"])["budget"]))
+        budget = f"Trainings: {'; '.join(used)}." if used else "Nothing that is shown was trained here."
+        ready = [text for method, text in finished.items() if method in set(own["method"])]
+        if ready:
+            budget += f" Finished models: {'; '.join(ready)}."
+        found = (gap_step(part) for _, part in own.groupby(["dataset", "K"]))
+        gaps = "".join(f"; scored: {gaps_text(step)}" for step in sorted({step for step in found if step}))
+        factors, protocol = (listed(sorted(own[column].unique())) for column in ("K", "protocol"))
+        lines.append(
+            f"**Figure {number}** (`{name}`). {about['title']}. Dataset {tested}; K = {factors}; protocol {protocol}{gaps}. "
+            f"{budget} Made at {commit_of(environment)}.\n"
+        )
     return "\n".join(lines)
-
-
-def _extent(
-    about: Mapping[str, Any],
-    means: pd.DataFrame,
-    trainings: pd.DataFrame,
-    lenders: Mapping[str, str],
-    finished: Mapping[str, str],
-    labels: Mapping[str, str],
-) -> str:
-    own = means[means["method"].isin(about["methods"])]
-    for column in ("dataset", "K"):
-        own = own[own[column] == about[column]] if about[column] is not None else own
-    sizes = own.groupby("dataset")["subject"].nunique()
-    datasets = listed(f"{labels[str(dataset)]} (n = {n} test subjects)" for dataset, n in sizes.items())
-    shown = own[["dataset", "K", "method"]].drop_duplicates().replace({"dataset": dict(lenders)})
-    used = sorted(set(trainings.merge(shown, on=["dataset", "K", "method"])["budget"]))
-    budget = f"Trainings: {'; '.join(used)}." if used else "Nothing that is shown was trained here."
-    ready = [text for method, text in finished.items() if method in set(own["method"])]
-    if ready:
-        budget += f" Finished models: {'; '.join(ready)}."
-    found = (gap_step(part) for _, part in own.groupby(["dataset", "K"]))
-    gaps = "".join(f"; scored: {gaps_text(step)}" for step in sorted({step for step in found if step}))
-    factors, protocol = (listed(sorted(own[column].unique())) for column in ("K", "protocol"))
-    return f"Dataset {datasets}; K = {factors}; protocol {protocol}{gaps}. {budget}"

@@ -20,7 +20,7 @@ from interslice.report.style import (
     WIDTH_INCHES,
     legend_below,
     method_styles,
-    shown_names,
+    names_of,
     styled,
     title_above,
     value_label,
@@ -85,7 +85,7 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
     a thousand; a column per dataset and K, supervised methods hollow."""
     labels = dict(zip(table["method"], table["label"], strict=True))
     supervised = set(table.loc[table["supervised"], "method"])
-    names, styles = shown_names(labels, supervised), method_styles(labels)
+    styles = method_styles(labels, supervised=supervised)
     views = list(table.groupby(["dataset", "K"], sort=False))
     figure = Figure(figsize=(WIDTH_INCHES, 5.4))
     panels = figure.subplots(len(SCANS), len(views), squeeze=False, sharey="col")
@@ -95,7 +95,7 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
             style, hollow = styles[row["method"]], row["method"] in supervised
             axes.plot(
                 total_seconds(row, scans), row[f"{SHOWN}_mean"], style.marker, color=style.colour, markersize=6,
-                markerfacecolor="none" if hollow else style.colour, label=names[row["method"]],
+                markerfacecolor="none" if hollow else style.colour, label=style.name,
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_title(f"{textwrap.fill(str(dataset), 96 // len(views))}\nK = {factor}", fontsize=7)
@@ -105,5 +105,5 @@ def quality_against_seconds(table: pd.DataFrame) -> Figure:
         axes.set_ylabel(value_label(SHOWN))
     legend_below(figure)
     title = "Mean over test subjects, synthesised slices, whole image; seconds of training and interpolation"
-    title_above(figure, title, names.values())
+    title_above(figure, title, names_of(styles))
     return figure

@@ -18,7 +18,7 @@ from interslice.report.style import (
     inside,
     legend_below,
     method_styles,
-    shown_names,
+    names_of,
     styled,
     title_above,
     value_label,
@@ -45,13 +45,13 @@ def metric_against_factor(
     table = results_table(means, region=region, labels=labels, controls=controls)
     table = table.rename(columns=lambda column: column.removeprefix(f"{metric}_"))
     seeds = seed_means(means, kind=SHOWN["kind"], region=region)
-    names, styles = shown_names(labels, supervised), method_styles(labels, controls)
+    styles = method_styles(labels, controls, supervised)
     datasets = list(table["dataset"].unique())
     figure = Figure(figsize=(WIDTH_INCHES if len(datasets) > 1 else 4.6, 3.6))
     panels = figure.subplots(1, len(datasets), squeeze=False)[0]
     for axes, dataset in zip(panels, datasets, strict=True):
         rows = table[table["dataset"] == dataset]
-        hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles, names)
+        hidden = _lines(axes, rows, seeds[seeds["dataset"] == dataset], metric, styles)
         factors = sorted(rows["K"].unique())
         axes.set(xticks=factors, xlim=(factors[0] - 0.4, factors[-1] + 0.4), title=dataset)
         axes.set_xlabel(f"Anisotropy factor K{hidden_note(hidden)}")
@@ -60,7 +60,7 @@ def metric_against_factor(
             axes.text(0.5, 0.5, "no mean is finite", transform=axes.transAxes, ha="center", va="center")
     panels[0].set_ylabel(value_label(metric))
     legend_below(figure)
-    title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}", names.values())
+    title_above(figure, f"Mean ± SD over subjects; {describe(table.iloc[0])}", names_of(styles))
     return figure
 
 
@@ -70,7 +70,6 @@ def _lines(
     seeds: pd.DataFrame,
     metric: str,
     styles: dict[str, MethodStyle],
-    names: dict[str, str],
 ) -> list[tuple[str, str]]:
     """Draw a line per method, side by side at a K; return what is not drawn, and why."""
     spans = ends(rows["mean"], rows["sd"])
@@ -88,14 +87,13 @@ def _lines(
                 f"{text} at K = {', '.join(map(str, own['K'][at.index]))}"
                 for text, at in texts.groupby(texts)
             )
-            hidden.append((names[method], "; ".join(places)))
+            hidden.append((style.name, "; ".join(places)))
         if len(drawn) == 0:
             continue
         shift = width * (i / max(1, len(methods) - 1) - 0.5)
         axes.errorbar(
-            drawn["K"] + shift, drawn["mean"], drawn["sd"].fillna(0), color=style.colour, marker=style.marker,
-            linestyle=style.line, capsize=2, elinewidth=0.8, label=names[method],
-        )  # fmt: skip
+            drawn["K"] + shift, drawn["mean"], drawn["sd"].fillna(0), capsize=2, elinewidth=0.8, **style.drawn
+        )
         dots = seeds[(seeds["method"] == method) & seeds["K"].isin(drawn["K"])]
         if dots["seed"].nunique() > 1:
             axes.plot(

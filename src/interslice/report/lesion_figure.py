@@ -16,7 +16,7 @@ from interslice.report.style import (
     hidden_note,
     legend_below,
     method_styles,
-    shown_names,
+    names_of,
     styled,
     title_above,
 )
@@ -47,7 +47,7 @@ def lesions_against_size(
     if chosen.empty:
         raise InputError(f"score table: no metric of {list(LESION_METRICS)} found, at least one is needed")
     table = results_table(chosen, labels=labels, controls=controls)
-    names, styles = shown_names(labels, supervised), method_styles(labels, controls)
+    styles = method_styles(labels, controls, supervised)
     groups = list(table.groupby(["dataset", "K"], sort=False))
     measures = {
         measure: present
@@ -59,23 +59,16 @@ def lesions_against_size(
     for row, ((dataset, factor), rows) in zip(grid, groups, strict=True):
         row[len(row) // 2].set_title(f"{dataset}, K = {factor}")
         for axes, (measure, sizes) in zip(row, measures.items(), strict=True):
-            _draw_measure(axes, rows, measure, sizes, styles, names)
+            _draw_measure(axes, rows, measure, sizes, styles)
     legend_below(figure)
     title_above(
-        figure,
-        f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}",
-        names.values(),
+        figure, f"Inserted lesions, mean ± SD over subjects; {describe(table.iloc[0])}", names_of(styles)
     )
     return figure
 
 
 def _draw_measure(
-    axes: Axes,
-    rows: pd.DataFrame,
-    measure: str,
-    sizes: list[int],
-    styles: Mapping[str, MethodStyle],
-    names: Mapping[str, str],
+    axes: Axes, rows: pd.DataFrame, measure: str, sizes: list[int], styles: Mapping[str, MethodStyle]
 ) -> None:
     """A line per method of a dataset and K."""
     metrics, missing = [lesion_metric(measure, size) for size in sizes], list[tuple[str, str]]()
@@ -85,12 +78,11 @@ def _draw_measure(
         spread = pd.Series([row[f"{metric}_sd"] for metric in metrics]).fillna(0)
         lacking = [size for size, mean in zip(sizes, means, strict=True) if not np.isfinite(mean)]
         if lacking:
-            missing.append((names[row["method"]], f"{', '.join(map(str, lacking))} mm: not all were placed"))
+            missing.append((style.name, f"{', '.join(map(str, lacking))} mm: not all were placed"))
         shift = 0.12 * (i - (len(rows) - 1) / 2)
         axes.errorbar(
-            [size + shift for size in sizes], means, spread, color=style.colour, marker=style.marker,
-            linestyle=style.line, capsize=2, elinewidth=0.8, label=names[row["method"]],
-        )  # fmt: skip
+            [size + shift for size in sizes], means, spread, capsize=2, elinewidth=0.8, **style.drawn
+        )
     axes.set_xticks(sizes)
     axes.set_xlabel(f"Diameter (mm){hidden_note(missing, 36)}")
     entry = METRICS[metrics[0]]

@@ -114,7 +114,7 @@ def _budgets(study: Mapping[str, Any], method: str) -> str:
 
 def _budget(settings: Mapping[str, Any]) -> str:
     training = settings["training"]
-    updates = f"{training['steps']:,} updates of {training['batch']} {examples_of(settings)}"
+    updates = f"{training['steps']:,} updates of {batch_of(settings)}"
     ends = [f"after {training['seconds']:,g} s of the processor"] if training["seconds"] else []
     ends += ["at a plateau of the validation score"] if training["until"] == "plateau" else []
     if ends:
@@ -135,9 +135,10 @@ def recipe_of(settings: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def examples_of(settings: Mapping[str, Any]) -> str:
-    """What a batch of a trained method has: low-resolution triplets, or high-resolution patches."""
-    return "high-resolution patches" if settings["method"] in SUPERVISED else "triplets"
+def batch_of(settings: Mapping[str, Any]) -> str:
+    """What a batch of a trained method has: so many low-resolution triplets, or high-resolution patches."""
+    kind = "high-resolution patches" if settings["method"] in SUPERVISED else "triplets"
+    return f"{settings['training']['batch']} {kind}"
 
 
 def _scores(study: Mapping[str, Any]) -> str:

@@ -65,9 +65,10 @@ class Facts(Block):
 
 @dataclass(frozen=True)
 class Table(Block):
-    """A sortable table."""
+    """A sortable table; its first `filters` columns after the row's name are filtered by, the rest can be picked from."""
 
     table: ShownTable
+    filters: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,8 @@ class Picture(Block):
     @property
     def source(self) -> str:
         """The image as a data URI; raises InputError for another format or an empty `alt`."""
-        kind = (
-            "png"
-            if self.content.startswith(b"\x89PNG")
-            else "svg+xml"
-            if b"<svg" in self.content[:1000]
-            else ""
-        )
+        kind = "svg+xml" if b"<svg" in self.content[:1000] else ""
+        kind = "png" if self.content.startswith(b"\x89PNG") else kind
         if not kind or not self.alt.strip():
             raise InputError(f"picture {self.caption!r}: allowed are PNG and SVG with a text alternative")
         return f"data:image/{kind};base64,{base64.b64encode(self.content).decode()}"
@@ -122,14 +118,6 @@ class Details(Block):
 
     summary: str
     blocks: Sequence[Block]
-
-
-@dataclass(frozen=True)
-class Filtered(Block):
-    """A sortable table whose first `filters` columns after the row's name are filtered by; the rest can be picked from."""
-
-    table: ShownTable
-    filters: int
 
 
 @dataclass(frozen=True)
@@ -200,7 +188,7 @@ def study_sections(
         Section("Summary", [Facts({**_what_was_run(headline), **summary})]),
         Section("How to read this", [Text(text) for text in HOW_TO_READ]),
         Section("Results", [Table(shown) for shown in [*shown_results(headline, own), *groups]]),
-        Section("Leaderboard", [Filtered(leaderboard(results), len(FILTERS))]),
+        Section("Leaderboard", [Table(leaderboard(results), len(FILTERS))]),
         Section("Slice viewer", [Viewer(views)] if views else [Text("No volume was kept for the viewer.")]),
         Section("Exploratory comparisons", tests or [Text("No pair of methods was compared.")]),
         Section("Figures", figures or [Text("No figure was made.")]),

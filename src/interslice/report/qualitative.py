@@ -181,14 +181,14 @@ def training_curves(
     may be NaN on rows where it was not run. A loss with more than 200 rows is drawn with its running mean.
     Raises InputError for a missing column or a history without validation.
     """
-    styles = method_styles(histories)
+    styles = method_styles({name: name for name in histories})
     figure = Figure(figsize=(WIDTH_INCHES, 3.0))
     loss_axes, score_axes = figure.subplots(1, 2)
     for name, history in histories.items():
         missing = [column for column in HISTORY_COLUMNS if column not in history]
         if missing or history[criterion].notna().sum() == 0:
             raise InputError(f"history of {name}: no values in {missing or [criterion]}")
-        _draw_history(loss_axes, score_axes, name, history, criterion, styles[name])
+        _draw_history(loss_axes, score_axes, history, criterion, styles[name])
     loss_axes.set(xlabel="Training step", ylabel="Training loss", yscale="log")
     loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -201,7 +201,7 @@ def training_curves(
 
 
 def _draw_history(
-    loss_axes: Axes, score_axes: Axes, name: str, history: pd.DataFrame, criterion: str, style: MethodStyle
+    loss_axes: Axes, score_axes: Axes, history: pd.DataFrame, criterion: str, style: MethodStyle
 ) -> None:
     look = {"color": style.colour, "linestyle": style.line}
     loss = history.dropna(subset="loss")
@@ -213,9 +213,7 @@ def _draw_history(
         loss_axes.plot(loss["step"], loss["loss"], marker=style.marker, markersize=3, **look)
     validated = history.dropna(subset=criterion)
     best = validated.iloc[int(validated[criterion].argmax())]
-    score_axes.plot(
-        validated["step"], validated["validation_psnr"], marker=style.marker, markersize=3, label=name, **look
-    )
+    score_axes.plot(validated["step"], validated["validation_psnr"], markersize=3, **style.drawn)
     score_axes.plot(
         best["step"], best["validation_psnr"], marker="*", markersize=11, color=style.colour,
         markeredgecolor="black", zorder=4, gid="best",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from interslice.analysis.ranks import DRAWS, OVER_METRICS
 from interslice.analysis.rows import metric_order
-from interslice.report.formatting import Cell, Row, ShownTable, marks_note, metric_name, words
+from interslice.report.formatting import Cell, Row, ShownTable, marks_note, metric_name, table_of, words
 from interslice.report.style import (
     COLOURS,
     MARKERS,
@@ -42,23 +42,18 @@ def shown_ranks(ranks: pd.DataFrame, labels: Mapping[str, str]) -> list[ShownTab
         rows = []
         for method in _order(part):
             own = part[part["method"] == method].set_index("metric").reindex(metrics)
-            cells = words(labels[method])
-            for _, row in own.iterrows():
+            cells: dict[str, Cell | str] = {"Method": labels[method]}
+            for metric, row in own.iterrows():
                 text = f"{row['rank']:g} [{row['ci_low']:g}, {row['ci_high']:g}]"
-                cells.append(Cell("not scored" if pd.isna(row["rank"]) else text, float(row["rank"])))
-            leads = float(own["first"].iloc[0])
-            rows.append(Row((*cells[:2], Cell(f"{100 * leads:.0f} %", leads), *cells[2:])))
-        names = [_name(metric) for metric in metrics]
-        header = ("Method", names[0], "First", *names[1:])
+                unranked = pd.isna(row["rank"])
+                cells[_name(str(metric))] = Cell("not scored" if unranked else text, float(row["rank"]))
+                if metric == metrics[0]:
+                    cells["First"] = Cell(f"{100 * row['first']:.0f} %", float(row["first"]))
+            rows.append(cells)
         n = ", ".join(str(count) for count in sorted(part["n"].unique()))
         caption = f"{dataset}, K = {factor}: ranks on synthesised slices, whole image, n = {n} subjects"
         shown.append(
-            ShownTable(
-                caption,
-                header,
-                tuple(rows),
-                (*NOTES, *marks_note(labels[method] for method in _order(part))),
-            )
+            table_of(caption, rows, (*NOTES, *marks_note(labels[method] for method in _order(part))))
         )
     return shown
 

@@ -12,6 +12,7 @@ from interslice.report.style import (
     WIDTH_INCHES,
     legend_below,
     method_styles,
+    names_of,
     styled,
     title_above,
     value_label,
@@ -38,26 +39,21 @@ def degradation_curves(
     table = results_table(means[means["metric"] == metric], labels=labels, controls=controls)
     table = table[~table["control"]].rename(columns={f"{metric}_mean": "value"})
     views = _views(table, perturbations)
-    methods, styles = (
-        [name for name in labels if name in set(table["method"])],
-        method_styles(labels, controls),
-    )
+    styles = method_styles(labels, controls)
     columns = min(4, len(views))
     rows = -(-len(views) // columns)
     figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 1.9 * rows))
     grid = list(figure.subplots(rows, columns, squeeze=False, sharey=True).ravel())
     for axes, (kind, title, view) in zip(grid, views, strict=False):
-        for method in methods:
-            style = styles[method]
-            axes.plot(view.index, view[method], marker=style.marker, linestyle=style.line, color=style.colour,
-                      markersize=4, label=labels[method], gid=f"{kind} {method}")  # fmt: skip
+        for method in (name for name in labels if name in set(table["method"])):
+            axes.plot(view.index, view[method], markersize=4, gid=f"{kind} {method}", **styles[method].drawn)
         axes.set_title(title, fontsize=7)
     for axes in grid[len(views) :]:
         axes.remove()
     grid[0].set_ylabel(value_label(metric))
     legend_below(figure)
     title = f"Mean over subjects; {describe(table.iloc[0])}; no method was trained again"
-    title_above(figure, title, labels.values())
+    title_above(figure, title, names_of(styles))
     return figure
 
 

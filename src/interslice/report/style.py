@@ -42,25 +42,31 @@ METADATA: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """How a method looks in every figure of a study."""
+    """How a method looks in every figure of a study, and its name there."""
 
+    name: str
     colour: str
     marker: str
     line: Any
     hatch: str
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What matplotlib needs to draw its line."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line, "label": self.name}
 
-def method_styles(labels: Iterable[str], controls: Set[str] = frozenset()) -> dict[str, MethodStyle]:
-    """A style per method by its place among those compared; controls are grey."""
+
+def method_styles(
+    labels: Mapping[str, str], controls: Set[str] = frozenset(), supervised: Set[str] = frozenset()
+) -> dict[str, MethodStyle]:
+    """A style per method by its place among those compared; controls are grey, supervised methods have a dagger."""
     styles, i, muted = {}, 0, iter("x+12")
-    for method in labels:
-        if method in controls:
-            styles[method] = MethodStyle(MUTED, next(muted, "|"), (0, (1, 2)), "")
-        else:
-            styles[method] = MethodStyle(
-                *(kinds[i % len(kinds)] for kinds in (COLOURS, MARKERS, LINES, HATCHES))
-            )
+    for method, label in labels.items():
+        look: list[Any] = [MUTED, next(muted, "|"), (0, (1, 2)), ""] if method in controls else []
+        if not look:
+            look = [kinds[i % len(kinds)] for kinds in (COLOURS, MARKERS, LINES, HATCHES)]
             i += 1
+        styles[method] = MethodStyle(label + ("†" if method in supervised else ""), *look)
     return styles
 
 
@@ -75,6 +81,11 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     return drawn
 
 
+def names_of(styles: Mapping[str, MethodStyle]) -> list[str]:
+    """The names of the methods that a figure shows."""
+    return [style.name for style in styles.values()]
+
+
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure as PDF, PNG (200 dpi) or SVG: whole or not at all, and equal bytes for equal figures."""
     for path in map(Path, paths):
@@ -84,11 +95,6 @@ def save(figure: Figure, *paths: str | Path) -> None:
             )
         with replacing(path) as temporary, mpl.rc_context(STYLE):
             figure.savefig(temporary, format=path.suffix[1:], metadata=METADATA[path.suffix])
-
-
-def shown_names(labels: Mapping[str, str], supervised: Set[str]) -> dict[str, str]:
-    """The label of every method, with a dagger on the supervised ones."""
-    return {method: label + ("†" if method in supervised else "") for method, label in labels.items()}
 
 
 def visible_limits(compared: np.ndarray, controls: np.ndarray) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from interslice.common.files import write_text
 from interslice.common.provenance import environment_record
 from interslice.report.captions import figure_captions
 from interslice.report.gap_figure import cut_gap, gap_rows, middle_gap, write_animation
-from interslice.report.methods_text import examples_of, recipe_of
+from interslice.report.methods_text import batch_of, recipe_of
 from interslice.report.style import save
 from interslice.scoring.longtable import read_means
 from interslice.steps.shown import marked_as_shown, shown_volumes
@@ -70,8 +70,7 @@ def write_captions(
     rows = []
     for label, dataset, factor, method, path in trainings:
         settings = json.loads(Path(path).read_text())["settings"]
-        batch = f"{settings['training']['batch']} {examples_of(settings)}"
-        budget = f"{label}, {read_record(Path(path)).sentence(batch)} ({recipe_of(settings)})"
+        budget = f"{label}, {read_record(Path(path)).sentence(batch_of(settings))} ({recipe_of(settings)})"
         rows.append({"dataset": dataset, "K": factor, "method": method, "budget": budget})
     table = pd.DataFrame(rows, columns=["dataset", "K", "method", "budget"])
     text = figure_captions(

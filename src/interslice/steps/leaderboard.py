@@ -21,7 +21,7 @@ from interslice.common.provenance import environment_record
 from interslice.data.volumes import open_volume
 from interslice.report.formatting import Cell, ShownTable, table_of
 from interslice.report.leaderboard import FILTERS, leaderboard, views_of
-from interslice.report.pages import Facts, Filtered, Section, Table, Text, write_page
+from interslice.report.pages import Facts, Section, Table, Text, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.report.reader_study import files_of, first_seed
 from interslice.scoring.longtable import FRAME, MEANS, gap_step, read_means
@@ -189,7 +189,7 @@ def sections(means: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[
     ]
     ranks, agreement = rank_tables(means, marks["controls"], confidence=CONFIDENCE)
     return [
-        Section("Every method", [Filtered(leaderboard(tables), len(FILTERS))]),
+        Section("Every method", [Table(leaderboard(tables), len(FILTERS))]),
         Section("Ranks", [*map(Table, shown_ranks(ranks, labels)), Table(shown_agreement(agreement))]),
         Section("Costs", [Table(shown_costs(records, labels))]),
         Section("Where the rows come from", [Table(shown_sources(records)), *differences(records)]),
@@ -230,12 +230,8 @@ def differences(records: Sequence[Mapping[str, Any]]) -> list[Text | Facts]:
     """The packages whose versions differ between the studies."""
     packages = sorted({name for record in records for name in record["versions"]})
     found = {
-        name: "; ".join(f"{record['study']}: {record['versions'].get(name)}" for record in records)
+        f"{name} differs": "; ".join(f"{one['study']}: {one['versions'].get(name)}" for one in records)
         for name in packages
         if len({record["versions"].get(name) for record in records}) > 1
     }
-    return (
-        [Facts({f"{name} differs": text for name, text in found.items()})]
-        if found
-        else [Text("All versions are equal.")]
-    )
+    return [Facts(found) if found else Text("All versions are equal.")]

@@ -14,7 +14,7 @@ from interslice.analysis.rows import labelled
 from interslice.common.provenance import environment_record
 from interslice.data.sources import read_excluded
 from interslice.report.leaderboard import views_of
-from interslice.report.methods_text import examples_of
+from interslice.report.methods_text import batch_of
 from interslice.report.pages import Block, Details, Picture, Table, study_sections, write_page
 from interslice.report.ranks import shown_agreement, shown_ranks
 from interslice.scoring.longtable import read_means, read_views
@@ -108,9 +108,8 @@ def facts_of(trainings: Mapping[str, str]) -> dict[str, str]:
     facts = {}
     for label, path in trainings.items():
         record = json.loads(Path(path).read_text())
-        examples = f"{record['settings']['training']['batch']} {examples_of(record['settings'])}"
         facts[f"Training of {label}"] = (
-            f"{read_record(Path(path)).sentence(examples)}; "
+            f"{read_record(Path(path)).sentence(batch_of(record['settings']))}; "
             f"{record['seconds']:,.1f} s on the clock ({record['steps_per_second']:.1f} steps/s) on {record['device']}, "
             f"best step {record['best_step']:,}, {record['parameters']:,} parameters"
         )
