@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from interslice.common.errors import InputError
-from interslice.common.schemas import check, locate, merge, override, read_yaml, relative
+from interslice.common.schemas import check, locate, override, read_yaml, relative
 from interslice.data.dataset_files import load_dataset
 from interslice.data.parts import home_of
 from interslice.data.splits import declared_splits
@@ -169,12 +169,8 @@ def check_checkpoints(study: Study, root: Path) -> None:
     """A method that brings finished models needs one for every K."""
     factors = sorted({factor for dataset in study.datasets for factor in study.factors(dataset)})
     for name, settings in study.methods.items():
-        files = (
-            {factor: settings["checkpoint"].format(K=factor) for factor in factors}
-            if settings.get("checkpoint")
-            else {}
-        )
-        for factor, file in files.items():
+        for factor in factors if settings.get("checkpoint") else ():
+            file = settings["checkpoint"].format(K=factor)
             if not (root / file).is_file():
                 raise InputError(
                     f"method {name}: key checkpoint: found no file {file}; leave out the method or K = {factor}"
@@ -248,7 +244,7 @@ def method_settings(
         settings = load_method_settings(entry, root, dataset)
         name += f" ({relative(locate(entry, 'methods', root), root)})"
     if settings.get("role") == "trained":
-        settings["training"] = merge(settings.get("training", {}), config["training"])
+        settings["training"] = {**settings.get("training", {}), **config["training"]}
     settings = completed(settings, schema)
     check_method(settings, schema, name + (f", dataset {dataset}" if dataset else ""))
     return settings

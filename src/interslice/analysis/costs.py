@@ -15,13 +15,10 @@ def cost_table(means: pd.DataFrame, costs: pd.DataFrame, *, display: Mapping[str
     """`results.results_table` (synthesised slices, whole image) with seconds and peak_mib of one whole volume.
 
     costs: a row per dataset, K and method. display: labels, controls and supervised methods. Controls are left
-    out: they are no rivals. Raises
-    InputError for a method without cost.
+    out: they are no rivals. Raises InputError for a method without cost.
     """
-    controls, supervised = set(display["controls"]), set(display["supervised"])
-    table = results_table(means, labels=display["labels"], controls=controls, supervised=supervised)
-    table = table[~table["control"]]
-    table = table.merge(costs, on=KEYS, how="left", validate="one_to_one")
+    table = results_table(means, **display)
+    table = table[~table["control"]].merge(costs, on=KEYS, how="left", validate="one_to_one")
     if table["seconds"].isna().any():
         missing = sorted(table.loc[table["seconds"].isna(), "method"].unique())
         raise InputError(f"costs: no measurement of {', '.join(missing)}, needed is one per dataset and K")

@@ -89,7 +89,7 @@ def _obstacle(row: pd.Series, study: Mapping[str, Any]) -> str:
         return f"this study has no method {row['method']}"
     if np.isnan(row["window_px"]):
         return "its window is not stated"
-    if not any(_same_window(row, d) for d in datasets.values()):
+    if not any(row["window_px"] == _window(d) for d in datasets.values()):
         windows = {"the cropped volume" if w is None else f"{w} px" for w in map(_window, datasets.values())}
         return f"scored in a window of {row['window_px']:.0f} px, here {', '.join(sorted(windows))}"
     if row["protocol"] != AS_PUBLISHED:
@@ -105,10 +105,6 @@ def _same_data(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
 def _window(dataset: Mapping[str, Any]) -> int | None:
     """The side of the square that is scored, None for whole slices as they are cropped."""
     return dataset["score_px"] or dataset["crop"].get("centre_px") or dataset["pad_px"]
-
-
-def _same_window(row: pd.Series, dataset: Mapping[str, Any]) -> bool:
-    return bool(row["window_px"] == _window(dataset))
 
 
 def _methods(row: pd.Series, study: Mapping[str, Any]) -> list[str]:
@@ -139,7 +135,7 @@ def _ours(
     means = subject_means(frames, kind=row["kind"])
     found = []
     for name, dataset in study["datasets"].items():
-        if not (_same_data(row, dataset) and _same_window(row, dataset)):
+        if not (_same_data(row, dataset) and row["window_px"] == _window(dataset)):
             continue
         for method in _methods(row, study):
             own = means[(means["dataset"] == name) & (means["K"] == row["K"])]
@@ -148,26 +144,14 @@ def _ours(
                 continue
             training = study["methods"][method].get("training", {})
             remarks = [f"theirs is a variant: {row['variant']}"] if row["variant"] else []
-            remarks += (
-                [f"ours has at most {training['steps']:,} updates, theirs are not recorded"]
-                if "steps" in training
-                else []
-            )
-            lost = dropped.get((name, row["K"], row["metric"], method), 0)
-            remarks += (
-                [f"{lost} scores, kept or synthesised, that are not finite are left out"] if lost else []
-            )
+            if "steps" in training:
+                remarks.append(f"ours has at most {training['steps']:,} updates, theirs are not recorded")
+            if lost := dropped.get((name, row["K"], row["metric"], method), 0):
+                remarks.append(f"{lost} scores, kept or synthesised, that are not finite are left out")
             value = own["value"]
             spread = float(value.std(ddof=1)) if len(value) > 1 and np.isfinite(value).all() else np.nan
-            found.append(
-                {
-                    "ours": method,
-                    "ours_mean": float(value.mean()),
-                    "ours_sd": spread,
-                    "ours_n": patients[name, method],
-                }
-                | {"remark": "; ".join(remarks)}
-            )
+            ours = {"ours": method, "ours_mean": float(value.mean()), "ours_sd": spread}
+            found.append(ours | {"ours_n": patients[name, method], "remark": "; ".join(remarks)})
     return found
 
 

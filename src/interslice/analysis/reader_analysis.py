@@ -7,13 +7,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
-from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
+from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa, to_table
 from statsmodels.stats.proportion import proportion_confint
 
 from interslice.common.errors import InputError
@@ -90,9 +90,9 @@ def reader_rates(items: pd.DataFrame, answers: Sequence[Answers], confidence: fl
         for method in methods:
             own = table[method_of == method]
             called, n = int(own["synthetic"].sum()), len(own)
-            low, high = (
-                proportion_confint(called, n, alpha=1 - confidence, method="beta") if n else (math.nan,) * 2
-            )
+            low = high = math.nan
+            if n:
+                low, high = proportion_confint(called, n, alpha=1 - confidence, method="beta")
             against = [[called, n - called], [int(real.sum()), len(real) - int(real.sum())]]
             tested = method != REFERENCE and n > 0 and len(real) > 0
             rows.append(
@@ -117,12 +117,10 @@ def agreement(answers: Sequence[Answers]) -> tuple[str, float, int]:
         return name, math.nan, 0
     columns = [one.table.set_index("item")["synthetic"].astype(int) for one in answers]
     common = pd.concat(columns, axis=1, join="inner")
-    if len(set(chain.from_iterable(common.to_numpy().tolist()))) < 2:
+    if len(np.unique(common)) < 2:
         return name, math.nan, len(common)
     if len(answers) == 2:
-        table = [
-            [int(((common.iloc[:, 0] == a) & (common.iloc[:, 1] == b)).sum()) for b in (0, 1)] for a in (0, 1)
-        ]
+        table, _ = to_table(common.to_numpy())
         return name, float(cohens_kappa(table, return_results=False)), len(common)
     counts, _ = aggregate_raters(common.to_numpy(), n_cat=2)
     return name, float(fleiss_kappa(counts, method="fleiss")), len(common)

@@ -120,8 +120,3 @@ def with_defaults(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
         if isinstance(filled.get(key), Mapping):
             filled[key] = with_defaults(filled[key], rule)
     return filled
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `changes` replaced or added."""
-    return {**base, **changes}

@@ -179,9 +179,15 @@ def frame_scores(
 
     @cache
     def scores(metric: str, published: bool, shifted: bool, scaled: bool) -> pd.DataFrame:
-        pair = (central(one, score_px) for one in (interpolated(shifted, scaled), pairs[scaled][1]))
-        measures = PUBLISHED_METRICS if published else None
-        return score_volume(*pair, factor, metrics=[metric], mask=None, gap_step=gap_step, measures=measures)
+        return score_volume(
+            central(interpolated(shifted, scaled), score_px),
+            central(pairs[scaled][1], score_px),
+            factor,
+            metrics=[metric],
+            mask=None,
+            gap_step=gap_step,
+            measures=PUBLISHED_METRICS if published else None,
+        )
 
     for protocol in SCORED:
         items = PROTOCOLS[protocol]

@@ -36,16 +36,10 @@ def budget_table(runs: Runs, profiles: Mapping[str, tuple[str, str]] | None = No
         scored, trained = (profiles or {}).get(dataset, ("", ""))
         profile = scored if per_scan else training.get("slice_profile") or trained
         row = [dataset, int(factor), method, training["updates"], seconds, per_scan, training["ended"]]
-        rows.append(dict(zip(COLUMNS, [*row, "" if profile == scored else profile], strict=True)))
+        rows.append([*row, "" if profile == scored else profile])
     table = pd.DataFrame(rows, columns=COLUMNS)
     # "budget" is the first of the ends by name.
-    how = {
-        "updates": "mean",
-        "training_seconds": "mean",
-        "per_scan": "first",
-        "ended": "min",
-        "other_profile": "first",
-    }
+    how = dict(zip(COLUMNS[len(KEYS) :], ("mean", "mean", "first", "min", "first"), strict=True))
     return table.astype({"updates": float}).groupby(KEYS, sort=False).agg(how).reset_index()
 
 

@@ -135,11 +135,7 @@ def decimate_shard(
     files = list(volumes_of([normalised]).values())
     with replacing(output) as folder:
         folder.mkdir(parents=True)
-        for_each(
-            functools.partial(_decimate, factor=factor, dataset=dataset, folder=folder),
-            files,
-            workers,
-        )
+        for_each(functools.partial(_decimate, factor=factor, dataset=dataset, folder=folder), files, workers)
         write_record(folder, read_record(Path(normalised)))
 
 

@@ -14,7 +14,6 @@ from interslice.methods.precomputed import read_frame
 from interslice.report.reader_study import files_of, first_seed
 
 INPUTS, RESULTS = "inputs", "results"
-ENDINGS = (".nii.gz", ".nii")
 ABOUT = """\
 The low-resolution test volumes of the study {study}: inputs/DATASET_KN/SUBJECT.nii.gz, intensities in [0, 1], spacing in mm.
 
@@ -76,11 +75,9 @@ def submit_check(folder: Path) -> tuple[list[str], int]:
     for place in places:
         factor = int(place.name.rpartition("_K")[2])
         inputs = files_of([place], ".nii.gz")
-        results = {
-            subject: path
-            for subject in inputs
-            for path in found_files(folder / RESULTS / place.name, subject)
-        }
+        there = [folder / RESULTS / place.name]
+        found = files_of(there, ".nii") | files_of(there, ".nii.gz")
+        results = {subject: found[subject] for subject in inputs if subject in found}
         if not results:
             lines.append(f"{place.name}: nothing submitted")
             continue
@@ -96,13 +93,6 @@ def submit_check(folder: Path) -> tuple[list[str], int]:
     if not good + faults:
         raise InputError(f"{folder}: found no result, allowed are files {RESULTS}/DATASET_KN/SUBJECT.nii.gz")
     return lines, faults
-
-
-def found_files(folder: Path, subject: str) -> list[Path]:
-    """The first file of a subject, if there is one."""
-    return [folder / f"{subject}{ending}" for ending in ENDINGS if (folder / f"{subject}{ending}").is_file()][
-        :1
-    ]
 
 
 def check_result(path: Path, given: Path, factor: int) -> None:
