@@ -5,6 +5,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from dicom_files import edit_each, enhanced, mosaic
 from generators import SHORT_AXIS, cine, edit_dicom, write_dicom_series
@@ -279,3 +281,22 @@ def test_what_headers_say_of_thickness_and_gap(tmp_path):
     stack = read_own_series(tmp_path / "a")
     assert (stack.thickness_mm, nib.affines.voxel_sizes(stack.affine)[2]) == (5, pytest.approx(8))
     assert any("SpacingBetweenSlices says 2 mm, the positions 8 mm" in text for text in stack.remarks)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_frames_of_an_enhanced_object_have_a_scale_each(tmp_path, compressed):
+    """ITK, which decodes compressed pixels, would rescale all frames as the first."""
+    volume = numbers(5)
+    path = enhanced(tmp_path / "XA", volume)
+    image = pydicom.dcmread(path)
+    del image.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+    for index, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
+        scale = Dataset()
+        scale.RescaleSlope, scale.RescaleIntercept = 1 + 0.5 * index, -3.0 * index
+        frame.PixelValueTransformationSequence = [scale]
+    if compressed:
+        image.compress(RLELossless)
+    image.save_as(path)
+    index = np.arange(5)
+    expected = volume[..., 0].transpose(2, 1, 0) * (1 + 0.5 * index) - 3 * index
+    np.testing.assert_array_equal(read_own_series(path).data[..., 0], expected)

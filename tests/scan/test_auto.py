@@ -13,7 +13,7 @@ from interslice.methods.shipped import FINISHED, PRETRAINED, Finished, read_sett
 from interslice.scan import auto
 from interslice.scan.auto import candidates, choose_best, held_out_stacks, predicted, worthwhile
 from interslice.scan.grid import Grid, grid_for
-from interslice.scan.models import load_model
+from interslice.scan.models import conventional, load_model
 from interslice.scan.scans import scan_from_image
 from interslice.scan.upsampling import predict, upsample_scan
 from phantoms import ellipsoids
@@ -224,3 +224,12 @@ def test_help_and_refusals_name_the_finished_models(tmp_path, capsys):
     source = str(saved(nifti(), tmp_path / "scan.nii"))
     assert main(["upsample", source, "--method", "cae_residual", "-o", str(tmp_path / "a.nii")]) == 2
     assert "cae_residual_K4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1)])
+def test_registration_follows_what_moves_in_slices_one_pixel_wide(shape):
+    """Half-way between lines that are 4 pixels apart lies the line that is moved by 2."""
+    line = np.exp(-((np.arange(64) - 28) ** 2) / 50).astype(np.float32)
+    volume = np.stack([np.roll(line, 4 * step).reshape(shape) for step in range(3)])
+    found = conventional("registration").method.interpolate(volume, 2)
+    np.testing.assert_allclose(found[1].ravel(), np.roll(line, 2), atol=0.02)

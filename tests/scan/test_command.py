@@ -218,6 +218,20 @@ def header_bytes(**fields):
     return make
 
 
+def packed(name):
+    """A gzip file that is called `name`."""
+
+    def make(folder):
+        path = saved(nifti(), folder / "whole.nii.gz")
+        return path.rename(folder / name)
+
+    return make
+
+
+def not_packed(folder):
+    return saved(nifti(), folder / "plain.nii").rename(folder / "bad.nii.gz")
+
+
 def huge_gzip(folder):
     path = header_bytes(dim=(slice(1, 4), 20000))(folder)
     (folder / "bad.nii.gz").write_bytes(gzip.compress(path.read_bytes()))
@@ -315,6 +329,8 @@ BAD_SCANS = {
     "not_an_image": (content("bad.nii", b"hello" * 200), "bad.nii: not a readable image"),
     "another_suffix": (content("bad.txt", b"hello"), "bad.txt: not a readable image"),
     "empty_file": (content("bad.nii.gz", b""), "bad.nii.gz: not a readable image"),
+    "gzip_without_its_suffix": (packed("bad.nii"), "bad.nii: is compressed by gzip, which its name does not say; rename"),
+    "suffix_without_its_gzip": (not_packed, "bad.nii.gz: is not compressed, as its name says; rename it to bad.nii"),
     "cut_gzip": (cut_gzip, "bad.nii.gz: not a readable image"),
     "damaged_gzip": (damaged_gzip, "bad.nii.gz: not a readable image"),
     "cut_file": (
@@ -488,6 +504,8 @@ def test_bad_models_are_refused(scan, tmp_path, capsys):
     (tmp_path / "cut.pt").write_bytes(good.read_bytes()[:5000])
     (tmp_path / "text.pt").write_text("not a checkpoint")
     torch.save({"weights": {}}, tmp_path / "foreign.pt")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
     torch.save(state | {"format": 99}, tmp_path / "future.pt")
     wide = state | {"settings": state["settings"] | {"network": state["settings"]["network"] | {"latent": 4}}}
     torch.save(wide, tmp_path / "other.pt")
@@ -497,7 +515,16 @@ def test_bad_models_are_refused(scan, tmp_path, capsys):
     for arguments, sentence in [
         (["--model", tmp_path / "cut.pt"], "cut.pt: not a readable checkpoint"),
         (["--model", tmp_path / "text.pt"], "text.pt: not a readable checkpoint"),
-        (["--model", tmp_path / "foreign.pt"], "foreign.pt: found checkpoint format None, allowed is 1"),
+        (["--model", scan], "not a readable checkpoint of interslice, it is cut or of another program\n"),
+        (
+            ["--model", tmp_path / "script.pt"],
+            "script.pt: not a readable checkpoint of interslice, it is cut or of another program\n",
+        ),
+        (
+            ["--model", tmp_path / "module.pt"],
+            "module.pt: not a readable checkpoint of interslice, it is cut or of another program\n",
+        ),
+        (["--model", tmp_path / "foreign.pt"], "foreign.pt: found a checkpoint of another program"),
         (["--model", tmp_path / "future.pt"], "future.pt: found checkpoint format 99, allowed is 1"),
         (["--model", tmp_path / "other.pt"], "other.pt: the weights do not fit the cae network"),
         (["--model", tmp_path / "unknown.pt"], "unknown.pt: found a checkpoint of method magic, allowed are"),

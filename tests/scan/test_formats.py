@@ -234,3 +234,27 @@ def test_a_header_extension_with_dicom_is_copied_though_pydicom_is_not_loaded(tm
     read, written = (Path(tmp_path / name).read_bytes() for name in ("a.nii", "b.nii"))
     assert content in written[348:400]
     assert read[348:352] == written[348:352]
+
+
+@pytest.mark.parametrize("suffix", [".mgz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("time", [0, -3, np.nan])
+def test_a_series_that_says_no_time_of_a_frame_can_be_written(tmp_path, suffix, time):
+    image = nifti(shape=(*SHAPE, 2))
+    image.header["pixdim"][4] = time
+    write_scan(scan_from_image(image, "series"), tmp_path / f"series{suffix}")
+    found = read_scan(tmp_path / f"series{suffix}")
+    np.testing.assert_array_equal(found.stored, values(shape=(*SHAPE, 2)))
+    assert found.frame_seconds == [0.0 if suffix == ".mgz" else 1.0]
+
+
+NIBABEL = Path(nib.__file__).parent / "tests" / "data"
+
+
+@pytest.mark.parametrize("name", ["scaled+tlrc.HEAD", "phantom_varscale.PAR"])
+def test_formats_with_a_scale_of_every_volume_or_slice_are_read_with_it(name):
+    """AFNI and PAR/REC files that come with nibabel, whose values nibabel itself says."""
+    if not (NIBABEL / name).exists():
+        pytest.skip("nibabel came without its test data")
+    np.testing.assert_allclose(
+        interslice.read(NIBABEL / name).get_fdata(), nib.load(NIBABEL / name).get_fdata()
+    )

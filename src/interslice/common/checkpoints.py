@@ -1,6 +1,7 @@
 """Checkpoints: what was trained, with what, how far. Read with weights only, so that no file can run code."""
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from interslice.common.errors import InputError
 from interslice.common.files import replacing
 
 FORMAT = 1
+# What the unpickler raises for a file that is cut, is none of torch's, or holds more than weights.
+NO_CHECKPOINT = (
+    RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError, struct.error,
+    pickle.UnpicklingError,
+)  # fmt: skip
 
 
 def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
@@ -24,12 +30,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; InputError where the file is not one of ours."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable checkpoint ({reason})") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        found = state.get("format") if isinstance(state, dict) else type(state).__name__
-        raise InputError(f"{path}: found checkpoint format {found}, allowed is {FORMAT}")
+    except OSError as error:
+        raise InputError(f"{path}: not a readable checkpoint ({error.strerror or error})") from error
+    except NO_CHECKPOINT as error:  # torch explains at length how to read it all the same, which may run code
+        raise InputError(
+            f"{path}: not a readable checkpoint of interslice, it is cut or of another program"
+        ) from error
+    if not isinstance(state, dict) or "format" not in state:
+        raise InputError(f"{path}: found a checkpoint of another program, allowed are those of interslice")
+    if state["format"] != FORMAT:
+        raise InputError(f"{path}: found checkpoint format {state['format']}, allowed is {FORMAT}")
     return state
 
 

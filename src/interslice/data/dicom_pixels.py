@@ -1,5 +1,6 @@
 """The pixels of DICOM images, of single ones, enhanced multi-frame objects and Siemens mosaics."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,12 +8,24 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage, generate_uid
 
 from interslice.common.errors import InputError
 from interslice.common.memory import check_memory
 from interslice.data.dicom_headers import Slice, read_dataset
-from interslice.data.itk import itk_path
 
+# What a decoder has to know of the pixels.
+LAYOUT: tuple[str, ...] = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+)
+LAYOUT += ("PixelRepresentation", "PixelData")
 UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyError, NotImplementedError)
 
 
@@ -47,24 +60,22 @@ def pixels_of(image: Slice) -> np.ndarray:
 
 def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
     """The grey values (rows, columns) float32 of images of one file, rescale slope and intercept applied."""
-    path, scaled = images[0].path, False
+    path, compressed = images[0].path, False
     try:
         dataset = read_dataset(path)
-        scaled = dataset.file_meta.TransferSyntaxUID.is_compressed
-        if scaled:
-            # SimpleITK carries the decoders (JPEG, JPEG 2000, RLE) that pydicom leaves to plug-ins; it
-            # rescales itself.
-            whole = sitk.GetArrayFromImage(sitk.ReadImage(itk_path(path)))
+        compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+        if compressed:
+            whole = decoded(dataset)
         else:
             check_length(dataset)
             whole = dataset.pixel_array
-            whole = whole[np.newaxis] if whole.ndim == 2 else whole
-            if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # the largest value is black
-                top = (1 << int(dataset.BitsStored)) - 1 if not dataset.PixelRepresentation else -1
-                whole = top - whole.astype(np.int64)
+        whole = whole[np.newaxis] if whole.ndim == 2 else whole
+        if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # the largest value is black
+            top = (1 << int(dataset.BitsStored)) - 1 if not dataset.PixelRepresentation else -1
+            whole = top - whole.astype(np.int64)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
-        if scaled:
+        if compressed:
             reason = (
                 f"compressed as {dataset.file_meta.TransferSyntaxUID.name}; dcm2niix or gdcmconv --raw may"
             )
@@ -78,5 +89,26 @@ def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
             pixels = whole[image.frame] if image.frame < len(whole) else np.empty((0, 0))
         if pixels.shape != image.size:
             raise InputError(f"{path}: found {pixels.shape} pixels, the header says {image.size}")
-        slope, intercept = (1.0, 0.0) if scaled else image.scale
+        slope, intercept = image.scale
         yield pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def decoded(dataset: Dataset) -> np.ndarray:
+    """The stored values (frames, rows, columns) of compressed pixels.
+
+    SimpleITK carries the decoders (JPEG, JPEG-LS, JPEG 2000, RLE) that pydicom leaves to plug-ins. It is given the pixels
+    alone: of a whole file it would rescale all frames as the first one.
+    """
+    alone = Dataset()
+    alone.update({dataset[key].tag: dataset[key] for key in LAYOUT if key in dataset})
+    alone.PhotometricInterpretation = "MONOCHROME2"
+    alone.SOPClassUID, alone.SOPInstanceUID = (
+        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+        generate_uid(),
+    )
+    alone.file_meta = FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pixels.dcm"
+        alone.save_as(file, enforce_file_format=True)
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(file)))

@@ -16,6 +16,8 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.freesurfer.mghformat import MGHError
+from nibabel.minc1 import MincError
+from nibabel.parrec import PARRECError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from interslice.common.errors import InputError
@@ -28,8 +30,8 @@ GZIP_START = b"\x1f\x8b"
 GZIP_MOST = 1032  # deflate cannot shrink data further than this
 # What nibabel, gzip and numpy raise for a file that is missing, cut, not what its name says, or of a library that is not there.
 READ_ERRORS = (
-    ImageFileError, HeaderDataError, MGHError, OSError, EOFError, ValueError, TypeError, ArithmeticError, LookupError,
-    AttributeError, ImportError, zlib.error, struct.error, ExpatError,
+    ImageFileError, HeaderDataError, MGHError, MincError, PARRECError, OSError, EOFError, ValueError, TypeError,
+    ArithmeticError, LookupError, AttributeError, ImportError, zlib.error, struct.error, ExpatError,
 )  # fmt: skip
 FORM_CODES = range(6)  # of NIfTI, which say what a form is
 
@@ -41,6 +43,7 @@ def open_image(path: str | Path) -> SpatialImage:
     where the header promises more voxels than the file can hold.
     """
     with readable(path):
+        check_packed(Path(path))
         image = nib.load(path)
         shape = getattr(image, "shape", ())
         if not isinstance(image, SpatialImage):
@@ -51,6 +54,20 @@ def open_image(path: str | Path) -> SpatialImage:
             )
         check_header(image, Path(path))
         return image
+
+
+def check_packed(path: Path) -> None:
+    """Refuse a file whose name and content say differently whether it is compressed."""
+    with open(path, "rb") as file:
+        start = file.read(len(GZIP_START))
+    packed = start == GZIP_START
+    said = path.name.lower().endswith((".gz", ".mgz"))
+    if packed and not said:
+        raise InputError(
+            f"{path}: is compressed by gzip, which its name does not say; rename it to {path.name}.gz"
+        )
+    if start and said and not packed and path.suffix.lower() == ".gz":
+        raise InputError(f"{path}: is not compressed, as its name says; rename it to {path.stem}")
 
 
 def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:

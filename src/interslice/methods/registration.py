@@ -49,7 +49,8 @@ class Registration(Method):
         demons.SetStandardDeviations(self.settings["smoothing_px"])
         demons.SetSmoothDisplacementField(True)
         demons.SetNumberOfThreads(1)  # sums over threads are in no fixed order: one makes equal runs equal
-        images = [SimpleITK.GetImageFromArray(np.ascontiguousarray(image)) for image in (fixed, moving)]
+        thin = [(0, max(0, 2 - side)) for side in fixed.shape]  # on one row demons divide 0 by 0
+        images = [SimpleITK.GetImageFromArray(np.pad(image, thin, mode="edge")) for image in (fixed, moving)]
         found: SimpleITK.Image | None = None
         every = self.settings["iterations"]
         for level, iterations in zip(reversed(range(len(every))), every, strict=True):
@@ -60,7 +61,7 @@ class Registration(Method):
             demons.SetNumberOfIterations(iterations)
             found = demons.Execute(*pair, *start)
         assert found is not None  # the level of the images themselves is never left out
-        field = SimpleITK.GetArrayFromImage(found)
+        field = SimpleITK.GetArrayFromImage(found)[: fixed.shape[0], : fixed.shape[1]]
         return np.stack([field[..., 1], field[..., 0]]).astype(np.float32)  # ITK counts (column, row)
 
 

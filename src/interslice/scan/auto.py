@@ -79,9 +79,7 @@ def candidates(scan: Scan, grid: Grid | None) -> tuple[list[Model], list[str]]:
     """The models to compare, and why others are left out."""
     models, left_out = [], []
     for name in UNTRAINED:
-        if name == SLOW and min(scan.stored_frame(0).shape[1:]) < 2:
-            left_out.append("registration not tried on slices one pixel wide")
-        elif name == SLOW and scan.stored.size > MOST_REGISTERED:
+        if name == SLOW and scan.stored.size > MOST_REGISTERED:
             left_out.append("registration not tried, it would take minutes (--method registration)")
         else:
             models.append(conventional(name))

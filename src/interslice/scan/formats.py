@@ -121,7 +121,7 @@ def write_itk(scan: Scan, path: Path) -> None:
     sizes = nib.affines.voxel_sizes(affine)
     direction = np.eye(values.ndim)
     direction[:3, :3] = affine[:3, :3] / sizes
-    image.SetSpacing([*sizes.tolist(), *scan.frame_seconds])
+    image.SetSpacing([*sizes.tolist(), *(seconds or 1.0 for seconds in scan.frame_seconds)])
     image.SetOrigin([*affine[:3, 3].tolist(), *([0.0] * extra)])
     image.SetDirection(direction.ravel().tolist())
     compressed = not has_suffix(path, (".mhd",))

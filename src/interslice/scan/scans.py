@@ -5,6 +5,7 @@ the header that describe that axis change. Stored values, their type, byte order
 their codes and the units are those of the input.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +92,10 @@ class Scan:
 
     @property
     def frame_seconds(self) -> list[float]:
-        """From a frame to the next, of a 4-D scan; in the header's own unit where that is no time."""
+        """From a frame to the next, of a 4-D scan; in the header's own unit where that is no time, 0 where it says none."""
         seconds = SECONDS.get(self.header.get_xyzt_units()[1], 1.0)
-        return [float(size) * seconds for size in self.header.get_zooms()[3 : self.stored.ndim]]
+        sizes = [float(size) for size in self.header.get_zooms()[3 : self.stored.ndim]]
+        return [size * seconds if 0 < size < math.inf else 0.0 for size in sizes]
 
     def parts(self) -> list["Scan"]:
         """The scans of real numbers that this one is made of: itself, or of complex voxels the real and the imaginary part."""
@@ -220,7 +222,9 @@ def scan_from_image(
             f"{name}: found {len(image.shape)}-D data of shape {image.shape}, allowed are 3-D and 4-D images"
         )
     proxy: Any = image.dataobj
-    if nib.is_proxy(proxy) and hasattr(proxy, "get_unscaled"):
+    if (
+        type(proxy) is nib.arrayproxy.ArrayProxy
+    ):  # those of AFNI and PAR/REC have a scale of every volume or slice
         stored, slope, inter = proxy.get_unscaled(), float(proxy.slope), float(proxy.inter)
     else:
         stored, slope, inter = np.asanyarray(proxy), 1.0, 0.0
