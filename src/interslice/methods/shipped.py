@@ -9,9 +9,8 @@ import yaml
 FOLDER = Path(__file__).parent
 SETTINGS, PRETRAINED = FOLDER / "settings", FOLDER / "pretrained"
 THICKNESS = "thickness"  # as slice profile of a scan of one's own: a slab as thick as its slices
-ALIKE = (
-    0.25  # of a gap or thickness: so far beside what a model was trained for it is still used without a word
-)
+# Of a gap or thickness: so far beside what a model was trained for it is still used without a word.
+ALIKE = 0.25
 
 
 @dataclass(frozen=True)

@@ -43,14 +43,8 @@ def methods_paragraph(study: Mapping[str, Any], tests: pd.DataFrame, environment
     `provenance.environment_record`.
     """
     config = study["config"]
-    data = [_dataset(name, dataset, config, tests) for name, dataset in study["datasets"].items()]
-    parts = [
-        " ".join(data),
-        _methods(study),
-        _scores(study),
-        _statistics(study, tests),
-        _software(environment),
-    ]
+    data = " ".join(_dataset(name, dataset, config, tests) for name, dataset in study["datasets"].items())
+    parts = data, _methods(study), _scores(study), _statistics(study, tests), _software(environment)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -79,18 +73,12 @@ def _methods(study: Mapping[str, Any]) -> str:
     ]
     for name, settings in methods.items():
         if settings["role"] == "trained":
-            budget = (
-                "a finished model, not trained in this study"
-                if settings.get("checkpoint")
-                else _budgets(study, name)
-            )
+            finished = "a finished model, not trained in this study"
+            budget = finished if settings.get("checkpoint") else _budgets(study, name)
             sentences.append(f"{settings['label']}: {budget}.")
         elif "learns_from" in settings:
-            what = (
-                "results that were made elsewhere, by something"
-                if "results" in settings
-                else "a program from elsewhere"
-            )
+            results = "results that were made elsewhere, by something"
+            what = results if "results" in settings else "a program from elsewhere"
             sentences.append(f"{settings['label']}: {what} that {LEARNED[settings['learns_from']]}.")
     if any(s["role"] == "trained" and not s.get("checkpoint") for s in methods.values()):
         sentences.append(
@@ -148,11 +136,7 @@ def _scores(study: Mapping[str, Any]) -> str:
         f"Synthesised slices of {gaps_text(scoring['gap_step'])} were scored by {metrics}; kept slices are "
         "reported apart. Values that are not finite were counted and none was dropped."
     )
-    learned = [
-        settings["label"]
-        for settings in study["methods"].values()
-        if _learned_from(settings, scoring["lpips"])
-    ]
+    learned = [one["label"] for one in study["methods"].values() if _learned_from(one, scoring["lpips"])]
     if "lpips" not in scoring["metrics"] or not learned:
         return text
     return (

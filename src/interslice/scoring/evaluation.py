@@ -32,12 +32,8 @@ class TestCase:
     @property
     def files(self) -> list[Path]:
         """All that scores depend on."""
-        return [
-            self.reference,
-            self.low,
-            self.interpolated,
-            *filter(None, [self.with_lesions, labels_beside(self.reference)]),
-        ]
+        where_scored = self.with_lesions, labels_beside(self.reference)
+        return [self.reference, self.low, self.interpolated, *filter(None, where_scored)]
 
 
 def evaluate(

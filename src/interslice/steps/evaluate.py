@@ -43,8 +43,7 @@ def score_method(
     keys: dataset, method, K, seed of the rows; with_lesions: the shard interpolated with lesions, for metrics that need
     it. What is done is kept in the folder `resume`, as in `interpolate.interpolate_volumes`.
     """
-    folders = [normalised, low, interpolated, *([with_lesions] if with_lesions else [])]
-    check_same_reference(folders)
+    check_same_reference([normalised, low, interpolated, *([with_lesions] if with_lesions else [])])
     network = load_lpips(lpips, backbone) if backbone else None
     set_threads(threads)
     cases = shard_cases(normalised, low, interpolated, with_lesions)
@@ -64,12 +63,10 @@ def score_method(
     run = [digest, keys, metrics, gap_step, lpips, slice_profile, score_px]
     run += [sha256_of(backbone)] if backbone else []
     files = {subject: case.files for subject, case in cases.items()}
-    done = [folder for _, folder in done_subjects(files, work, resume=resume, run=run)]
-    write_tables(done, scores)
+    write_tables([folder for _, folder in done_subjects(files, work, resume=resume, run=run)], scores)
     with replacing(means) as temporary:
         frame_means(read_scores(scores)).to_parquet(temporary, index=False)
-    names = {"normalised": normalised, "low": low, "interpolated": interpolated}
-    write_json({name: str(folder) for name, folder in names.items()}, places)
+    write_json({"normalised": normalised, "low": low, "interpolated": interpolated}, places)
     shutil.rmtree(resume)
 
 

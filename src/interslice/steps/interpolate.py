@@ -52,6 +52,7 @@ def interpolate_volumes(
     """
     check_same_reference([normalised, low])
     references, lows = volumes_of([normalised]), volumes_of([low])
+    files = {subject: [references[subject], path] for subject, path in lows.items()}
     if unseen_of:
         refuse_seen(checkpoint, unseen_of, list(lows))
     every = {**settings, **told}
@@ -60,19 +61,14 @@ def interpolate_volumes(
     set_threads(threads)
 
     def work(subject: str, folder: Path) -> None:
-        volume = open_volume(lows[subject])
-        frames, seconds = interpolate_subject(
-            method, subject, references[subject], lows[subject], factor, lesions
-        )
-        write_interpolated(
-            frames, volume, factor, folder / f"{subject}{ENDING}", exact=method.needs_reference
-        )
+        pair, result = (references[subject], lows[subject]), folder / f"{subject}{ENDING}"
+        frames, seconds = interpolate_subject(method, subject, *pair, factor, lesions)
+        write_interpolated(frames, open_volume(lows[subject]), factor, result, exact=method.needs_reference)
         cost = {"subject": subject, "frames": len(frames), "voxels": int(frames[0].size), "seconds": seconds}
         cost |= {"training": training, "peak_mib": peak_mib(), "threads": threads}
         (folder / COST).write_text(json.dumps(cost))
 
     run = [digest, factor, settings, lesions, *([sha256_of(checkpoint)] if checkpoint else [])]
-    files = {subject: [references[subject], path] for subject, path in lows.items()}
     with replacing(output) as to:
         to.mkdir(parents=True)
         done = dict(done_subjects(files, work, resume=resume, run=run))

@@ -40,17 +40,11 @@ def write_leaderboard(sources: Sequence[Path], output: Path) -> list[str]:
     """
     studies = [study for source in sources for study in read_studies(source)]
     check_alike([record for _, record in studies])
-    names = distinct([record for _, record in studies])
-    means = pd.concat(
-        [
-            table.assign(method=table["method"].map(name))
-            for (table, _), name in zip(studies, names, strict=True)
-        ]
-    ).sort_values(FRAME, ignore_index=True)
-    records = [
-        renamed(record, name, number)
-        for number, ((_, record), name) in enumerate(zip(studies, names, strict=True))
-    ]
+    tables, records = [], []
+    for (table, record), name in zip(studies, distinct([record for _, record in studies]), strict=True):
+        tables.append(table.assign(method=table["method"].map(name)))
+        records.append(renamed(record, name))
+    means = pd.concat(tables).sort_values(FRAME, ignore_index=True)
     with replacing(output) as folder:
         folder.mkdir(parents=True)
         table = pyarrow.Table.from_pandas(means, preserve_index=False)
@@ -163,7 +157,7 @@ def distinct(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
-def renamed(record: Mapping[str, Any], name: Mapping[str, str], number: int) -> dict[str, Any]:
+def renamed(record: Mapping[str, Any], name: Mapping[str, str]) -> dict[str, Any]:
     """A record under the names that its methods have among all, with labels that tell equal ones apart."""
     labels = {
         new: record["labels"][old] + (f" ({new.partition('@')[2]})" if "@" in new and "@" not in old else "")

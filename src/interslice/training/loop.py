@@ -236,12 +236,6 @@ def record(state: State, method: TrainedMethod, slabs: Sequence[Pair], factor: i
             }
     steps = state.step - (int(state.history[-1]["step"]) if state.history else 0)
     means = {name: total / steps for name, total in state.sums.items()}
-    state.history.append(
-        {
-            "step": state.step,
-            "compute_seconds": state.compute_seconds,
-            **means,
-            **{f"validation_{name}": value for name, value in scores.items()},
-        }
-    )
+    row = {"step": state.step, "compute_seconds": state.compute_seconds, **means}
+    state.history.append(row | {f"validation_{name}": value for name, value in scores.items()})
     state.sums = {}

@@ -65,10 +65,8 @@ class Clock:
     def __init__(self, state: State, device: torch.device) -> None:
         # On a GPU the processor waits, so its own time would say little.
         self.of_work = time.process_time if device.type == "cpu" else time.monotonic
-        self.started, self.work_started = (
-            time.monotonic() - state.seconds,
-            self.of_work() - state.compute_seconds,
-        )
+        self.started = time.monotonic() - state.seconds
+        self.work_started = self.of_work() - state.compute_seconds
 
     def read(self, state: State) -> None:
         """Bring the seconds of a state up to now."""

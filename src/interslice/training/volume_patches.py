@@ -12,9 +12,8 @@ from interslice.common.errors import InputError
 from interslice.data.spline import bspline_weights
 from interslice.training.triplets import adjust_contrast, draw_contrast
 
-SPLINE_MARGIN = (
-    5  # low-resolution slices beyond a patch: the spline's weight has fallen to a thousandth there
-)
+# Low-resolution slices beyond a patch: the spline's weight has fallen to a thousandth there.
+SPLINE_MARGIN = 5
 
 
 def check_pairs(

@@ -23,9 +23,8 @@ class TrainedMethod(Method):
     neighbours: ClassVar[int] = 2  # input slices that a synthesised slice depends on
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
     precision: str = "float32"  # of interpolation; bfloat16 means autocast
-    any_gap: ClassVar[bool] = (
-        False  # trains on windows of `training.windows`: any place in a gap of any width
-    )
+    # Whether it trains on windows of `training.windows`: any place in a gap of any width.
+    any_gap: ClassVar[bool] = False
     clip: ClassVar[float | None] = None  # largest norm of a group's gradient; None: any
     step: int = 0  # of the training that `losses` is asked in
     network: nn.Module
