@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from heads import head_volume
 from interslice.common.errors import InputError
-from interslice.data.masks import foreground_mask
+from interslice.data.masks import foreground_mask, holes
 
 
 def head_phantom() -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +47,16 @@ def test_foreground_does_not_depend_on_the_slices_taken_or_the_gain() -> None:
     mask = foreground_mask(volume)
     assert np.mean(foreground_mask(0.5 * volume) != mask) < 0.001
     assert np.mean(foreground_mask(volume[::4]) != mask[::4]) < 0.01  # thick slices
+
+
+def test_holes_are_those_that_scipy_fills_in_every_slice() -> None:
+    mask = np.random.default_rng(1).random((6, 40, 30)) < 0.6
+    in_plane = ndimage.generate_binary_structure(3, 1)
+    in_plane[[0, 2]] = False
+    filled = np.stack([ndimage.binary_fill_holes(one) for one in mask])
+    assert (filled != mask).sum() > 50
+    np.testing.assert_array_equal(mask | holes(mask, in_plane), filled)
+    assert not holes(np.ones((2, 5, 5), bool), in_plane).any()
 
 
 def test_foreground_of_a_real_head() -> None:
