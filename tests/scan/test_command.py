@@ -330,7 +330,10 @@ BAD_SCANS = {
     "another_suffix": (content("bad.txt", b"hello"), "bad.txt: not a readable image"),
     "empty_file": (content("bad.nii.gz", b""), "bad.nii.gz: not a readable image"),
     "gzip_without_its_suffix": (packed("bad.nii"), "bad.nii: is compressed by gzip, which its name does not say; rename"),
-    "suffix_without_its_gzip": (not_packed, "bad.nii.gz: is not compressed, as its name says; rename it to bad.nii"),
+    "suffix_without_its_gzip": (
+        not_packed,
+        "bad.nii.gz: not a readable image (not compressed by gzip, which its name says; an uncompressed image is bad.nii)",
+    ),
     "cut_gzip": (cut_gzip, "bad.nii.gz: not a readable image"),
     "damaged_gzip": (damaged_gzip, "bad.nii.gz: not a readable image"),
     "cut_file": (

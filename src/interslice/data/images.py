@@ -67,7 +67,9 @@ def check_packed(path: Path) -> None:
             f"{path}: is compressed by gzip, which its name does not say; rename it to {path.name}.gz"
         )
     if start and said and not packed and path.suffix.lower() == ".gz":
-        raise InputError(f"{path}: is not compressed, as its name says; rename it to {path.stem}")
+        raise InputError(
+            f"{path}: not a readable image (not compressed by gzip, which its name says; an uncompressed image is {path.stem})"
+        )
 
 
 def load_image(path: str | Path, trust: str | None = None) -> SpatialImage:
