@@ -16,16 +16,10 @@ from interslice.common.memory import check_memory
 from interslice.data.dicom_headers import Slice, read_dataset
 
 # What a decoder has to know of the pixels.
-LAYOUT: tuple[str, ...] = (
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-)
-LAYOUT += ("PixelRepresentation", "PixelData")
+LAYOUT = (
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "PixelData",
+)  # fmt: skip
 UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyError, NotImplementedError)
 
 

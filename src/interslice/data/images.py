@@ -61,12 +61,12 @@ def check_packed(path: Path) -> None:
     with open(path, "rb") as file:
         start = file.read(len(GZIP_START))
     packed = start == GZIP_START
-    said = path.name.lower().endswith((".gz", ".mgz"))
-    if packed and not said:
+    suffix = path.suffix.lower()
+    if packed and suffix not in (".gz", ".mgz"):
         raise InputError(
             f"{path}: is compressed by gzip, which its name does not say; rename it to {path.name}.gz"
         )
-    if start and said and not packed and path.suffix.lower() == ".gz":
+    if start and not packed and suffix == ".gz":
         raise InputError(
             f"{path}: not a readable image (not compressed by gzip, which its name says; an uncompressed image is {path.stem})"
         )

@@ -62,9 +62,9 @@ def method_styles(
     """A style per method by its place among those compared; controls are grey, supervised methods have a dagger."""
     styles, i, muted = {}, 0, iter("x+12")
     for method, label in labels.items():
-        look: list[Any] = [MUTED, next(muted, "|"), (0, (1, 2)), ""] if method in controls else []
-        if not look:
-            look = [kinds[i % len(kinds)] for kinds in (COLOURS, MARKERS, LINES, HATCHES)]
+        look: Iterable[Any] = (MUTED, next(muted, "|"), (0, (1, 2)), "")
+        if method not in controls:
+            look = (kinds[i % len(kinds)] for kinds in (COLOURS, MARKERS, LINES, HATCHES))
             i += 1
         styles[method] = MethodStyle(label + ("†" if method in supervised else ""), *look)
     return styles

@@ -222,9 +222,8 @@ def scan_from_image(
             f"{name}: found {len(image.shape)}-D data of shape {image.shape}, allowed are 3-D and 4-D images"
         )
     proxy: Any = image.dataobj
-    if (
-        type(proxy) is nib.arrayproxy.ArrayProxy
-    ):  # those of AFNI and PAR/REC have a scale of every volume or slice
+    # Its subclasses, of AFNI and PAR/REC, have a scale of every volume or slice.
+    if type(proxy) is nib.arrayproxy.ArrayProxy:
         stored, slope, inter = proxy.get_unscaled(), float(proxy.slope), float(proxy.inter)
     else:
         stored, slope, inter = np.asanyarray(proxy), 1.0, 0.0

@@ -39,7 +39,13 @@ def budget_table(runs: Runs, profiles: Mapping[str, tuple[str, str]] | None = No
         rows.append([*row, "" if profile == scored else profile])
     table = pd.DataFrame(rows, columns=COLUMNS)
     # "budget" is the first of the ends by name.
-    how = dict(zip(COLUMNS[len(KEYS) :], ("mean", "mean", "first", "min", "first"), strict=True))
+    how = {
+        "updates": "mean",
+        "training_seconds": "mean",
+        "per_scan": "first",
+        "ended": "min",
+        "other_profile": "first",
+    }
     return table.astype({"updates": float}).groupby(KEYS, sort=False).agg(how).reset_index()
 
 
