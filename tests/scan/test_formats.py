@@ -142,13 +142,43 @@ def test_headers_in_text_are_read_for_what_itk_leaves_out(tmp_path):
     scan = read(space.format('"m" "m" "m"'))
     np.testing.assert_allclose(scan.spacing_mm, (1, 1, 5), rtol=1e-6)
     assert scan.remarks == (
-        "2 key/value pair(s) of the header are not carried over (DWMRI_b-value, DWMRI_gradient_0000)",
+        "2 key/value pair(s) of the header are for NRRD alone (DWMRI_b-value, DWMRI_gradient_0000)",
     )
     assert read("").remarks[0] == "the header says no voxel sizes, 1 mm is taken"
     with pytest.raises(
         InputError, match="scan.nrrd: found units furlong of the axes, allowed is one of mm, cm"
     ):
         read(space.format('"furlong" "furlong" "furlong"'))
+
+
+def test_a_diffusion_scan_of_slicer_keeps_its_gradients(tmp_path):
+    """Their frame in ITK's space, and the values of a voxel as such; what counts slices goes."""
+    data = np.stack([values(), values() // 2])
+    pairs = [
+        "modality:=DWMRI",
+        "DWMRI_gradient_0001:=0 .6 .8",
+        r"note:=a: b\\n:= ä",
+        "Segment0_Extent:=0 19 0 17 0 6",
+    ]
+    header = [
+        "NRRD0005", "type: short", "dimension: 4", "space: right-anterior-superior", "sizes: 2 20 18 7",
+        "space directions: none (1,0,0) (0,1,0) (0,0,5)", "kinds: list domain domain domain", "endian: little",
+        "encoding: raw", "measurement frame: (0,1,0) (1,0,0.5) (0,0,1)", *pairs,
+    ]  # fmt: skip
+    source, target = tmp_path / "dwi.nrrd", tmp_path / "fine.nrrd"
+    source.write_bytes("\n".join(header).encode() + b"\n\n" + data.astype("<i2").tobytes(order="F"))
+    assert upsample(source, "-o", target) == 0
+    assert upsample(source, "-o", tmp_path / "fine.nii.gz") == 0
+    lines = target.read_bytes().split(b"\n\n")[0].decode().split("\n")
+    assert lines[-5:] == [
+        "measurement frame: (0,-1,0) (-1,0,0.5) (0,0,1)",
+        "kinds: list domain domain domain",
+        *pairs[:3],
+    ]
+    found, expected = sitk.ReadImage(str(target)), nib.load(tmp_path / "fine.nii.gz")
+    assert (found.GetDimension(), found.GetMetaData("modality")) == (3, "DWMRI")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(found).transpose(2, 1, 0, 3), expected.dataobj)
+    np.testing.assert_allclose(read_scan(target).affine, expected.affine)
 
 
 def test_a_name_that_itk_cannot_take_is_refused(tmp_path):

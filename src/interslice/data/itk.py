@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ SIZES = ("spacings", "space directions", "elementspacing", "elementsize")
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "micron": 0.001, "microns": 0.001}
 NO_LENGTH = ("", "s", "ms", "sec", "msec")  # of the units of axes
 PAIR = ":="
+VALUE_KINDS = ("list", "vector")  # of an axis that counts the values of a voxel
 MOST_LINES = 100_000
 
 
@@ -64,9 +66,44 @@ def itk_remarks(path: Path) -> tuple[str, ...]:
     said = [] if any(name in fields for name in SIZES) else ["the header says no voxel sizes, 1 mm is taken"]
     if pairs := [name.removeprefix(PAIR) for name in fields if name.startswith(PAIR)]:
         said.append(
-            f"{len(pairs)} key/value pair(s) of the header are not carried over ({', '.join(pairs[:3])})"
+            f"{len(pairs)} key/value pair(s) of the header are for NRRD alone ({', '.join(pairs[:3])})"
         )
     return tuple(said)
+
+
+def nrrd_lines(path: Path) -> tuple[str, ...]:
+    """The lines of an NRRD header that ITK leaves out and that hold for finer slices too: key/value pairs as they are (but the
+    extents of Slicer's segments, which count slices), a list of values as a kind, and the measurement frame, in ITK's space."""
+    if not has_suffix(path, NRRD):
+        return ()
+    fields = header_fields(path)
+    found = [
+        name.removeprefix(PAIR) + PAIR + value
+        for name, value in fields.items()
+        if name.startswith(PAIR) and "Extent" not in name
+    ]
+    if any(kind in fields.get("kinds", "").split() for kind in VALUE_KINDS):
+        found.insert(0, f"kinds: {VALUE_KINDS[0]} domain domain domain")
+    space = fields.get("space", "").lower()
+    signs = (
+        -1 if space.startswith(("right", "ras")) else 1,
+        -1 if "anterior" in space or space[1:2] == "a" else 1,
+        1,
+    )
+    if vectors := re.findall(r"\(([^)]*)\)", fields.get("measurement frame", "")):
+        frame = np.array([vector.split(",") for vector in vectors], dtype=float) * signs + 0.0  # no -0
+        found.insert(
+            0, f"measurement frame: {' '.join(f'({x:.17g},{y:.17g},{z:.17g})' for x, y, z in frame)}"
+        )
+    return tuple(found)
+
+
+def add_lines(path: Path, lines: Sequence[str]) -> None:
+    """Put `nrrd_lines` into the header of an NRRD file, in place of those of its own fields."""
+    head, rest = path.read_bytes().split(b"\n\n", 1)
+    fields = {line.split(": ")[0] for line in lines if PAIR not in line}
+    kept = [line for line in head.decode().split("\n") if line.split(": ")[0] not in fields]
+    path.write_bytes("\n".join([*kept, *lines]).encode() + b"\n\n" + rest)
 
 
 def header_fields(path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from interslice.common.errors import InputError
 from interslice.common.files import NO_SPACE, folder_of, replacing
 from interslice.data.images import LPS_TO_RAS
-from interslice.data.itk import META, has_suffix, itk_format, itk_path
+from interslice.data.itk import META, NRRD, add_lines, has_suffix, itk_format, itk_path
 from interslice.scan.scans import Scan
 
 NIFTI, MGH, PAIR = (".nii", ".nii.gz"), (".mgz", ".mgh"), (".img", ".hdr")
@@ -115,19 +115,24 @@ def write_itk(scan: Scan, path: Path) -> None:
     values = intensities(scan)
     if values.dtype.kind == "c" and has_suffix(path, META):
         raise InputError(f"{scan.name}: MetaImage files hold no {values.dtype} values; .nii.gz and .nrrd do")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T), isVector=False)
-    extra = values.ndim - 3
+    lines = scan.nrrd if has_suffix(path, NRRD) else ()
+    listed = values.ndim == 4 and values.dtype.kind != "c" and any(line.startswith("kinds") for line in lines)
+    array = np.moveaxis(values.T, 0, -1) if listed else values.T
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=listed)
+    extra = image.GetDimension() - 3
     affine = LPS_TO_RAS @ in_mm(scan)
     sizes = nib.affines.voxel_sizes(affine)
-    direction = np.eye(values.ndim)
+    direction = np.eye(3 + extra)
     direction[:3, :3] = affine[:3, :3] / sizes
-    image.SetSpacing([*sizes.tolist(), *(seconds or 1.0 for seconds in scan.frame_seconds)])
+    image.SetSpacing([*sizes.tolist(), *(seconds or 1.0 for seconds in scan.frame_seconds[:extra])])
     image.SetOrigin([*affine[:3, 3].tolist(), *([0.0] * extra)])
     image.SetDirection(direction.ravel().tolist())
     compressed = not has_suffix(path, (".mhd",))
     lower = path.with_suffix(path.suffix.lower())  # ITK writes no suffix in capitals
     try:
         sitk.WriteImage(image, itk_path(lower), useCompression=compressed, imageIO=itk_format(path))
+        if lines:
+            add_lines(lower, lines)
         os.replace(lower, path)
     finally:
         if lower.name != path.name:

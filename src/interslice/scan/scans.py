@@ -27,7 +27,7 @@ from interslice.data.images import (
     significant,
     voxel_affine,
 )
-from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_remarks, read_itk
+from interslice.data.itk import ITK_SUFFIXES, has_suffix, itk_remarks, nrrd_lines, read_itk
 from interslice.data.volumes import ANATOMICAL_AXES
 from interslice.scan.bids import slice_facts
 from interslice.scan.checks import check_one_geometry, check_there, check_voxels
@@ -50,7 +50,7 @@ class Scan:
     or NIfTI-2 of exactly this grid. affine: 4x4, voxel to world in the header's unit. axis: the array axis
     that counts slices. thickness_mm: of a slice, None where nothing says it. remarks: what its reader should know.
     places: the DICOM images that it was read from, None for other files. positions: of the slices in units of the slice
-    spacing, where their gaps differ; empty where that is 0, 1, 2, ...
+    spacing, where their gaps differ; empty where that is 0, 1, 2, ... nrrd: header lines for an NRRD output.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Scan:
     remarks: tuple[str, ...] = ()
     places: "Places | None" = None
     positions: tuple[float, ...] = ()
+    nrrd: tuple[str, ...] = ()
 
     @property
     def unit_mm(self) -> float:
@@ -170,9 +171,8 @@ def read_scan(
         check_one_geometry(str(path), trust)
         return read_dicom(path, str(path), axis, series, fill, nan)
     if has_suffix(path, ITK_SUFFIXES):
-        return replace(
-            scan_from_image(read_itk(path), str(path), axis, trust, nan), remarks=itk_remarks(path)
-        )
+        scan = scan_from_image(read_itk(path), str(path), axis, trust, nan)
+        return replace(scan, remarks=itk_remarks(path), nrrd=nrrd_lines(path))
     if has_suffix(path, (".bz2", ".zst")):  # of which nothing says how much they may hold
         raise InputError(f"{path}: found {path.suffix}, of compressed files .gz is allowed")
     image = open_image(path)
