@@ -8,6 +8,7 @@ from pydicom.uid import RLELossless
 from generators import cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
 from interslice.data.dicom import read_own_series, read_stack
+from interslice.data.dicom_headers import read_header
 from interslice.data.dicom_series import list_series, only_series
 from interslice.scan.scans import read_scan
 
@@ -130,6 +131,33 @@ def test_pixels_that_are_more_than_the_header_says_are_refused(tmp_path):
     edit_dicom(paths[1], BitsAllocated=8, BitsStored=8, HighBit=7)
     with pytest.raises(InputError, match=r"the pixels cannot be read \(\d+ bytes, the header says \d+\)"):
         read_own_series(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("HighBit", 15, "the pixels cannot be read .HighBit 15 of 12 bits stored, allowed is 11"),
+        ("PixelData", b"", "the pixels cannot be read"),
+    ],
+)
+def test_pixels_that_pydicom_takes_for_others_or_cannot_take_are_refused(tmp_path, key, value, said):
+    """It would take the lower 12 of the 16 bits where the upper ones hold the value."""
+    paths = write_dicom_series(tmp_path, cine(SHAPE, 1, seed=1))
+    edit_dicom(paths[1], **{"BitsStored": 12, "HighBit": 11, key: value})
+    with pytest.raises(InputError, match=f"{paths[1].name}: {said}"):
+        read_own_series(tmp_path)
+
+
+def test_a_header_of_the_wrong_length_is_one_line(tmp_path):
+    """pydicom's error is none of Python's kinds and quotes the bytes of the file."""
+    paths = write_dicom_series(tmp_path, cine(SHAPE, 1, seed=1))
+    whole = paths[-1].read_bytes()
+    length = b"\2\0\0\0UL\4\0"  # of the first element: the length of its group
+    assert whole.count(length) == 1
+    paths[-1].write_bytes(whole.replace(length, b"\2\0\0\0UL\7\0"))
+    with pytest.raises(InputError, match=f"{paths[-1].name}: the DICOM header cannot be read") as caught:
+        read_header(paths[-1])
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 250
 
 
 def test_a_series_that_does_not_fit_into_memory_is_named(tmp_path):

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from interslice.common.errors import InputError
 from interslice.data.dicom_frames import frame_headers, image_type
-from interslice.data.images import begins_bare
+from interslice.data.images import READ_ERRORS, begins_bare
 
 CONTRAST = (
     "EchoTime",
@@ -43,6 +43,14 @@ SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture, and its multi-fra
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"  # and what is stored like it: labels on the grid of other images
 SCREENSHOT_FOUND = "found a screenshot"
 CONVERT = "convert it to NIfTI (dcm2niix)"
+UNREADABLE = (
+    *READ_ERRORS,
+    RuntimeError,
+    AssertionError,
+    NameError,
+    BytesLengthException,
+)  # what readers of DICOM raise
+REASON = 160  # characters of what they say
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
@@ -128,10 +136,15 @@ def read_header(path: Path) -> list[Slice]:
         return []
     except EOFError as error:
         raise Unusable("it is cut", Dataset(), path) from error
-    except (OSError, ValueError, AttributeError, TypeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
-        raise Unusable(f"the DICOM header cannot be read ({error})", Dataset(), path) from error
+        raise Unusable(f"the DICOM header cannot be read ({shortened(error)})", Dataset(), path) from error
+
+
+def shortened(error: Exception) -> str:
+    """What a reader says is wrong, in one line without the bytes of a file."""
+    return " ".join(str(error).partition("b'")[0].split())[:REASON] or type(error).__name__
 
 
 def is_image(header: pydicom.FileDataset) -> bool:
@@ -174,7 +187,7 @@ def mosaic_tiles(header: Dataset, path: Path) -> Iterator[Slice]:
     try:
         whole = MosaicWrapper(read_dataset(path, stop_before_pixels=True))
         step = whole.slice_normal * whole.voxel_sizes[2]
-    except (WrapperError, CSAReadError, KeyError, TypeError) as error:
+    except (WrapperError, CSAReadError, *UNREADABLE) as error:
         message = f"found a Siemens mosaic without the private header that describes it; {CONVERT}"
         raise Unusable(message, header, path) from error
     header.Rows, header.Columns, count = whole.image_shape

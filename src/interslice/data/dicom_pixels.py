@@ -13,14 +13,13 @@ from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage, gen
 
 from interslice.common.errors import InputError
 from interslice.common.memory import check_memory
-from interslice.data.dicom_headers import Slice, read_dataset
+from interslice.data.dicom_headers import UNREADABLE, Slice, read_dataset, shortened
 
 # What a decoder has to know of the pixels.
 LAYOUT = (
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelData",
 )  # fmt: skip
-UNREADABLE = (ValueError, AttributeError, RuntimeError, OSError, EOFError, KeyError, NotImplementedError)
 
 
 def read_data(places: Sequence[Sequence[Slice]]) -> np.ndarray:
@@ -40,8 +39,11 @@ def read_data(places: Sequence[Sequence[Slice]]) -> np.ndarray:
     return data
 
 
-def check_length(dataset: Any) -> None:
-    """ValueError where there are more pixels than the header says: pydicom would take the first of them."""
+def check_layout(dataset: Any) -> None:
+    """ValueError where pydicom would take the wrong bits, or the first of more pixels than the header says."""
+    stored, high = (int(dataset.get(key) or 0) for key in ("BitsStored", "HighBit"))
+    if stored and "HighBit" in dataset and high != stored - 1:
+        raise ValueError(f"HighBit {high} of {stored} bits stored, allowed is {stored - 1}")
     frame = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     frames, held = int(dataset.get("NumberOfFrames") or 1), len(dataset.get("PixelData") or b"")
     if held >= (frames + 1) * frame > 0:
@@ -61,14 +63,14 @@ def read_pixels(images: Sequence[Slice]) -> Iterator[np.ndarray]:
         if compressed:
             whole = decoded(dataset)
         else:
-            check_length(dataset)
+            check_layout(dataset)
             whole = dataset.pixel_array
         whole = whole[np.newaxis] if whole.ndim == 2 else whole
         if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # the largest value is black
             top = (1 << int(dataset.BitsStored)) - 1 if not dataset.PixelRepresentation else -1
             whole = top - whole.astype(np.int64)
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())
+        reason = shortened(error)
         if compressed:
             reason = (
                 f"compressed as {dataset.file_meta.TransferSyntaxUID.name}; dcm2niix or gdcmconv --raw may"
