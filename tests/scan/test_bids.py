@@ -101,8 +101,22 @@ def test_metadata_of_folders_above_holds_where_nothing_nearer_says_otherwise(tre
 def test_events_of_a_run_come_along_under_their_own_name(tree, tmp_path, capsys):
     add(tree, "sub-1/func/sub-1_task-rest_bold.nii.gz")
     (tree / "sub-1/func/sub-1_task-rest_events.tsv").write_text("onset\tduration\n1\t2\n")
-    assert run(capsys, tree, "--include", "sub-*/func/*_bold.nii.gz", "-o", tmp_path / "out")[0] == 0
-    assert (tmp_path / "out/sub-1/func/sub-1_task-rest_events.tsv").read_text() == "onset\tduration\n1\t2\n"
+    add(tree, "sub-1/func/sub-1_task-rest_echo-2_bold.nii.gz", "sub-1/func/sub-1_task-move_bold.nii.gz")
+    for wanted, events in (("rest_bold", True), ("rest_echo-2_bold", True), ("move_bold", False)):
+        out = tmp_path / wanted
+        assert run(capsys, tree, "--include", f"sub-*/func/*{wanted}.nii.gz", "-o", out)[0] == 0
+        copied = [path.read_text() for path in out.rglob("sub-1/func/sub-1_task-rest_events.tsv")]
+        assert copied == ["onset\tduration\n1\t2\n"] * events, wanted
+
+
+def test_the_folder_of_a_subject_is_a_part_of_its_tree(tree, tmp_path, capsys):
+    add(tree, "sub-1/anat/sub-1_part-mag_T2w.nii.gz", "sub-1/anat/sub-1_part-phase_T2w.nii.gz")
+    (tree / "T2w.json").write_text('{"EchoTime": 0.1}')
+    code, err = run(capsys, tree / "sub-1", "-o", tmp_path / "out")
+    assert (code, "left out: 1 phase image(s)" in err) == (0, True)
+    assert images(tmp_path / "out") == ["anat/sub-1_part-mag_desc-interslice_T2w.nii.gz"]
+    made = (tmp_path / "out/anat/sub-1_part-mag_desc-interslice_T2w.json").read_text()
+    assert json.loads(made)["EchoTime"] == 0.1
 
 
 def test_it_is_called_as_bids_apps_are(tree, tmp_path, capsys):

@@ -14,7 +14,7 @@ from interslice.common.files import walk, write_json
 from interslice.data.itk import has_suffix
 from interslice.scan.acquired import check_even, prepared
 from interslice.scan.auto import Choice, choose_best
-from interslice.scan.bids import copy_companions, source_metadata
+from interslice.scan.bids import copy_companions, source_metadata, tree_of
 from interslice.scan.checks import check_one_geometry, check_series
 from interslice.scan.command import Say, labels_said, save_series
 from interslice.scan.derivatives import (
@@ -179,7 +179,9 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
     scan, transform = (scan, None) if reason else prepared(scan, options)
     grid = options.grid(scan)
     fine, record, said = interpolated(scan, grid, asked, options, reason)
-    known = source_metadata(job.source, options.source)
+    source = job.source.absolute()
+    root = tree_of(options.source) or options.source.absolute()
+    known = source_metadata(source, root)
     if "SpacingBetweenSlices" in known:
         known["SpacingBetweenSlices"] = round(scan.slice_spacing_mm / grid.ratio, 6)
     if not reason:  # required of derivatives of images; a raw one is not, and another says so itself
@@ -192,7 +194,7 @@ def written(job: Job, asked: Model | None, options: Options) -> Outcome:
         write_scan(fine, job.target)
     if transform is not None:
         write_transform(scan, transform, job.target)
-    copy_companions(job.source, job.target, options.source)
+    copy_companions(source, job.target, root)
     if options.preview is not None:
         from interslice.scan.preview import write_preview
 

@@ -16,7 +16,6 @@ from interslice.common.files import replacing
 DROPPED = ("SliceTiming", "SliceEncodingDirection", "NumberOfSlices", "dcmmeta_shape", "dcmmeta_affine")
 SUFFIX = re.compile(r"\.(nii|hdr|img|mgh|mgz|nrrd|nhdr|mha|mhd)(\.gz)?$")  # of the images that are read
 GRADIENTS = (".bval", ".bvec")  # one entry a volume, which interpolation along slices does not change
-EVENTS = ("_events.tsv", "_events.json")
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
@@ -55,16 +54,24 @@ def beside(image: Path, ending: str) -> Path:
     return image.with_name(SUFFIX.sub("", image.name) + ending)
 
 
-def inherited(image: Path, root: Path, ending: str) -> list[Path]:
-    """The files of an ending that hold for an image of a BIDS tree, the nearest last: those of its suffix in its folder and the
-    folders above, up to root, whose entities it has (the inheritance principle); outside a tree the one of its name."""
-    *entities, suffix = SUFFIX.sub("", image.name).split("_")
+def tree_of(path: Path) -> Path | None:
+    """The BIDS tree that a path is in or is, None where it is in none."""
+    path = path.absolute()
+    found = (folder for folder in (path, *path.parents) if (folder / "dataset_description.json").is_file())
+    return next(found, None)
+
+
+def inherited(image: Path, root: Path, ending: str, suffix: str | None = None) -> list[Path]:
+    """The files of an ending that hold for an image of a BIDS tree, the nearest last: those of its suffix (or another) in its
+    folder and the folders above, up to root, whose entities it has (the inheritance principle); outside a tree the one of its
+    name."""
+    *entities, own_suffix = SUFFIX.sub("", image.name).split("_")
     above = [folder for folder in (image.parent, *image.parents) if folder == root or root in folder.parents]
     found = []
     for folder in reversed(list(dict.fromkeys(above)) or [image.parent]):
         for file in sorted(folder.glob(f"*{ending}"), key=lambda file: (file.name.count("_"), file.name)):
             *own, kind = file.name.removesuffix(ending).split("_")
-            if kind == suffix and set(own) <= set(entities) and file.is_file():
+            if kind == (suffix or own_suffix) and set(own) <= set(entities) and file.is_file():
                 found.append(file)
     return found
 
@@ -90,9 +97,11 @@ def companions(image: Path, target: Path, root: Path | None = None) -> list[tupl
     for ending in GRADIENTS:
         held = inherited(image, root, ending) if root else [beside(image, ending)]
         pairs += [(file, beside(target, ending)) for file in held[-1:]]
-    stem = SUFFIX.sub("", image.name).rpartition("_")[0]
-    if root and stem:
-        pairs += [(image.with_name(stem + name), target.with_name(stem + name)) for name in EVENTS]
+    for ending in (".tsv", ".json"):
+        held = (
+            inherited(image, root, ending, "events") if root else []
+        )  # which the echoes and parts of a run share
+        pairs += [(file, target.with_name(file.name)) for file in held[-1:]]
     return [(file, goal) for file, goal in pairs if file.is_file() and file.resolve() != goal.resolve()]
 
 
@@ -108,9 +117,8 @@ def copy_companions(image: Path, target: Path, root: Path | None = None) -> list
 def slice_facts(image: Path, spacing_mm: float) -> tuple[float | None, tuple[str, ...]]:
     """SliceThickness in mm of an image's JSON, None where it says none; and what is to be said of the JSON."""
     image = image.absolute()
-    trees = (folder for folder in image.parents if (folder / "dataset_description.json").is_file())
     try:
-        known = source_metadata(image, next(trees, image.parent))
+        known = source_metadata(image, tree_of(image) or image.parent)
     except InputError as error:
         return None, (f"slice thickness not known: {error}",)
     thickness, stated = (
