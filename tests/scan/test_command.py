@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -597,15 +598,25 @@ def test_a_scan_that_would_not_fit_into_memory_is_refused(scan, tmp_path, capsys
 
 
 def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(scan, tmp_path, capsys, monkeypatch):
+    def write(image, path, **options):
+        Path(path).write_bytes(b"half of it")
+        raise RuntimeError("Exception thrown in ITK\n  in its code\nITK ERROR: stream is fail after write")
+
     def save(image, path):
         Path(path).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("interslice.scan.scans.nib.save", save)
     full = "not written, its file system is full or a quota is reached"
+    options = ["--factor", 2, "--fast", "--quiet"]
     for name in ("fine.nii", "new/deeper/fine.nii", "new/fine.hdr"):
-        arguments = ["upsample", scan, "--factor", 2, "--fast", "-o", tmp_path / name, "--quiet"]
-        refused(capsys, tmp_path, arguments, f"{name}: {full}")
+        refused(capsys, tmp_path, ["upsample", scan, *options, "-o", tmp_path / name], f"{name}: {full}")
+    monkeypatch.setattr("SimpleITK.WriteImage", write)
+    found = shutil.disk_usage(tmp_path)
+    for free, said in ((found.free, "cannot be written (ITK ERROR: stream is fail after write)"), (0, full)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: found._replace(free=free))
+        for name in ("fine.mha", "new/fine.mhd"):
+            refused(capsys, tmp_path, ["upsample", scan, *options, "-o", tmp_path / name], f"{name}: {said}")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

@@ -26,30 +26,44 @@ _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` on success, remove it on any failure.
-
-    The temporary name keeps the suffixes of `path`, because writers choose their format by them. What writers of `path` left
-    that were killed on this machine is removed first. InputError where the file system is full.
-    """
+    """`unfinished` beside a path; renamed to the path on success."""
     path = Path(path)
-    temporary = path.with_name(f".partial-{_HOST}-{os.getpid()}-{short_name(path)}")
+    with unfinished(path) as made:
+        yield made
+        os.replace(made, path)
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Yield a name beside `path`, for a file or a folder, and remove what is there at the end.
+
+    The name keeps the suffixes of `path`, because writers choose their format by them. What writers of `path` left that were
+    killed on this machine is removed first. InputError where the file system is full.
+    """
+    made = path.with_name(f".partial-{_HOST}-{os.getpid()}-{short_name(path)}")
     with folder_of(path):
         remove_abandoned(path)
         try:
-            yield temporary
-            os.replace(temporary, path)
-        except (OSError, RuntimeError) as error:  # torch has no error of its own for a full disk
-            # Asked while the unfinished file is still there.
-            free = shutil.disk_usage(path.parent).free
-            if getattr(error, "errno", None) in NO_SPACE or free < ALMOST_NOTHING:
-                raise InputError(
-                    f"{path}: not written, its file system is full or a quota is reached"
-                ) from error
-            if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            with naming_full_disk(path):
+                yield made
+        except OSError as error:
+            if str(error.filename) == str(made):
                 error.filename = str(path)  # the name that a person knows
             raise
         finally:
-            remove(temporary)
+            remove(made)
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """InputError where writing fails because the file system of `path` is full; while the unfinished file is still there."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch and ITK have no error of their own for it
+        free = shutil.disk_usage(path.parent).free
+        if getattr(error, "errno", None) in NO_SPACE or free < ALMOST_NOTHING:
+            raise InputError(f"{path}: not written, its file system is full or a quota is reached") from error
+        raise
 
 
 def short_name(path: Path) -> str:

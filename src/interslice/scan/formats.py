@@ -1,14 +1,13 @@
 """Formats: NRRD and MetaImage by SimpleITK, NIfTI, its pairs and MGH by nibabel; written whole or not at all."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from interslice.common.errors import InputError
-from interslice.common.files import NO_SPACE, folder_of, replacing
+from interslice.common.files import replacing, unfinished
 from interslice.data.images import LPS_TO_RAS
 from interslice.data.itk import META, NRRD, add_lines, has_suffix, itk_format, itk_path
 from interslice.scan.scans import Scan
@@ -25,15 +24,12 @@ def write_scan(scan: Scan, path: str | Path, overwrite: bool = True) -> None:
         if has_suffix(path, (*PAIR, ".mhd")):
             write_parts(scan, path, overwrite)
             return
-        with replacing(path) as temporary:
-            save(scan, temporary)
+        with replacing(path) as made:
+            save(scan, made)
             check_still_absent(path, overwrite)
     except (OSError, RuntimeError) as error:
-        if getattr(error, "errno", None) in NO_SPACE:
-            raise InputError(f"{path}: not written, its file system is full or a quota is reached") from error
-        raise InputError(
-            f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})"
-        ) from error
+        reason = getattr(error, "strerror", None) or str(error).strip().split("\n")[-1]
+        raise InputError(f"{path}: cannot be written ({reason})") from error
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
@@ -53,10 +49,11 @@ def check_still_absent(path: Path, overwrite: bool) -> None:
 
 def write_parts(scan: Scan, path: Path, overwrite: bool) -> None:
     """A format of two files, header and voxels: the one that is named appears last."""
-    with folder_of(path), tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
-        save(scan, Path(folder) / path.name)
+    with unfinished(path) as folder:
+        folder.mkdir()
+        save(scan, folder / path.name)
         check_still_absent(path, overwrite)
-        written = {part.suffix.lower(): part for part in Path(folder).iterdir()}
+        written = {part.suffix.lower(): part for part in folder.iterdir()}
         for goal in reversed(parts_of(path)):
             os.replace(written[goal.suffix.lower()], goal)
 
