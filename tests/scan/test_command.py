@@ -45,8 +45,11 @@ def test_what_is_taken_is_said(scan, tmp_path, capsys):
     assert code == 0
     assert "to 38 slices, 0.8 mm apart; 2 of the 7 lie on this grid and stay" in err
     assert "it ends 0.4 mm before the last one" in err
+    options = ["--method", "linear", "--no-keep-original"]
+    _, _, err = run(capsys, "upsample", scan, "--spacing", 0.8, "-o", tmp_path / "anew.nii", *options)
+    assert "2 of the 7 lie on this grid and are made anew" in err
     code, _, err = run(capsys, "upsample", scan, "--isotropic", "-o", tmp_path / "isotropic.nii")
-    assert (code, "factor 5: 31 slices, 1 mm apart" in err) == (0, True)
+    assert (code, "factor 5: 31 slices, 1 mm apart; all 7 stay" in err) == (0, True)
     code, _, err = run(capsys, "upsample", scan, "-o", tmp_path / "default.nii")
     assert (code, "factor 5: 31 slices, 1 mm apart" in err) == (0, True)
 

@@ -82,8 +82,12 @@ def test_the_package_imports_nothing_heavy(plain):
 
 
 def test_the_spline_imports_nothing_heavy(plain, scan, tmp_path):
-    run = run_plainly(plain, command("upsample", scan, "--fast", "-o", tmp_path / "fine.nii.gz"))
+    as_ever = "import os\nfor name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):\n    os.environ.pop(name, None)\n"
+    threads = "\nimport psutil\nprint(psutil.Process().num_threads(), file=sys.stderr)\n"
+    code = as_ever + command("upsample", scan, "--fast", "--quiet", "-o", tmp_path / "fine.nii.gz") + threads
+    run = run_plainly(plain, code)
     assert outcome(run) == (0, [])
+    assert run.stderr == "1\n"
     assert nib.load(tmp_path / "fine.nii.gz").shape == (32, 32, 33)
 
 

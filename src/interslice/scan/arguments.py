@@ -1,6 +1,7 @@
 """What `interslice upsample` and `interslice bids` take on the command line, and how they are run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,7 +161,10 @@ def import_nibabel_alone() -> None:
     """Import nibabel without pydicom, which it would load for a kind of header extension that is only copied here.
 
     With it come requests, Pillow and more: half a second at every start. Where DICOM is read, pydicom is imported as ever.
+    numpy's products take one core: matrices are small here, and threads of OpenBLAS that wait for each other on a busy machine
+    cost another second. torch has threads of its own.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "nibabel" in sys.modules or "pydicom" in sys.modules:
         return
     sys.modules["pydicom"] = None  # type: ignore[assignment]  # what nibabel takes for "not installed"

@@ -71,7 +71,7 @@ def run_one(options: Options, say: Say, answer: Say, progress: TextIO | None = N
     for remark in scan.remarks:
         say(f"{scan.name}: {remark}")
     if grid is not None:
-        say(described(scan, grid))
+        say(described(scan, grid, bool(reason) or options.keep_original))
     if reason and grid is not None and options.output is not None:
         say(f"{scan.name}: {labels_said(reason)}")
         save_as(upsample_labels(scan, grid), "the shape of the labels", options)

@@ -120,15 +120,18 @@ def grid_for(
     return Grid(slices, ratio, uneven, thickness)
 
 
-def described(scan: Scan, grid: Grid) -> str:
+def described(scan: Scan, grid: Grid, keep_original: bool) -> str:
     """What is taken, in a line: slices and spacing before and after, and which original slices stay."""
     frames = f"{scan.frames} frames of " if scan.frames > 1 else ""
     before, after = scan.slice_spacing_mm, scan.slice_spacing_mm / grid.ratio
     line = (
         f"{scan.name}: {frames}{grid.slices} slices, {before:.4g} mm apart, along axis {'ijk'[scan.axis]}; "
     )
+    then = "stay" if keep_original else "are made anew"
     if grid.factor:
-        return f"{line}factor {grid.factor}: {len(grid)} slices, {after:.4g} mm apart"
-    line += f"to {len(grid)} slices, {after:.4g} mm apart; {len(grid.kept)} of the {grid.slices} lie on this grid and stay"
+        return (
+            f"{line}factor {grid.factor}: {len(grid)} slices, {after:.4g} mm apart; all {grid.slices} {then}"
+        )
+    line += f"to {len(grid)} slices, {after:.4g} mm apart; {len(grid.kept)} of the {grid.slices} lie on this grid and {then}"
     short = (grid.extent - grid.distances[-1]) * before
     return line + (f"; it ends {short:.2g} mm before the last one" if short > MEETS * before else "")
