@@ -151,6 +151,28 @@ def test_headers_in_text_are_read_for_what_itk_leaves_out(tmp_path):
         read(space.format('"furlong" "furlong" "furlong"'))
 
 
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan.mha"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_damaged_voxels_are_one_sentence_and_itk_is_not_asked(tmp_path, capfd, name, compressed):
+    """It would write lines of its own, and give 0 for what it could not unpack."""
+    path = tmp_path / name
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (7, 18, 20)).astype(np.int16))
+    sitk.WriteImage(image, str(path), useCompression=compressed)
+    whole = path.read_bytes()
+    middle = len(whole) - 600
+    damaged = {"cut": whole[:-1], "half": whole[:middle]}
+    if compressed:
+        damaged["changed"] = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    for content in damaged.values():
+        path.write_bytes(content)
+        assert upsample(path, "-o", tmp_path / "fine.nii") == 2
+        said = capfd.readouterr().err
+        assert said.startswith(f"{path}: ")
+        assert said.count("\n") == 1
+    path.write_bytes(whole)
+    assert upsample(path, "--axis", "k", "-o", tmp_path / "fine.nii") == 0
+
+
 def test_a_diffusion_scan_of_slicer_keeps_its_gradients(tmp_path):
     """Their frame in ITK's space, and the values of a voxel as such; what counts slices goes."""
     data = np.stack([values(), values() // 2])

@@ -151,10 +151,10 @@ def check_header(image: SpatialImage, path: Path) -> None:
 
 
 def check_held(
-    path: Path, shape: tuple[int, ...], promised: int, voxels: Path, compressed: bool = False
+    path: Path, shape: tuple[int, ...], promised: int, voxels: Path, compressed: bool = False, start: int = 0
 ) -> None:
-    """Refuse a header that promises more bytes than the file of its voxels can hold."""
-    held = voxels.stat().st_size * (GZIP_MOST if compressed else 1)
+    """Refuse a header that promises more bytes than the file of its voxels can hold, from `start` on."""
+    held = (voxels.stat().st_size - start) * (GZIP_MOST if compressed else 1)
     if promised > held:
         size = "x".join(map(str, shape))
         raise InputError(
@@ -177,22 +177,31 @@ def stored_header(image: SpatialImage) -> Any:
 
 
 def check_gzip(path: str | Path) -> None:
-    """Read a compressed file to its end, where the checksum is: nibabel stops at the last voxel.
+    """`check_deflated` where the name says that a file is compressed: nibabel stops at the last voxel."""
+    if Path(path).name.lower().endswith("gz"):
+        check_deflated(path)
+
+
+def check_deflated(path: str | Path, start: int = 0, voxels: str | Path | None = None) -> int:
+    """Read what is compressed, from a byte of a file (of the voxels, else the image's own) on, to its end, where the checksum
+    is; the bytes that it holds. InputError where it is cut or damaged.
 
     What follows a whole member and is none itself, as copies from tapes and disks have it, is passed over as gunzip does.
     """
-    if not Path(path).name.lower().endswith("gz"):
-        return
-    with readable(path), open(path, "rb") as file:
-        left = file.read(1 << 20)
-        while left.startswith(GZIP_START):
-            member = zlib.decompressobj(wbits=31)  # of gzip, with its checksum
+    held = 0
+    with readable(path), open(voxels or path, "rb") as file:
+        file.seek(start)
+        left, first = file.read(1 << 20), True
+        while first or left.startswith(GZIP_START):
+            first = False
+            member = zlib.decompressobj(wbits=47)  # of gzip or zlib, with its checksum
             while not member.eof:
-                member.decompress(left, 1 << 20)
+                held += len(member.decompress(left, 1 << 20))
                 left = member.unused_data if member.eof else member.unconsumed_tail or file.read(1 << 20)
                 if not (left or member.eof):
                     raise EOFError("the file ends before its end-of-stream marker")
             left += file.read(max(0, len(GZIP_START) - len(left)))
+    return held
 
 
 def unit_mm(image: SpatialImage) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from interslice.common.errors import InputError
 from interslice.common.memory import check_memory
-from interslice.data.images import LPS_TO_RAS, check_held
+from interslice.data.images import LPS_TO_RAS, check_deflated, check_held
 
 NRRD, META = (".nrrd", ".nhdr"), (".mha", ".mhd")
 ITK_SUFFIXES = (*NRRD, *META)
@@ -26,6 +26,13 @@ NEEDED = (
 SIZES = ("spacings", "space directions", "elementspacing", "elementsize")
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "micron": 0.001, "microns": 0.001}
 NO_LENGTH = ("", "s", "ms", "sec", "msec")  # of the units of axes
+SKIPS = {
+    "byte skip",
+    "byteskip",
+    "line skip",
+    "lineskip",
+    "headersize",
+}  # what stands before the voxels in their file
 PAIR = ":="
 VALUE_KINDS = ("list", "vector")  # of an axis that counts the values of a voxel
 MOST_LINES = 100_000
@@ -41,8 +48,9 @@ def read_itk(path: Path) -> nib.Nifti1Image:
     """Read NRRD or MetaImage; InputError where it is not readable."""
     import SimpleITK as sitk
 
-    fields = header_fields(path)
+    fields, start = header_of(path)
     voxels = voxel_file(path, fields)
+    start = start if voxels == path else 0
     reader = sitk.ImageFileReader()
     reader.SetFileName(itk_path(path))
     reader.SetImageIO(itk_format(path))
@@ -52,7 +60,10 @@ def read_itk(path: Path) -> nib.Nifti1Image:
         promised = math.prod(reader.GetSize()) * reader.GetNumberOfComponents() * bits // 8
         check_memory(promised, str(path))
         if voxels and (encoding := encoding_of(fields)) in ("raw", "gzip", "gz"):
-            check_held(path, reader.GetSize(), promised, voxels, encoding != "raw")
+            check_held(path, reader.GetSize(), promised, voxels, encoding != "raw", start)
+            # Of a damaged one ITK gives what it got, and writes to the screen.
+            if encoding != "raw" and not SKIPS & set(fields):
+                check_unpacked(path, voxels, start, promised)
         return in_mm(image_from_itk(reader.Execute(), str(path)), fields, path)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -106,8 +117,18 @@ def add_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_bytes("\n".join([*kept, *lines]).encode() + b"\n\n" + rest)
 
 
+def check_unpacked(path: Path, voxels: Path, start: int, promised: int) -> None:
+    """Refuse compressed voxels that are damaged, or fewer bytes than the header promises."""
+    if (held := check_deflated(path, start, voxels)) < promised:
+        raise InputError(f"{path}: found {held} bytes of voxels, the header says {promised}")
+
+
 def header_fields(path: Path) -> dict[str, str]:
-    """The fields of a text header by their names in lower case, and NRRD's key/value pairs, which begin with PAIR.
+    return header_of(path)[0]
+
+
+def header_of(path: Path) -> tuple[dict[str, str], int]:
+    """The fields of a text header by their names in lower case, and NRRD's key/value pairs, which begin with PAIR; its bytes.
 
     NRRD's ends with an empty line, MetaImage's with the name of its data. InputError where MetaImage lacks one that it needs.
     """
@@ -115,14 +136,15 @@ def header_fields(path: Path) -> dict[str, str]:
     with open(path, "rb") as file:
         for line in itertools.islice(iter(lambda: file.readline(1 << 16), b""), MOST_LINES):
             text = line.decode("utf-8", "replace").strip()
-            if not text or "elementdatafile" in found:
-                break
             if match := FIELD.fullmatch(text):
                 found[PAIR + match[1] if match[2] == PAIR else match[1].lower()] = match[3]
+            if not text or "elementdatafile" in found:
+                break
+        end = file.tell()
     missing = [name for name in NEEDED if name.lower() not in found]
     if has_suffix(path, META) and missing:
         raise InputError(f"{path}: found no {missing[0]} in the header, needed are {', '.join(NEEDED)}")
-    return found
+    return found, end
 
 
 def voxel_file(path: Path, fields: dict[str, str]) -> Path | None:
