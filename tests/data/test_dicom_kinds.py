@@ -13,6 +13,7 @@ from generators import SHORT_AXIS, cine, edit_dicom, write_dicom_series
 from interslice.common.errors import InputError
 from interslice.data.dicom import read_own_series, read_stack
 from interslice.data.dicom_series import described, list_series, only_series
+from interslice.scan.acquired import with_thickness
 from interslice.scan.scans import read_scan
 
 NORMAL = np.cross(*SHORT_AXIS)
@@ -99,7 +100,10 @@ def test_a_tilted_gantry_is_a_sheared_affine(tmp_path):
     image = stack.to_scanner()
     assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (0, 1)
     np.testing.assert_allclose(image.affine, stack.affine, atol=1e-5)
-    assert read_scan(tmp_path / "ct").slice_spacing_mm == pytest.approx(np.hypot(8, 1.7))
+    scan = with_thickness(read_scan(tmp_path / "ct"), 8)
+    assert scan.slice_spacing_mm == pytest.approx(np.hypot(8, 1.7))
+    assert scan.normal_spacing_mm == pytest.approx(8)
+    assert scan.remarks[0] == "slices 8 mm thick, without gaps"
 
 
 def test_monochrome1_is_turned_as_itk_does(tmp_path):

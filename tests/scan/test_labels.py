@@ -160,6 +160,17 @@ def test_nan_stays_where_it_is_and_is_not_spread():
     np.testing.assert_allclose(fine[far], whole[far], atol=1e-6)
 
 
+def test_nan_stays_in_frames_without_contrast_too():
+    data, absent = with_nan()
+    frames = np.stack([data, np.where(absent, np.nan, 5), np.full_like(data, np.nan)], axis=3)
+    fine = np.asarray(
+        interslice.upsample(nib.Nifti1Image(frames.astype(np.float32), THICK), 2, "bspline").dataobj
+    )
+    assert np.isnan(fine[..., 2]).all()
+    np.testing.assert_array_equal(np.isnan(fine[..., 1]), np.isnan(fine[..., 0]))
+    assert set(fine[..., 1][~np.isnan(fine[..., 1])]) == {5}
+
+
 def test_nan_may_be_zero_or_refused():
     data, absent = with_nan()
     image = nib.Nifti1Image(data, THICK)

@@ -21,7 +21,7 @@ def with_thickness(scan: Scan, thickness_mm: float | None) -> Scan:
         scan = replace(scan, thickness_mm=millimetres("thickness", thickness_mm))
     if scan.thickness_mm is None:
         return scan
-    gap = scan.slice_spacing_mm - scan.thickness_mm
+    gap = scan.normal_spacing_mm - scan.thickness_mm
     between = f"gaps of {gap:.4g} mm between them" if gap > 0 else f"overlapping by {-gap:.4g} mm"
     remark = f"slices {scan.thickness_mm:.4g} mm thick, {between if abs(gap) > SAME_MM else 'without gaps'}"
     return replace(scan, remarks=(remark, *scan.remarks))

@@ -53,7 +53,7 @@ def choose_best(scan: Scan, grid: Grid | None, keep_original: bool = True) -> Ch
         return Choice(model, {}, "too few slices to hold one out and compare methods")
     models, left_out = candidates(scan, grid)
     gap_px = 2 * scan.gap_px
-    thickness = scan.thickness_mm and scan.thickness_mm / (2 * scan.slice_spacing_mm)
+    thickness = scan.thickness_mm and scan.thickness_mm / (2 * scan.normal_spacing_mm)
     told = {model.shown: model.method.at_gap(gap_px).given(thickness) for model in models}
     scores = {name: score(method, stacks, keep_original) for name, method in told.items()}
     ranked = dict(sorted(scores.items(), key=lambda item: -item[1]))

@@ -97,7 +97,7 @@ def grid_for(
     where that leaves nothing to add, InputError for what is not allowed.
     """
     slices, before, uneven = scan.stored.shape[scan.axis], scan.slice_spacing_mm, scan.positions
-    thickness = None if scan.thickness_mm is None else scan.thickness_mm / before
+    thickness = None if scan.thickness_mm is None else scan.thickness_mm / scan.normal_spacing_mm
     if sum((factor is not None, spacing_mm is not None, isotropic)) > 1:
         raise InputError("found more than one of factor, spacing and isotropic, allowed is one of them")
     if factor is not None:

@@ -57,7 +57,7 @@ def width(scan: Scan, model: Model, keep_original: bool, level: float = LEVEL) -
     if not stacks:
         count = scan.stored.shape[scan.axis]
         raise InputError(f"{scan.name}: found {count} slices, --uncertainty needs at least 4, and contrast")
-    thickness = scan.thickness_mm and scan.thickness_mm / (2 * scan.slice_spacing_mm)
+    thickness = scan.thickness_mm and scan.thickness_mm / (2 * scan.normal_spacing_mm)
     method = model.method.at_gap(2 * scan.gap_px).given(thickness)
     ratios = [
         np.abs(predicted(method, one, keep_original) - one.truth) / scale(*one.slices[one.gap : one.gap + 2])

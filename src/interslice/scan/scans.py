@@ -82,6 +82,13 @@ class Scan:
         return self.spacing_mm[self.axis]
 
     @property
+    def normal_spacing_mm(self) -> float:
+        """From a slice to the next along their normal: less than the slice spacing where the grid is sheared."""
+        first, second = (self.affine[:3, axis] for axis in range(3) if axis != self.axis)
+        normal = np.cross(first, second)
+        return float(abs(self.affine[:3, self.axis] @ normal) / np.linalg.norm(normal)) * self.unit_mm
+
+    @property
     def gap_px(self) -> float:
         """The slice spacing in pixels, those of the mean size in the plane."""
         in_plane = [size for axis, size in enumerate(self.spacing_mm) if axis != self.axis]

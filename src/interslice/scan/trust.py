@@ -110,7 +110,7 @@ def check_report(
     lines.append("  " + recommendation(model.name, other, scores))
     if before is not None:
         lines.append("  " + whether_it_helped(before, scores[model.name], scores[AS_IT_CAME]))
-    if scan.thickness_mm is None or scan.thickness_mm > THICK * scan.slice_spacing_mm:
+    if scan.thickness_mm is None or scan.thickness_mm > THICK * scan.normal_spacing_mm:
         thick = "are as thick as they are apart" if scan.thickness_mm else "may be as thick as they are apart"
         lines.append(f"  the slices {thick}: between such slices methods differ less than these scores do")
     if held_out is None and Path(scan.name).name in model.subjects:

@@ -104,9 +104,11 @@ def interpolate_scaled(
     low, high = limits_of(frame, method.trained)
     span = high - low
     if span <= 0:  # a constant frame of a series
-        return np.zeros((len(grid), *frame.shape[1:]), dtype=np.float32), low, 1.0
-    scaled = ((frame - low) / span).astype(np.float32)
-    result = np.clip(predict(method, scaled, grid, keep_original), scaled.min(), scaled.max())
+        span = 1.0
+        result = np.zeros((len(grid), *frame.shape[1:]), dtype=np.float32)
+    else:
+        scaled = ((frame - low) / span).astype(np.float32)
+        result = np.clip(predict(method, scaled, grid, keep_original), scaled.min(), scaled.max())
     if absent.any():  # the nearer slice says where there is no value
         result[linear(absent.astype(np.float32), grid) > 0.5] = np.nan
     return result, low, span
