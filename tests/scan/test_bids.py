@@ -190,7 +190,7 @@ def test_a_page_shows_every_image_of_a_run(tree, tmp_path, capsys):
     assert np.ptp(picture[..., 0]) > 0.5
     assert "http" not in text
     assert any("recommended for this scan" in line for line in made["Check"])
-    assert (tmp_path / "out" / ".bidsignore").read_text() == "report.html\n"
+    assert (tmp_path / "out" / ".bidsignore").read_text() == "report.html\n*.bval\n*.bvec\n"
     picture = tmp_path / "pictures/sub-1/anat/sub-1_desc-interslice_T2w.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
 

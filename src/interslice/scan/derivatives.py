@@ -14,6 +14,8 @@ from interslice.scan.scans import Scan
 
 BIDS_VERSION = "1.9.0"
 DESCRIPTION, PAGE = "dataset_description.json", "report.html"
+# What bids-validator does not know of derivatives: the page, and gradients beside a described image (not by a longer pattern).
+IGNORED = (PAGE, "*.bval", "*.bvec")
 
 
 def sidecar(source: Path, scan: Scan, grid: Grid, keep_original: bool) -> dict[str, Any]:
@@ -44,12 +46,12 @@ def credit(choice: Choice) -> dict[str, Any]:
 
 
 def write_folder_files(source: Path, output: Path) -> None:
-    """dataset_description.json, and .bidsignore for the page, of the derivatives of a folder."""
+    """dataset_description.json and .bidsignore of the derivatives of a folder."""
     write_json(description(source, output), output / DESCRIPTION)
     ignored = output / ".bidsignore"
     if not ignored.exists():
         with replacing(ignored) as temporary:
-            temporary.write_text(f"{PAGE}\n")
+            temporary.write_text("\n".join((*IGNORED, "")))
 
 
 def check_own(output: Path) -> None:
