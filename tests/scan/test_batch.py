@@ -10,7 +10,7 @@ import pytest
 
 import interslice
 from finished_models import random_model
-from generators import write_dicom_series
+from generators import edit_dicom, write_dicom_series
 from interslice.cli import main
 from interslice.common.errors import InputError
 from interslice.scan import batch
@@ -263,11 +263,16 @@ def test_every_series_of_a_folder_becomes_a_series(tmp_path, capsys):
     volume = ellipsoids((5, 20, 18))[..., np.newaxis]
     for name in ("T1", "T2"):
         write_dicom_series(tmp_path / "in" / name, volume, trigger=False, description=name)
+    (scout, *_) = write_dicom_series(tmp_path / "in" / "scout", volume, trigger=False, description="scout")
+    for path in scout.parent.iterdir():
+        edit_dicom(path, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     saved(nifti(), tmp_path / "in" / "other.nii")
     arguments = (tmp_path / "in", "--dicom", "--factor", 2, "--method", "linear", "-o", tmp_path / "out")
     code, _, err = run(capsys, *arguments)
     assert code == 1
     assert "other.nii: is no DICOM series, whose headers --dicom needs" in err
+    assert err.count("left out of the folder, --series takes them") == 1
+    assert "scout localizer, 5 images" in err
     for name in ("T1", "T2"):
         stack = read_scan(tmp_path / "out" / f"{name}_desc-interslice")
         assert stack.stored.shape[2] == 9

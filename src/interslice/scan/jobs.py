@@ -88,7 +88,7 @@ def dicom_found(source: Path, output: Path | None) -> tuple[list["Series"], "Unu
     if not paths:
         return [], None
     from interslice.data.dicom_headers import Unusable
-    from interslice.data.dicom_series import is_main, list_series
+    from interslice.data.dicom_series import described, is_main, list_series
 
     try:
         found = list_series(paths)
@@ -96,7 +96,11 @@ def dicom_found(source: Path, output: Path | None) -> tuple[list["Series"], "Unu
         return [], error
     except InputError:  # reports and the like, without an image
         return [], None
-    return [one for one in found if is_main(one, found)], None
+    chosen = [one for one in found if is_main(one, found)]
+    if rest := [line for line, one in zip(described(found), found, strict=True) if not is_main(one, found)]:
+        remark = f"left out of the folder, --series takes them: {'; '.join(rest)}"
+        chosen[:1] = [replace(one, remarks=(*one.remarks, remark)) for one in chosen[:1]]
+    return chosen, None
 
 
 def dicom_jobs(source: Path, output: Path) -> list[Job]:
