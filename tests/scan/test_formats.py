@@ -203,6 +203,27 @@ def test_a_diffusion_scan_of_slicer_keeps_its_gradients(tmp_path):
     np.testing.assert_allclose(read_scan(target).affine, expected.affine)
 
 
+def test_overlapping_segments_of_slicer_are_label_maps_and_no_colours(tmp_path):
+    layers = np.zeros((2, 20, 18, 7), dtype=np.uint8)
+    layers[0, 4:12, 4:12, 1:5], layers[1, 8:16, 6:14, 2:6] = 1, 2
+    header = (
+        "NRRD0004\ntype: uint8\ndimension: 4\nspace: left-posterior-superior\nsizes: 2 20 18 7\nencoding: raw\n"
+        "space directions: none (1,0,0) (0,1,0) (0,0,5)\nkinds: list domain domain domain\nspace origin: (0,0,0)\n"
+        "Segment0_LabelValue:=1\nSegment0_Extent:=4 11 4 11 1 4\n\n"
+    )
+    source, target = tmp_path / "scan.seg.nrrd", tmp_path / "fine.seg.nrrd"
+    source.write_bytes(header.encode() + layers.tobytes(order="F"))
+    assert upsample(source, "-o", target) == 0
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(target)))
+    assert found.shape == (13, 18, 20, 2)
+    assert [sorted(np.unique(found[..., layer])) for layer in (0, 1)] == [[0, 1], [0, 2]]
+    written = target.read_bytes().split(b"\n\n")[0]
+    assert b"Segment0_LabelValue:=1" in written
+    assert b"Extent" not in written
+    source.write_bytes(header.replace("kinds: list", "kinds: RGB-color").encode() + layers.tobytes(order="F"))
+    assert upsample(source, "--force", "-o", target) == 2
+
+
 def test_a_name_that_itk_cannot_take_is_refused(tmp_path):
     """SimpleITK would end the program."""
     path = tmp_path / os.fsdecode(b"sch\xe4del.nrrd")

@@ -64,7 +64,8 @@ def read_itk(path: Path) -> nib.Nifti1Image:
             # Of a damaged one ITK gives what it got, and writes to the screen.
             if encoding != "raw" and not SKIPS & set(fields):
                 check_unpacked(path, voxels, start, promised)
-        return in_mm(image_from_itk(reader.Execute(), str(path)), fields, path)
+        listed = VALUE_KINDS[0] in fields.get("kinds", "").split()  # of Slicer's overlapping segments, say
+        return in_mm(image_from_itk(reader.Execute(), str(path), listed), fields, path)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         why = "it is cut, or not what its header says" if "Reason:" in lines[-1] else lines[-1]
@@ -196,15 +197,18 @@ def itk_format(path: Path) -> str:
     return "NrrdImageIO" if has_suffix(path, (".nrrd", ".nhdr")) else "MetaImageIO"
 
 
-def image_from_itk(image: Any, name: str) -> nib.Nifti1Image:
-    """A SimpleITK image of 3 or 4 dimensions, or 3 with several values a voxel, as NIfTI in mm with RAS axes' affine."""
+def image_from_itk(image: Any, name: str, listed: bool = False) -> nib.Nifti1Image:
+    """A SimpleITK image of 3 or 4 dimensions, or 3 with several values a voxel, as NIfTI in mm with RAS axes' affine.
+
+    listed: several values are no colour, even in 8 bits.
+    """
     import SimpleITK as sitk
 
     dimensions, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
     if dimensions not in (3, 4):
         raise InputError(f"{name}: found {dimensions}-D data, allowed are 3-D and 4-D images")
     array = sitk.GetArrayFromImage(image)  # counts z, y, x, and the values last
-    if values > 1 and (dimensions > 3 or array.dtype == np.uint8):
+    if values > 1 and (dimensions > 3 or (array.dtype == np.uint8 and not listed)):
         raise InputError(f"{name}: found colour voxels ({values} values each), allowed are real numbers")
     data = np.ascontiguousarray(array.transpose(2, 1, 0, 3) if values > 1 else array.T)
     affine = np.eye(4)
