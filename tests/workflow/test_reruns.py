@@ -9,6 +9,8 @@ import pytest
 import yaml
 from tiny_study import SPLITS
 
+from interslice.common.files import remove
+
 VOLUMES = {"index_dataset", "normalise_volumes", "decimate_volumes"}
 RESULTS = {"train_method", "interpolate_volumes", "score_method"}
 PAGES = {"tabulate_results", "write_page"}
@@ -99,6 +101,17 @@ def test_a_renamed_study_is_scored_and_drawn_alone(finished):
     assert planned["score_method"] == 5
 
 
+@pytest.fixture
+def results_as_before(finished):
+    """What a test makes in the finished study's results is gone after it: others take the one volume of a name."""
+    before = set((finished.folder / "results").rglob("*"))
+    yield
+    for path in list((finished.folder / "results").rglob("*")):
+        if path not in before and path.parent in before:
+            remove(path)
+
+
+@pytest.mark.usefixtures("results_as_before")
 def test_two_preprocessings_of_a_dataset_lie_side_by_side(finished, edit, change_dataset):
     files = {path: path.stat().st_mtime_ns for path in (finished.folder / "results").rglob("*.nii*")}
     change_dataset(crop={"margin_mm": 6})
