@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from interslice.common.files import replacing
 from interslice.common.schemas import override
@@ -141,6 +142,9 @@ def recipe_curves(
                     )
                 axes.axhline(levels[metric], color="0.4", linestyle="--", label="linear interpolation")
                 axes.set(xscale="log", xlabel=name)
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter(NullFormatter())  # else it writes over the others
             row[0].set_ylabel(value_label(metric))
         legend_below(figure)
         title_above(figure, title)
