@@ -29,13 +29,13 @@ from settings import ROOT, SMALL_NETWORK, small_settings
 from trainings import phantom_data, run_of, timeless
 
 
-def small_here(method, learning_rate=0.005):
+def small_here(method, **rates):
     settings = settings_here(method)
     if method == CONTINUED:  # its network is that of the finished model
         return settings | {"training": settings["training"] | {"crop": 32, "batch": 2}}
     return settings | {
         "network": settings["network"] | SMALL_NETWORK,
-        "training": settings["training"] | {"batch": 4, "crop": 16, "learning_rate": learning_rate},
+        "training": settings["training"] | {"batch": 4, "crop": 16, "learning_rate": 0.005} | rates,
     }
 
 
@@ -172,7 +172,8 @@ def test_the_time_budget_ends_the_training(quick, monkeypatch):
 
 def test_training_stops_early_when_nothing_is_gained(quick, monkeypatch, tmp_path):
     monkeypatch.setattr(own_training, "PATIENCE", 3)
-    monkeypatch.setattr(own_training, "settings_here", functools.partial(small_here, learning_rate=1e-12))
+    still = functools.partial(small_here, learning_rate=1e-12, matrix_learning_rate=1e-12)
+    monkeypatch.setattr(own_training, "settings_here", still)
     train_here([phantom_scan()], 5, method="cae", save_to=tmp_path / "model.pt")
     state = torch.load(tmp_path / "model.pt", weights_only=True)
     last = state["history"][-1]["step"]

@@ -32,7 +32,9 @@ def scored(tmp_path):
     copy_of_the_code(tmp_path)
     study = yaml.safe_load((tmp_path / "config/ablation.yaml").read_text())
     study |= {
+        "datasets": ["t1"],
         "factors": [2],
+        "seeds": [1],
         "methods": ["cae", *VARIANTS],
         "ablation": {"base": "cae", "grid": None, "variants": VARIANTS},
     }
@@ -80,6 +82,6 @@ def test_the_named_target_makes_the_table_and_figures_of_its_study(scored):
 def test_the_embedded_ablation_is_planned_from_the_root():
     plan = snakemake(ROOT, "ablation", "--dry-run", "--quiet", "rules", "--forceall")
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
-    assert jobs["train_method"] == "13", "the base and twelve variants"
+    assert jobs["train_method"] == "39", "the base and twelve variants, three times each"
     assert (jobs["tabulate_ablation"], jobs["plot_ablation"]) == ("1", "2"), "both regions"
     assert not {"write_page", "plot_boxes"} & set(jobs), "the target makes its table and figures only"

@@ -310,8 +310,8 @@ def test_a_full_disk_and_a_second_run_in_the_folder(on_small_disk, finished):
     log = study.folder / "first.txt"
     first = study.start(log, "--cores", "1", *TABLES)
     locks = study.folder / ".snakemake" / "locks"
-    while not list(locks.glob("*")) and first.poll() is None:
-        time.sleep(0.005)
+    while not any(path.stat().st_size for path in locks.glob("*.output.lock")) and first.poll() is None:
+        time.sleep(0.005)  # that of the inputs is written before it, and does not count
     # Held before it begins a job: Snakemake looks for unfinished files before it looks for the lock.
     first.send_signal(signal.SIGSTOP)
     second = study.snakemake("--cores", "1", *TABLES)
