@@ -23,7 +23,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from interslice.scan import command
 def slowly(*arguments):
     print("begun", flush=True)
-    time.sleep(60)
+    for _ in range(600):  # a signal that comes just before one sleep would be seen after it
+        time.sleep(0.1)
 command.upsample_scan = slowly
 from interslice.cli import main
 sys.exit(main(sys.argv[1:]))
