@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from interslice import __version__
 from interslice.common.errors import InputError
-from interslice.common.interruption import STOPPED, Stopped, signals_as_exceptions
+from interslice.common.interruption import STOPPED, Stopped, ignore_ctrl_c, signals_as_exceptions
 from interslice.common.streams import say_to, say_to_stderr
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -26,12 +26,21 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 (some files of a dataset failed), 2 (bad input), 129, 130 or 143 (stopped)."""
-    if arguments is None and not sys.warnoptions:  # remarks of libraries are for those who program with them
+    if arguments is not None:
+        return answer(arguments)
+    if not sys.warnoptions:  # remarks of libraries are for those who program with them
         warnings.simplefilter("ignore")
+    code = answer(sys.argv[1:])
+    ignore_ctrl_c()
+    return code
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """The exit code of a command, whose errors are said."""
     try:
         with signals_as_exceptions():
             parser = build_parser()
-            if not (sys.argv[1:] if arguments is None else arguments):
+            if not arguments:
                 parser.print_help(sys.stderr)
                 return BAD_INPUT
             options = parser.parse_args(arguments)

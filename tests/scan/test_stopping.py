@@ -56,6 +56,22 @@ def test_a_stopped_run_says_so_and_leaves_nothing(tmp_path, number, code, said):
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii"]
 
 
+def test_ctrl_c_after_the_end_is_no_traceback():
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from interslice.cli import main\n"
+        "sys.argv = ['interslice', 'upsample', 'missing.nii', '-o', 'fine.nii']\n"
+        "code = main()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.exit(code)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith("missing.nii: ")
+    assert len(run.stderr.splitlines()) == 1
+
+
 def test_an_interruption_ends_the_jobs_that_are_under_way():
     """Jobs that return to Python now and then, as all do, end early; those that wait never begin."""
     begun, ended = [], []

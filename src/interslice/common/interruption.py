@@ -42,6 +42,12 @@ def signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore_ctrl_c() -> None:
+    """For a program that is done: while Python cleans up behind it, Ctrl-C would end in a traceback."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def interruptions(budget_s: float | None = None) -> Iterator[Callable[[], str | None]]:
     """Yield a function that says why the work should save and stop now, or None while it should go on.
